@@ -1,0 +1,57 @@
+"""Convolution blocks shared by the encoders and the decoder."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+GROUPS = 8
+"""Groups of every group normalisation; channel counts are multiples of it."""
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution, group normalisation, SiLU; ``stride`` 2 halves the resolution."""
+
+    def __init__(self, channels_in: int, channels_out: int, *, stride: int = 1, kernel: int = 3):
+        super().__init__(
+            nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False),
+            nn.GroupNorm(GROUPS, channels_out),
+            nn.SiLU(),
+        )
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions around a shortcut (He et al., CVPR 2016)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first = ConvNormAct(channels, channels)
+        self.second = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.norm = nn.GroupNorm(GROUPS, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(x + self.norm(self.second(self.first(x))))
+
+
+class FiLM(nn.Module):
+    """Scale and shift of every channel, read from an embedding (Perez et al., AAAI 2018)."""
+
+    def __init__(self, embedding: int, channels: int):
+        super().__init__()
+        self.to_scale_shift = nn.Linear(embedding, 2 * channels)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.to_scale_shift(embedding)[:, :, None, None].chunk(2, dim=1)
+        return x * (1 + scale) + shift
+
+
+def upsample2(x: Tensor) -> Tensor:
+    """Double the resolution, bilinearly, edges on edges."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def coordinates(batch: int, height: int, width: int, *, like: Tensor) -> Tensor:
+    """(batch, 2, height, width) x and y in [-1, 1]: crops are aligned, so position tells which feature it is."""
+    y = torch.linspace(-1, 1, height, device=like.device, dtype=like.dtype)
+    x = torch.linspace(-1, 1, width, device=like.device, dtype=like.dtype)
+    grid = torch.stack([x.expand(height, width), y[:, None].expand(height, width)])
+    return grid.expand(batch, 2, height, width)

@@ -1,0 +1,142 @@
+"""The generator: shapes, gradients, exactness at control 0, additivity."""
+
+import pytest
+import torch
+
+from facemotion.model.generator import Generator, GeneratorConfig, resize, tiny_generator, warp
+
+SMILE, SURPRISE, BLINK = 0, 1, 7
+
+
+def control(**weights: float) -> torch.Tensor:
+    vector = torch.zeros(1, 8)
+    for name, weight in weights.items():
+        vector[0, GeneratorConfig().expressions.index(name)] = weight
+    return vector
+
+
+@pytest.fixture
+def source() -> torch.Tensor:
+    return torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def test_maps_have_the_documented_shapes_and_ranges(source):
+    frame, motion = tiny_generator()(source, control(smile=1))
+    assert frame.shape == source.shape
+    assert motion.flow.shape == (1, 2, 16, 16)
+    assert motion.shade.shape == (1, 1, 16, 16)
+    assert motion.mask.shape == (1, 1, 64, 64)
+    assert motion.colour.shape == (1, 3, 64, 64)
+    assert motion.landmarks.shape == (1, 68, 2)
+    assert motion.mask.min() >= 0 and motion.mask.max() <= 1
+    assert motion.colour.abs().max() <= 1
+
+
+def test_control_zero_is_the_photo_bit_for_bit(source):
+    frame, motion = tiny_generator()(source, control())
+    assert torch.equal(frame, source)
+    assert motion.flow.abs().max() == motion.mask.max() == motion.shade.abs().max() == 0
+
+
+def test_any_other_control_is_not_the_photo(source):
+    frame, _ = tiny_generator()(source, control(smile=0.5))
+    assert (frame - source).abs().max() > 0.01
+
+
+def test_small_control_changes_little(source):
+    generator = tiny_generator()
+    small, _ = generator(source, control(smile=0.001))
+    peak, _ = generator(source, control(smile=1))
+    assert (small - source).abs().mean() < 0.05 * (peak - source).abs().mean()
+
+
+@pytest.mark.parametrize("residual", ["shared", "separate"])
+def test_skips_are_the_base_plus_the_weighted_residuals(source, residual):
+    config = GeneratorConfig(
+        input_px=32, paint_px=64, widths=(8, 8, 16), decoder_widths=(8, 8, 16), embedding=8, residual=residual
+    )
+    generator = Generator(config)
+    encoding = generator.encode(resize(source, (32, 32)))
+    base = encoding.skips(control())
+    smile = encoding.skips(control(smile=1))
+    surprise = encoding.skips(control(surprise=1))
+    mixed = encoding.skips(control(smile=0.7, surprise=0.3))
+    for b, one, other, mix in zip(base, smile, surprise, mixed, strict=True):
+        torch.testing.assert_close(mix, b + 0.7 * (one - b) + 0.3 * (other - b), rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(one, other)
+
+
+def test_encoding_only_the_asked_expressions_gives_the_same_frame(source):
+    generator, asked = tiny_generator(), control(smile=0.6, blink=1)
+    seen = resize(source, (32, 32))
+    everything = generator.decode(generator.encode(seen), asked)
+    needed = generator.decode(generator.encode(seen, asked), asked)
+    torch.testing.assert_close(everything.flow, needed.flow)
+    torch.testing.assert_close(everything.colour, needed.colour)
+
+
+def test_many_frames_of_one_photo_equal_frames_one_by_one(source):
+    generator = tiny_generator()
+    encoding = generator.encode(resize(source, (32, 32)))
+    controls = torch.cat([control(), control(smile=0.3), control(smile=1, surprise=0.5)])
+    together = generator.decode(encoding, controls)
+    for index in range(3):
+        alone = generator.decode(encoding, controls[index : index + 1])
+        torch.testing.assert_close(together.flow[index], alone.flow[0])
+        torch.testing.assert_close(together.mask[index], alone.mask[0])
+    frames = generator.compose(source, together)
+    assert torch.equal(frames[0], source[0])
+
+
+def test_every_weight_gets_a_gradient(source):
+    generator = tiny_generator().train()
+    frame, motion = generator(source.expand(8, -1, -1, -1), torch.eye(8))
+    (frame.square().mean() + motion.landmarks.square().mean()).backward()
+    without = [name for name, p in generator.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+
+
+def test_paper_preset_paints_everything(source):
+    generator = tiny_generator(preset="paper")
+    frame, motion = generator(source, control(smile=1))
+    assert torch.equal(motion.mask, torch.ones_like(motion.mask))
+    assert motion.flow.abs().max() == 0
+    torch.testing.assert_close(frame, motion.colour)
+
+
+def test_warp_with_a_constant_flow_shifts_by_that_many_pixels():
+    image = torch.rand(1, 3, 8, 8)
+    flow = torch.zeros(1, 2, 8, 8)
+    flow[:, 0] = 2 / 8
+    flow[:, 1] = -1 / 8
+    moved = warp(image, flow)
+    torch.testing.assert_close(moved[:, :, 1:, :-2], image[:, :, :-1, 2:], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"preset": "magic"},
+        {"residual": "none"},
+        {"paint_px": 300},
+        {"paint_px": 768},
+        {"input_px": 250, "paint_px": 500},
+        {"widths": (8, 8)},
+    ],
+)
+def test_impossible_configurations_are_refused(values):
+    with pytest.raises(ValueError):
+        GeneratorConfig(**values)
+
+
+def test_default_stays_within_its_budget():
+    """At most 4 GMAC a frame at 256 px and 12 MB of weights in float16."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    generator = Generator().eval()
+    assert 2 * sum(p.numel() for p in generator.parameters()) <= 12e6
+    with torch.inference_mode():
+        encoding = generator.encode(torch.zeros(1, 3, 256, 256), control(smile=1))
+        with FlopCounterMode(display=False) as flops:
+            generator.decode(encoding, control(smile=1))
+    assert flops.get_total_flops() / 2 <= 4e9
