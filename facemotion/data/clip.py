@@ -16,6 +16,7 @@ from facemotion.errors import InputError
 ORIGINS = ("pairs", "teacher", "clips", "ckplus")
 SPLITS = ("train", "validation")
 JPEG_QUALITY = 92
+CONTROL_DIGITS = 4
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 _ID_LENGTH = 80
 
@@ -130,9 +131,9 @@ def clip_members(clip: Clip) -> list[tuple[str, bytes]]:
         "origin": clip.origin,
         "split": clip.split,
         "expression": {name: round(float(weight), 4) for name, weight in sorted(clip.expression.items())},
-        "control": _rounded(clip.control, 4),
-        "landmarks": _rounded(clip.landmarks, 2),
-        "pose": _rounded(clip.pose, 2),
+        "control": rounded(clip.control, CONTROL_DIGITS),
+        "landmarks": rounded(clip.landmarks, 2),
+        "pose": rounded(clip.pose, 2),
         "size_px": clip.size_px,
         "frame_bytes": [len(jpeg) for jpeg in jpegs],
     }
@@ -210,5 +211,6 @@ def _padded(length: int) -> int:
     return -(-length // 512) * 512
 
 
-def _rounded(array: np.ndarray, digits: int) -> list:
+def rounded(array: np.ndarray, digits: int) -> list:
+    """``array`` as nested lists of numbers with at most ``digits`` decimals."""
     return np.round(array.astype(np.float64), digits).tolist()

@@ -178,7 +178,7 @@ class ClipWriter:
             "version": FORMAT_VERSION,
             "made_by": f"facemotion {__version__}",
             "clips": len(self._entries),
-            "frames": sum(entry.frames for entry in self._entries),
+            "frames": sum(len(entry.control) for entry in self._entries),
             "plan": self._plan(),
             "settings": self.settings,
             "sources": [asdict(source) for source in self.sources],

@@ -34,7 +34,7 @@ class ClipSet(Sequence):
     """Clips of one or several sets, read by random access straight from the shards.
 
     Holds no open file and no cache: one object serves threads, forked and spawned workers alike.
-    ``entries[i]`` tells person, split and expression of clip ``i`` without reading it.
+    ``entries[i]`` tells person, split, origin, expression and controls of clip ``i`` without reading it.
     """
 
     def __init__(self, shards: Sequence[Path], entries: Sequence[Entry], manifests: Sequence[Manifest]):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from facemotion.data.clip import Clip, clip_from_json, clip_members, read_span
+from facemotion.data.clip import CONTROL_DIGITS, Clip, clip_from_json, clip_members, read_span, rounded
 from facemotion.errors import InputError
 
 END_OF_ARCHIVE = bytes(1024)
@@ -20,9 +20,10 @@ class Entry:
     id: str
     person: str
     split: str
+    origin: str
     expression: dict[str, float]
-    frames: int
-    """Number of frames."""
+    control: list[float]
+    """Control value of each frame."""
     shard: int
     """Number of the shard."""
     offset: int
@@ -73,4 +74,14 @@ def file_sha256(path: Path) -> str:
 
 
 def _entry(clip: Clip, shard: int, offset: int, length: int) -> Entry:
-    return Entry(clip.id, clip.person, clip.split, clip.expression, len(clip), shard, offset, length)
+    return Entry(
+        id=clip.id,
+        person=clip.person,
+        split=clip.split,
+        origin=clip.origin,
+        expression=clip.expression,
+        control=rounded(clip.control, CONTROL_DIGITS),
+        shard=shard,
+        offset=offset,
+        length=length,
+    )

@@ -51,6 +51,13 @@ def test_round_trip(tmp_path):
         np.testing.assert_allclose(read.pose, clip.pose, atol=0.0051)
         for k in range(len(clip)):
             assert np.abs(read.frame(k).astype(int) - clip.frame(k)).mean() < 2
+    entry = clip_set.entries[3]
+    assert (entry.person, entry.origin, entry.expression, entry.control) == (
+        "person-1",
+        "teacher",
+        {"blink": 0.5, "smile": 1.0},
+        [0.0, 0.5, 1.0],
+    )
     clip_set.verify()
     assert clip_set.manifests[0].sources == (Source("made up", "CC0-1.0"),)
     assert not (tmp_path / "set" / ".work").exists()
