@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from facemotion.errors import WeightsError
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 30
 ATTEMPTS = 4
-PIECE_BYTES = 1 << 18
+PAUSE_S = 0.5
+"""Wait before the second attempt, twice as long before the third, and so on."""
+PIECE_BYTES = 1 << 16
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes so far and the bytes in all (None if unknown)."""
@@ -81,6 +84,7 @@ def _receive_patiently(url: str, part: Path, *, size_bytes: int | None, progress
             if error.errno == errno.ENOSPC:
                 part.unlink(missing_ok=True)
             raise
+        time.sleep(PAUSE_S * attempt)
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -112,6 +116,8 @@ def _receive(url: str, part: Path, *, size_bytes: int | None, progress: Progress
                 have += len(piece)
                 if progress is not None:
                     progress(have, total)
+    if total is not None and have < total:  # urllib3 1.26 does not look
+        raise requests.exceptions.ChunkedEncodingError(f"{have} of {total} bytes")
     return digest.hexdigest()
 
 
