@@ -1,0 +1,300 @@
+"""Animated png, webp and gif, and folders of png frames, written frame by frame.
+
+Pillow encodes the still pictures; the containers are put together here, because Pillow's own writers keep every frame
+in memory until the end. From the second frame on only the rectangle that has changed is stored.
+"""
+
+import struct
+import zlib
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from facemotion.provenance import Mark
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from facemotion.video import ClipSpec, ClipWriter
+
+Box = tuple[int, int, int, int]
+"""(x0, y0, x1, y1) px, the ends excluded."""
+
+
+def open_writer(path: Path, name: str, spec: "ClipSpec") -> "ClipWriter":
+    """The writer of one of the formats ``gif``, ``webp``, ``png`` and ``frames``."""
+    if name == "frames":
+        return FramesWriter(path, spec)
+    if name == "png" and spec.frames == 1:
+        return StillWriter(path, spec)
+    return {"gif": GifWriter, "webp": WebpWriter, "png": ApngWriter}[name](path, spec)
+
+
+def changed_box(before: "np.ndarray | None", frame: "np.ndarray") -> Box:
+    """The smallest rectangle with all pixels that differ; at least one pixel, the whole picture without a before."""
+    import numpy as np
+
+    height, width = frame.shape[:2]
+    if before is None:
+        return 0, 0, width, height
+    changed = (before != frame).any(axis=2)
+    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+    if not len(rows):
+        return 0, 0, 1, 1
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def png_bytes(frame: "np.ndarray", mark: Mark | None) -> bytes:
+    """A picture (H, W, 3 or 4) as a png file with the mark in its text."""
+    from PIL import Image, PngImagePlugin
+
+    text = None
+    if mark:
+        text = PngImagePlugin.PngInfo()
+        text.add_text("Software", mark.software)
+        text.add_text("Comment", mark.comment)
+        text.add_itxt("XML:com.adobe.xmp", mark.xmp)
+    buffer = BytesIO()
+    Image.fromarray(frame).save(buffer, "PNG", compress_level=3, pnginfo=text)
+    return buffer.getvalue()
+
+
+class FramesWriter:
+    """A folder with frame-0000.png, frame-0001.png …; every one carries the mark."""
+
+    def __init__(self, path: Path, spec: "ClipSpec"):
+        self._folder, self._spec, self._count = path, spec, 0
+        self._digits = max(4, len(str(spec.frames - 1)))
+        path.mkdir()
+
+    def write(self, frame: "np.ndarray") -> None:
+        name = f"frame-{self._count:0{self._digits}d}.png"
+        (self._folder / name).write_bytes(png_bytes(frame, self._spec.mark))
+        self._count += 1
+
+    def close(self) -> None:
+        pass
+
+
+class StillWriter:
+    """One png, for a clip of a single frame."""
+
+    def __init__(self, path: Path, spec: "ClipSpec"):
+        self._path, self._mark = path, spec.mark
+
+    def write(self, frame: "np.ndarray") -> None:
+        self._path.write_bytes(png_bytes(frame, self._mark))
+
+    def close(self) -> None:
+        pass
+
+
+class _FileWriter:
+    """What the animated formats share: the open file, the frame before, the clock."""
+
+    def __init__(self, path: Path, spec: "ClipSpec"):
+        self._file: BinaryIO = path.open("wb")
+        self._spec = spec
+        self._before: np.ndarray | None = None
+        self._index = 0
+
+    def _advance(self, frame: "np.ndarray") -> Box:
+        box = changed_box(self._before, frame)
+        self._before = frame.copy()
+        self._index += 1
+        return box
+
+    def _duration(self, ticks_per_s: int) -> int:
+        """How long the frame at hand is shown; rounding errors do not add up."""
+        tick = Fraction(ticks_per_s) / Fraction(self._spec.fps).limit_denominator(1001)
+        return max(1, round(tick * self._index) - round(tick * (self._index - 1)))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class ApngWriter(_FileWriter):
+    """Animated png (W3C PNG, third edition), exact in every pixel."""
+
+    def __init__(self, path: Path, spec: "ClipSpec"):
+        super().__init__(path, spec)
+        self._sequence = 0
+        self._delay = Fraction(1) / Fraction(spec.fps).limit_denominator(1001)
+
+    def write(self, frame: "np.ndarray") -> None:
+        first = self._before is None
+        x0, y0, x1, y1 = self._advance(frame)
+        encoded = list(_png_chunks(png_bytes(frame[y0:y1, x0:x1], self._spec.mark if first else None)))
+        if first:
+            self._file.write(b"\x89PNG\r\n\x1a\n")
+            for kind, data in encoded:
+                if kind not in (b"IDAT", b"IEND"):
+                    self._chunk(kind, data)
+            self._chunk(b"acTL", struct.pack(">II", self._spec.frames, self._spec.repeats))
+        size_place = struct.pack(">IIII", x1 - x0, y1 - y0, x0, y0)
+        delay = struct.pack(">HH", self._delay.numerator, self._delay.denominator)
+        self._chunk(b"fcTL", self._number() + size_place + delay + b"\0\0")
+        for kind, data in encoded:
+            if kind == b"IDAT":
+                self._chunk(b"IDAT" if first else b"fdAT", data if first else self._number() + data)
+
+    def close(self) -> None:
+        self._chunk(b"IEND", b"")
+        super().close()
+
+    def _number(self) -> bytes:
+        self._sequence += 1
+        return struct.pack(">I", self._sequence - 1)
+
+    def _chunk(self, kind: bytes, data: bytes) -> None:
+        checksum = zlib.crc32(data, zlib.crc32(kind))
+        self._file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum))
+
+
+class WebpWriter(_FileWriter):
+    """Animated webp (Google's WebP container specification), lossy colour at high quality, exact alpha."""
+
+    _QUALITY = 90
+
+    def __init__(self, path: Path, spec: "ClipSpec"):
+        super().__init__(path, spec)
+        width, height = spec.size_px
+        flags = 0x02 | (0x10 if spec.alpha else 0) | (0x04 if spec.mark else 0)
+        header = struct.pack("<I", flags) + _uint24(width - 1) + _uint24(height - 1)
+        self._file.write(b"RIFF\0\0\0\0WEBP")
+        self._chunk(b"VP8X", header)
+        self._chunk(b"ANIM", struct.pack("<IH", 0, spec.repeats))
+
+    def write(self, frame: "np.ndarray") -> None:
+        from PIL import Image
+
+        x0, y0, x1, y1 = self._advance(frame)
+        x0, y0 = x0 - x0 % 2, y0 - y0 % 2  # the container counts places in steps of two
+        buffer = BytesIO()
+        Image.fromarray(frame[y0:y1, x0:x1]).save(buffer, "WEBP", quality=self._QUALITY, method=2, exact=True)
+        picture = b"".join(_webp_picture_chunks(buffer.getvalue()))
+        place = _uint24(x0 // 2) + _uint24(y0 // 2) + _uint24(x1 - x0 - 1) + _uint24(y1 - y0 - 1)
+        overwrite_not_blend = b"\x02"
+        self._chunk(b"ANMF", place + _uint24(self._duration(1000)) + overwrite_not_blend + picture)
+
+    def close(self) -> None:
+        if self._spec.mark:
+            self._chunk(b"XMP ", self._spec.mark.xmp.encode())
+        size = self._file.tell() - 8
+        self._file.seek(4)
+        self._file.write(struct.pack("<I", size))
+        super().close()
+
+    def _chunk(self, kind: bytes, data: bytes) -> None:
+        self._file.write(kind + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2))
+
+
+class GifWriter(_FileWriter):
+    """Gif89a with one palette for the whole clip and an ordered dither, so that nothing flickers that stands still."""
+
+    _TRANSPARENT = 255
+    _DITHER = 10.0
+
+    def __init__(self, path: Path, spec: "ClipSpec"):
+        super().__init__(path, spec)
+        self._palette: Image.Image | None = None
+
+    def write(self, frame: "np.ndarray") -> None:
+        import numpy as np
+        from PIL import Image
+
+        before = self._before
+        if before is None:
+            self._begin([*self._spec.samples, frame])
+        x0, y0, x1, y1 = self._advance(frame)
+        part = frame[y0:y1, x0:x1]
+        indexes = self._nearest(part[:, :, :3], x0, y0)
+        if before is not None:
+            indexes[(before[y0:y1, x0:x1] == part).all(axis=2)] = self._TRANSPARENT
+        if frame.shape[2] == 4:
+            indexes[part[:, :, 3] < 128] = self._TRANSPARENT
+        delay = struct.pack("<H", self._duration(100))
+        keep = 1 << 2  # disposal: leave the picture in place
+        self._file.write(b"\x21\xf9\x04" + bytes([keep | 1]) + delay + bytes([self._TRANSPARENT]) + b"\0")
+        self._file.write(_gif_picture(Image.fromarray(np.ascontiguousarray(indexes), "L"), x0, y0))
+
+    def close(self) -> None:
+        self._file.write(b"\x3b")
+        super().close()
+
+    def _begin(self, samples: "list[np.ndarray]") -> None:
+        import numpy as np
+        from PIL import Image
+
+        rows = [sample[::step, ::step, :3].reshape(-1, 3) for sample in samples for step in [_sampling_step(sample)]]
+        colours = np.concatenate(rows)[None]
+        method = Image.Quantize.MEDIANCUT
+        self._palette = Image.fromarray(colours).quantize(self._TRANSPARENT, method=method, kmeans=2)
+        table = bytes(self._palette.getpalette("RGB")[: 3 * self._TRANSPARENT]).ljust(768, b"\0")
+        self._file.write(b"GIF89a" + struct.pack("<HH", *self._spec.size_px) + b"\xf7\0\0" + table)
+        self._file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<H", self._spec.repeats) + b"\0")
+        if self._spec.mark:
+            self._file.write(b"\x21\xfe" + _gif_blocks(self._spec.mark.comment.encode("ascii", "replace")))
+            xmp_trailer = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+            self._file.write(b"\x21\xff\x0bXMP DataXMP" + self._spec.mark.xmp.encode() + xmp_trailer)
+
+    def _nearest(self, part: "np.ndarray", x0: int, y0: int) -> "np.ndarray":
+        """Palette indexes (H, W) after an 8 × 8 ordered dither that is fixed to the picture."""
+        import numpy as np
+        from PIL import Image
+
+        height, width = part.shape[:2]
+        threshold = _bayer_8()[np.add.outer(np.arange(y0, y0 + height) % 8 * 8, np.arange(x0, x0 + width) % 8)]
+        dithered = np.clip(part + self._DITHER * threshold[..., None], 0, 255).astype(np.uint8)
+        return np.array(Image.fromarray(dithered).quantize(palette=self._palette, dither=Image.Dither.NONE))
+
+
+def _png_chunks(data: bytes):
+    position = 8
+    while position < len(data):
+        (length,) = struct.unpack_from(">I", data, position)
+        yield data[position + 4 : position + 8], data[position + 8 : position + 8 + length]
+        position += 12 + length
+
+
+def _webp_picture_chunks(data: bytes):
+    """The chunks of a still webp that hold pixels, with their headers and padding."""
+    position = 12
+    while position < len(data):
+        (length,) = struct.unpack_from("<I", data, position + 4)
+        end = position + 8 + length + length % 2
+        if data[position : position + 4] in (b"VP8 ", b"VP8L", b"ALPH"):
+            yield data[position:end]
+        position = end
+
+
+def _uint24(value: int) -> bytes:
+    return struct.pack("<I", value)[:3]
+
+
+def _gif_picture(indexes: "Image.Image", x0: int, y0: int) -> bytes:
+    """Image descriptor and LZW data of palette indexes; the palette is the file's."""
+    from PIL import GifImagePlugin
+
+    return b"".join(GifImagePlugin.getdata(indexes, offset=(x0, y0)))
+
+
+def _gif_blocks(data: bytes) -> bytes:
+    parts = [data[start : start + 255] for start in range(0, len(data), 255)]
+    return b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
+
+
+def _sampling_step(sample: "np.ndarray") -> int:
+    return max(1, int((sample.shape[0] * sample.shape[1] / 250_000) ** 0.5))
+
+
+def _bayer_8() -> "np.ndarray":
+    """The 64 thresholds of an 8 × 8 ordered dither in [-0.5, 0.5), row by row."""
+    import numpy as np
+
+    matrix = np.zeros((1, 1))
+    for _ in range(3):
+        matrix = np.block([[4 * matrix, 4 * matrix + 2], [4 * matrix + 3, 4 * matrix + 1]])
+    return (matrix / 64 - 0.5 + 1 / 128).ravel()
