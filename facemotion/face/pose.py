@@ -54,7 +54,8 @@ def head_pose(landmarks: np.ndarray) -> tuple[float, float, float]:
     """Yaw, pitch and roll of a head in degrees, by fitting a mean face under scaled orthography.
 
     yaw > 0: the person looks to the right of the image; pitch > 0: up; roll > 0: the head leans clockwise as seen in
-    the image; yaw and pitch are those left once the roll is undone. The absolute pitch of a person is known to some 5 degrees only, as faces differ.
+    the image; yaw and pitch are those left once the roll is undone. As faces differ, the absolute pitch is known to
+    some 5 degrees only.
 
     landmarks: (68, 2) px. The fit alternates depths from the rotation and the rotation from the depths
     (orthogonal Procrustes; DeMenthon & Davis 1995 do the same for perspective).

@@ -1,0 +1,211 @@
+"""An animated crop put back into its photo, at the photo's own resolution.
+
+The photo's own pixels are moved by the flow; only what the generator paints (teeth, lids, folds) is resampled.
+Everything fades out within the face's region, and no pixel outside of it changes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from facemotion.face import geometry
+from facemotion.face.feather import face_feather
+from facemotion.face.grain import TILE_PX, grain_tile
+
+_MAP_PX = 512  # size at which feather and flow are prepared before they go to photo pixels
+_STRIP_PIXELS = 250_000  # rows are worked on in strips of about this many pixels: little memory, warm caches
+_MASK_FLOOR = 1 / 64  # a mask below this paints nothing: faint paint everywhere would only blur the skin
+
+Bounds = tuple[int, int, int, int]
+"""(x0, y0, x1, y1) in photo px, ends excluded."""
+
+
+class _Paint(NamedTuple):
+    """What one frame paints, where that lies, and the photo pixels it can reach."""
+
+    layers: np.ndarray  # (h, w, 4) float32: colour in 8-bit levels times mask, and mask
+    photo_to_layers: np.ndarray
+    bounds: Bounds
+
+
+class Composite:
+    """One face of one photo, ready to be animated.
+
+    Built once per photo and face; `frame` is then called for every frame and costs time only for the face's region.
+
+    photo: (H, W, 3) uint8, kept and never written to. landmarks: (68, 2) photo px. crop_px: size of the square crop
+    that `geometry.photo_to_crop` defines; the generator's maps cover that square edge to edge, whatever their size.
+    grain: whether painted pixels get grain of the photo's own strength.
+
+    region: bounds (x0, y0, x1, y1), ends excluded, outside of which no pixel changes.
+    """
+
+    def __init__(self, photo: np.ndarray, landmarks: np.ndarray, crop_px: int = 256, *, grain: bool = True):
+        self.photo = photo
+        self.crop_px = crop_px
+        self.photo_to_crop = geometry.photo_to_crop(landmarks, crop_px)
+        self._photo_to_map = self._photo_to_square(_MAP_PX)
+        self._feather = face_feather(geometry.apply(self._photo_to_map, landmarks), _MAP_PX)
+        self.region = _reach(self._feather, self._photo_to_map, photo.shape)
+        self._source = _source_bounds(self.photo_to_crop, crop_px, photo.shape)
+        crop_in_photo_px = _MAP_PX / geometry.scale_of(self._photo_to_map)
+        # Paint finer than the photo is shrunk by area first; coarser paint is interpolated.
+        self._paint_px = max(8, round(crop_in_photo_px)) if crop_in_photo_px < 0.75 * _MAP_PX else None
+        x0, y0, x1, y1 = self.region
+        face = photo[y0:y1, x0:x1]
+        self._grey = int(np.ptp(face[::2, ::2].astype(np.int16), axis=2).max()) <= 2
+        on_face = _sample(self._feather, self._photo_to_map, self.region) > 0.99
+        self._grain = grain_tile(face, on_face) if grain else np.zeros((TILE_PX, TILE_PX), np.float32)
+
+    def crop(self, size: int) -> np.ndarray:
+        """The upright face, (size, size, 3) uint8: what the generator sees."""
+        return geometry.warp_crop(self.photo, self._photo_to_square(size), size)
+
+    def frame(
+        self,
+        flow: np.ndarray,
+        shade: np.ndarray,
+        mask: np.ndarray,
+        colour: np.ndarray,
+        *,
+        onto: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """The photo with its face moved and painted; the photo's very bits where flow, shade and mask are zero.
+
+        ``frame(p) = (1 - mask) * (photo(p + flow) + shade) + mask * colour``, all faded out towards the edge of the
+        face's region. Outside the photo, its edge is repeated.
+
+        flow: (h, w, 2) backward displacement (x, y) in crop widths, in the crop's axes. shade: (h, w) luminance to
+        add, 2 being the way from black to white. mask: (m, m) in [0, 1]. colour: (m, m, 3), uint8 or float in
+        [-1, 1]. onto: a frame of the photo's size to write into, within the face's region only: that of another
+        face, or the last one of this face where no copy of the photo is to be made.
+        Returns (H, W, 3) uint8, ``onto`` where given.
+        """
+        frame = self.photo.copy() if onto is None else onto
+        motion, paint = self._prepare_motion(flow, shade), self._prepare_paint(mask, colour)
+        x0, y0, x1, y1 = self.region
+        rows = max(16, _STRIP_PIXELS // (x1 - x0))
+        for top in range(y0, y1, rows):
+            strip = (x0, top, x1, min(top + rows, y1))
+            levels = self._move(motion, strip)
+            if paint is not None and (part := _overlap(paint.bounds, strip)):
+                self._paint_over(levels[part[1] - top : part[3] - top, part[0] - x0 : part[2] - x0], paint, part)
+            target = frame[top : strip[3], x0:x1]
+            rounded = cv2.convertScaleAbs(np.maximum(levels, 0, out=levels))  # saturates, too
+            if onto is None:
+                target[:] = rounded
+            else:
+                inside = _sample(self._feather, self._photo_to_map, strip) > 0
+                np.copyto(target, rounded, where=inside[..., None])
+        return frame
+
+    def _photo_to_square(self, size: int) -> np.ndarray:
+        return geometry.compose(self.photo_to_crop, geometry.resized(self.crop_px, size))
+
+    def _prepare_motion(self, flow: np.ndarray, shade: np.ndarray) -> np.ndarray:
+        """(map, map, 3) float32: how far to look, in photo px, and light to add, in 8-bit levels; feathered."""
+        crop_to_photo = np.linalg.inv(self.photo_to_crop[:, :2]) * self.crop_px
+        motion = np.empty((*shade.shape, 3), np.float32)
+        motion[..., :2] = flow @ crop_to_photo.T
+        motion[..., 2] = shade * 127.5
+        motion = cv2.resize(motion, (_MAP_PX, _MAP_PX), interpolation=cv2.INTER_CUBIC)
+        motion *= self._feather[..., None]
+        return motion
+
+    def _prepare_paint(self, mask: np.ndarray, colour: np.ndarray) -> _Paint | None:
+        """Colour and mask of the part of the crop where anything is painted; None where nothing is."""
+        size = mask.shape[0]
+        alpha = np.clip((mask.astype(np.float32) - _MASK_FLOOR) / (1 - _MASK_FLOOR), 0, 1)
+        alpha *= self._feather if size == _MAP_PX else cv2.resize(self._feather, (size, size))
+        if not alpha.any():
+            return None
+        shrink = self._paint_px is not None and self._paint_px < size
+        # Shrinking takes the whole square at once, so that its edges stay where they are.
+        x0, y0, x1, y1 = (0, 0, size, size) if shrink else _box_of(alpha, margin=3)
+        alpha, levels = alpha[y0:y1, x0:x1], colour[y0:y1, x0:x1].astype(np.float32)
+        if colour.dtype != np.uint8:
+            levels = (levels + 1) * 127.5
+        if self._grey:
+            levels = cv2.cvtColor(cv2.cvtColor(levels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        layers = np.dstack([levels * alpha[..., None], alpha])
+        if shrink:
+            layers = cv2.resize(layers, (self._paint_px, self._paint_px), interpolation=cv2.INTER_AREA)
+        photo_to_layers = self._photo_to_square(self._paint_px if shrink else size)
+        photo_to_layers[:, 2] -= (x0, y0)
+        return _Paint(layers, photo_to_layers, _reach(layers[..., 3], photo_to_layers, self.photo.shape))
+
+    def _move(self, motion: np.ndarray, bounds: Bounds) -> np.ndarray:
+        """The moved and relit photo within bounds, (h, w, 3) float32 levels."""
+        motion = _sample(motion, self._photo_to_map, bounds)
+        left, top, right, bottom = self._source
+        where = np.empty((*motion.shape[:2], 2), np.float32)
+        columns = np.arange(bounds[0] - left, bounds[2] - left, dtype=np.float32)
+        rows = np.arange(bounds[1] - top, bounds[3] - top, dtype=np.float32)
+        np.add(motion[..., 0], columns, out=where[..., 0])
+        np.add(motion[..., 1], rows[:, None], out=where[..., 1])
+        source = self.photo[top:bottom, left:right]
+        moved = cv2.remap(source, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        return cv2.add(moved, cv2.merge([motion[..., 2]] * 3), dtype=cv2.CV_32F)
+
+    def _paint_over(self, levels: np.ndarray, paint: _Paint, bounds: Bounds) -> None:
+        """Paint over the moved photo within bounds, in place."""
+        layers = _sample(paint.layers, paint.photo_to_layers, bounds, interpolation=cv2.INTER_CUBIC)
+        alpha = np.clip(layers[..., 3], 0, 1)
+        columns, rows = (np.arange(bounds[k], bounds[k + 2]) % TILE_PX for k in (0, 1))
+        # The moved photo keeps (1 - alpha) of its grain; this much more restores the variance.
+        grain = self._grain[rows[:, None], columns] * np.sqrt(alpha * (2 - alpha))
+        levels *= (1 - alpha)[..., None]
+        levels += layers[..., :3]
+        levels += grain[..., None]
+
+
+def _sample(
+    values: np.ndarray, photo_to_values: np.ndarray, bounds: Bounds, *, interpolation: int = cv2.INTER_LINEAR
+) -> np.ndarray:
+    """A map seen at every photo pixel within bounds; zero beyond the map."""
+    x0, y0, x1, y1 = bounds
+    bounds_to_values = geometry.compose(np.array([[1.0, 0, x0], [0, 1.0, y0]]), photo_to_values)
+    return cv2.warpAffine(
+        values, bounds_to_values, (x1 - x0, y1 - y0), flags=interpolation | cv2.WARP_INVERSE_MAP, borderValue=(0,) * 4
+    )
+
+
+def _box_of(values: np.ndarray, *, margin: int) -> Bounds:
+    """Bounds, within the map, of what is not zero, and a margin."""
+    x, y, width, height = cv2.boundingRect((values != 0).astype(np.uint8))
+    return (
+        max(x - margin, 0),
+        max(y - margin, 0),
+        min(x + width + margin, values.shape[1]),
+        min(y + height + margin, values.shape[0]),
+    )
+
+
+def _reach(values: np.ndarray, photo_to_values: np.ndarray, photo_shape: tuple[int, ...]) -> Bounds:
+    """Bounds of the photo pixels that see anything but zero in a map, at any interpolation; never empty."""
+    x0, y0, x1, y1 = _box_of(values, margin=3)
+    corners = geometry.apply(geometry.invert(photo_to_values), [[x0, y0], [x1, y0], [x0, y1], [x1, y1]])
+    return _clamped(corners, photo_shape)
+
+
+def _source_bounds(photo_to_crop: np.ndarray, size: int, photo_shape: tuple[int, ...]) -> Bounds:
+    """Where moved pixels may come from: one crop width around (OpenCV cannot read from sides beyond 32767 px)."""
+    corners = np.array([[-1, -1], [2, -1], [-1, 2], [2, 2]]) * size
+    return _clamped(geometry.apply(geometry.invert(photo_to_crop), corners), photo_shape)
+
+
+def _clamped(points: np.ndarray, photo_shape: tuple[int, ...]) -> Bounds:
+    """Bounds within a photo of the box around points; never empty."""
+    height, width = photo_shape[:2]
+    low, high = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0)) + 1
+    x0, y0 = (int(np.clip(edge, 0, side - 1)) for edge, side in zip(low, (width, height), strict=True))
+    x1, y1 = (int(np.clip(edge, 0, side)) for edge, side in zip(high, (width, height), strict=True))
+    return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
+
+
+def _overlap(one: Bounds, other: Bounds) -> Bounds | None:
+    bounds = max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])
+    return bounds if bounds[0] < bounds[2] and bounds[1] < bounds[3] else None
