@@ -6,6 +6,7 @@ Everything fades out within the face's region, and no pixel outside of it change
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import cv2
@@ -17,6 +18,7 @@ from facemotion.face.grain import TILE_PX, grain_tile
 
 _MAP_PX = 512  # size at which feather and flow are prepared before they go to photo pixels
 _STRIP_PIXELS = 250_000  # rows are worked on in strips of about this many pixels: little memory, warm caches
+_THREADS = 2  # strips worked on at a time; OpenCV and NumPy let go of the interpreter while they work
 _MASK_FLOOR = 1 / 64  # a mask below this paints nothing: faint paint everywhere would only blur the skin
 
 Bounds = tuple[int, int, int, int]
@@ -51,14 +53,14 @@ class Composite:
         self._feather = face_feather(geometry.apply(self._photo_to_map, landmarks), _MAP_PX)
         self.region = _reach(self._feather, self._photo_to_map, photo.shape)
         self._source = _source_bounds(self.photo_to_crop, crop_px, photo.shape)
-        crop_in_photo_px = _MAP_PX / geometry.scale_of(self._photo_to_map)
-        # Paint finer than the photo is shrunk by area first; coarser paint is interpolated.
-        self._paint_px = max(8, round(crop_in_photo_px)) if crop_in_photo_px < 0.75 * _MAP_PX else None
+        self._crop_in_photo_px = crop_px / geometry.scale_of(self.photo_to_crop)
         x0, y0, x1, y1 = self.region
         face = photo[y0:y1, x0:x1]
         self._grey = int(np.ptp(face[::2, ::2].astype(np.int16), axis=2).max()) <= 2
-        on_face = _sample(self._feather, self._photo_to_map, self.region) > 0.99
-        self._grain = grain_tile(face, on_face) if grain else np.zeros((TILE_PX, TILE_PX), np.float32)
+        feather = _sample(self._feather, self._photo_to_map, self.region)
+        self._inside = (feather > 0).astype(np.uint8)
+        self._grain = grain_tile(face, feather > 0.99) if grain else None
+        self._threads = ThreadPoolExecutor(_THREADS)
 
     def crop(self, size: int) -> np.ndarray:
         """The upright face, (size, size, 3) uint8: what the generator sees."""
@@ -87,19 +89,9 @@ class Composite:
         frame = self.photo.copy() if onto is None else onto
         motion, paint = self._prepare_motion(flow, shade), self._prepare_paint(mask, colour)
         x0, y0, x1, y1 = self.region
-        rows = max(16, _STRIP_PIXELS // (x1 - x0))
-        for top in range(y0, y1, rows):
-            strip = (x0, top, x1, min(top + rows, y1))
-            levels = self._move(motion, strip)
-            if paint is not None and (part := _overlap(paint.bounds, strip)):
-                self._paint_over(levels[part[1] - top : part[3] - top, part[0] - x0 : part[2] - x0], paint, part)
-            target = frame[top : strip[3], x0:x1]
-            rounded = cv2.convertScaleAbs(np.maximum(levels, 0, out=levels))  # saturates, too
-            if onto is None:
-                target[:] = rounded
-            else:
-                inside = _sample(self._feather, self._photo_to_map, strip) > 0
-                np.copyto(target, rounded, where=inside[..., None])
+        rows = max(16, min(_STRIP_PIXELS // (x1 - x0), -(-(y1 - y0) // _THREADS)))
+        strips = [(x0, top, x1, min(top + rows, y1)) for top in range(y0, y1, rows)]
+        list(self._threads.map(lambda strip: self._write_strip(frame, motion, paint, strip), strips))
         return frame
 
     def _photo_to_square(self, size: int) -> np.ndarray:
@@ -122,20 +114,33 @@ class Composite:
         alpha *= self._feather if size == _MAP_PX else cv2.resize(self._feather, (size, size))
         if not alpha.any():
             return None
-        shrink = self._paint_px is not None and self._paint_px < size
-        # Shrinking takes the whole square at once, so that its edges stay where they are.
-        x0, y0, x1, y1 = (0, 0, size, size) if shrink else _box_of(alpha, margin=3)
+        # Paint finer than the photo is shrunk by area, in whole steps, before it is interpolated.
+        shrink = max(1, int(size / self._crop_in_photo_px))
+        x0, y0, x1, y1 = (edge // shrink * shrink for edge in _box_of(alpha, margin=3 * shrink))
         alpha, levels = alpha[y0:y1, x0:x1], colour[y0:y1, x0:x1].astype(np.float32)
         if colour.dtype != np.uint8:
             levels = (levels + 1) * 127.5
         if self._grey:
             levels = cv2.cvtColor(cv2.cvtColor(levels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-        layers = np.dstack([levels * alpha[..., None], alpha])
-        if shrink:
-            layers = cv2.resize(layers, (self._paint_px, self._paint_px), interpolation=cv2.INTER_AREA)
-        photo_to_layers = self._photo_to_square(self._paint_px if shrink else size)
+        layers = np.empty((*alpha.shape, 4), np.float32)
+        np.multiply(levels, alpha[..., None], out=layers[..., :3])
+        layers[..., 3] = alpha
+        photo_to_layers = self._photo_to_square(size)
         photo_to_layers[:, 2] -= (x0, y0)
+        if shrink > 1:
+            layers = cv2.resize(layers, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
+            photo_to_layers = geometry.compose(photo_to_layers, geometry.resized(shrink, 1))
         return _Paint(layers, photo_to_layers, _reach(layers[..., 3], photo_to_layers, self.photo.shape))
+
+    def _write_strip(self, frame: np.ndarray, motion: np.ndarray, paint: _Paint | None, strip: Bounds) -> None:
+        """Write one strip of the region into a frame, where the face may change and nowhere else."""
+        x0, y0, x1, y1 = strip
+        levels = self._move(motion, strip)
+        if paint is not None and (part := _overlap(paint.bounds, strip)):
+            self._paint_over(levels[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0], paint, part)
+        rounded = cv2.convertScaleAbs(np.maximum(levels, 0, out=levels))  # saturates, too
+        inside = self._inside[y0 - self.region[1] : y1 - self.region[1]]
+        cv2.copyTo(rounded, inside, frame[y0:y1, x0:x1])
 
     def _move(self, motion: np.ndarray, bounds: Bounds) -> np.ndarray:
         """The moved and relit photo within bounds, (h, w, 3) float32 levels."""
@@ -154,12 +159,12 @@ class Composite:
         """Paint over the moved photo within bounds, in place."""
         layers = _sample(paint.layers, paint.photo_to_layers, bounds, interpolation=cv2.INTER_CUBIC)
         alpha = np.clip(layers[..., 3], 0, 1)
-        columns, rows = (np.arange(bounds[k], bounds[k + 2]) % TILE_PX for k in (0, 1))
-        # The moved photo keeps (1 - alpha) of its grain; this much more restores the variance.
-        grain = self._grain[rows[:, None], columns] * np.sqrt(alpha * (2 - alpha))
-        levels *= (1 - alpha)[..., None]
+        levels *= cv2.merge([1 - alpha] * 3)
         levels += layers[..., :3]
-        levels += grain[..., None]
+        if self._grain is not None:
+            columns, rows = (np.arange(bounds[k], bounds[k + 2]) % TILE_PX for k in (0, 1))
+            # The moved photo keeps (1 - alpha) of its grain; this much more restores the variance.
+            levels += cv2.merge([self._grain[rows[:, None], columns] * np.sqrt(alpha * (2 - alpha))] * 3)
 
 
 def _sample(

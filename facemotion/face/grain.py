@@ -14,24 +14,25 @@ _BLURS_PX = (0.4, 0.5, 0.6, 0.8)
 _SURELY_GRAIN, _SURELY_STRUCTURE = 0.2, 0.5
 
 
-def grain_tile(photo: np.ndarray, inside: np.ndarray) -> np.ndarray:
+def grain_tile(photo: np.ndarray, inside: np.ndarray) -> np.ndarray | None:
     """A tile of grain as strong and as coarse as that of a photo, in 8-bit luminance levels.
 
     photo: (H, W, 3) uint8; inside: (H, W) bool, where to measure. Returns (TILE_PX, TILE_PX) float32 of mean zero,
-    the same for the same photo; all zero where the photo has no grain or there is too little of it to measure.
+    the same for the same photo; None where the photo has no grain or there is too little of it to measure.
     """
-    nothing = np.zeros((TILE_PX, TILE_PX), np.float32)
     if min(inside.shape) <= _BLOCK_PX:
-        return nothing
+        return None
     fine = _fine(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32))
     whole = _block_means(inside[:, 1:].astype(np.float32)) > 0.99
     variance = _block_means(fine[:, 1:] * fine[:, 1:])[whole]
     covariance = _block_means(fine[:, 1:] * fine[:, :-1])[whole]
     quiet = np.argsort(variance)[: int(_QUIET * variance.size)]
     if quiet.size < 5 or variance[quiet].mean() < 0.01:
-        return nothing
+        return None
     correlation = float(covariance[quiet].mean() / variance[quiet].mean())
-    share = np.clip((_SURELY_STRUCTURE - correlation) / (_SURELY_STRUCTURE - _SURELY_GRAIN), 0, 1)
+    if correlation >= _SURELY_STRUCTURE:
+        return None
+    share = min(1.0, (_SURELY_STRUCTURE - correlation) / (_SURELY_STRUCTURE - _SURELY_GRAIN))
     noise = np.random.default_rng(0).standard_normal((TILE_PX, TILE_PX), dtype=np.float32)
     candidates = [noise, *(cv2.GaussianBlur(noise, (0, 0), blur_px) for blur_px in _BLURS_PX)]
     tile = min(candidates, key=lambda candidate: abs(_correlation(_fine(candidate)) - correlation))
