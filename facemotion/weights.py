@@ -63,6 +63,13 @@ def _read_table() -> dict[str, WeightFile]:
 WEIGHTS: dict[str, WeightFile] = _read_table()
 
 
+def weight_file(name: str) -> WeightFile:
+    """The row of the table; UsageError for a name that is not in it."""
+    if name not in WEIGHTS:
+        raise UsageError(f"no weights of the name {name!r}", f"Names: {', '.join(WEIGHTS)}.")
+    return WEIGHTS[name]
+
+
 def weight_path(
     name: str, *, given: Path | str | None = None, offline: bool | None = None, watcher: Watcher | None = None
 ) -> Path:
@@ -72,7 +79,7 @@ def weight_path(
     what ``FACEMOTION_OFFLINE`` says. A damaged copy is passed over, or replaced by a fresh download, and only an
     error when nothing better is to be had. Raises WeightsError; UsageError for an unknown name.
     """
-    file = _row(name)
+    file = weight_file(name)
     own = given if given is not None else _own_generator(name)
     if own is not None:
         if not Path(own).is_file():
@@ -96,7 +103,7 @@ def fetch(name: str, *, offline: bool | None = None, watcher: Watcher | None = N
     """Download the weight file ``name`` into the cache unless a whole copy lies there already; return its path."""
     from facemotion.download import download
 
-    file = _row(name)
+    file = weight_file(name)
     address = _address(file)
     if address is None or is_offline(offline):
         raise _missing(file, address)
@@ -109,7 +116,7 @@ def fetch(name: str, *, offline: bool | None = None, watcher: Watcher | None = N
 
 def copies(name: str) -> list[Located]:
     """Copies of the weight file on this machine in the order in which they are looked for, unverified."""
-    file = _row(name)
+    file = weight_file(name)
     folders = [(cache_folder(), "cache")]
     chosen = os.environ.get("FACEMOTION_WEIGHTS")
     if chosen and Path(chosen).is_dir():
@@ -190,12 +197,6 @@ def record_bundled(table: Path, assets: Path, checksums: Path) -> None:
     table.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     files = {name: WeightFile(name=name, **row) for name, row in rows.items()}
     checksums.write_text(checksum_lines(files), encoding="utf-8")
-
-
-def _row(name: str) -> WeightFile:
-    if name not in WEIGHTS:
-        raise UsageError(f"no weights of the name {name!r}", f"Names: {', '.join(WEIGHTS)}.")
-    return WEIGHTS[name]
 
 
 def _own_generator(name: str) -> str | None:

@@ -1,0 +1,155 @@
+"""``facemotion weights``: what is stored where, checked by sha256."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from facemotion.weights import WeightFile
+
+weights_app = typer.Typer(
+    no_args_is_help=True,
+    help="Weight files: what is stored where, checked by sha256.\n\n"
+    "The model and the face finder come with the package; face-alignment's files (the second opinion on faces) are "
+    "downloaded on first need, or now with fetch.",
+)
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Names as in weights list; none: all.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the ``weights`` commands to the application."""
+    app.add_typer(weights_app, name="weights")
+
+
+@weights_app.command("list", epilog="Example: facemotion weights list --json")
+def list_weights(as_json: Json = False) -> None:
+    """Every weight file: size, licence, where it is on this machine."""
+    from facemotion.weights import WEIGHTS, copies
+
+    rows = [(file, copies(file.name)) for file in WEIGHTS.values()]
+    if as_json:
+        _print_json([_as_dict(file) | {"copies": [str(copy.path) for copy in found]} for file, found in rows])
+        return
+    cells = [
+        (file.name, _size(file.size_bytes), file.licence, found[0].place if found else "not here", file.purpose)
+        for file, found in rows
+    ]
+    _print_table(("name", "size", "licence", "where", "what for"), cells)
+
+
+@weights_app.command(epilog="Examples: facemotion weights fetch · facemotion weights fetch s3fd 2dfan4")
+def fetch(names: Names = None) -> None:
+    """Download weight files now, so that no network is needed later. Broken downloads go on where they stopped."""
+    from facemotion.cli.downloads import show_downloads
+    from facemotion.weights import WEIGHTS, weight_path
+
+    with show_downloads(_console(stderr=True)):
+        for name in names or [file.name for file in WEIGHTS.values() if file.url]:
+            typer.echo(f"{name}: {weight_path(name)}")
+
+
+@weights_app.command(epilog="Example: facemotion weights verify generator")
+def verify(names: Names = None, as_json: Json = False) -> None:
+    """Check every copy on this machine against its sha256. Exit code 1 where one is damaged."""
+    from facemotion.errors import WeightsError
+    from facemotion.weights import copies, verify_file
+
+    rows = []
+    for file in _rows(names):
+        for copy in copies(file.name):
+            try:
+                verify_file(copy.path, file)
+            except WeightsError as error:
+                rows.append((file, copy.path, error))
+            else:
+                rows.append((file, copy.path, None))
+    if as_json:
+        _print_json(
+            [
+                {"name": file.name, "path": str(path), "ok": error is None, "error": error and error.message}
+                for file, path, error in rows
+            ]
+        )
+    else:
+        cells = [(file.name, "ok" if error is None else "damaged", str(path)) for file, path, error in rows]
+        _print_table(("name", "sha256", "file"), cells)
+    damaged = [error for *_, error in rows if error is not None]
+    if damaged:
+        raise damaged[0]
+
+
+@weights_app.command(epilog="Examples: facemotion weights path generator · facemotion weights path")
+def path(
+    name: Annotated[str | None, typer.Argument(help="Name as in weights list; none: the download folder.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Never download.")] = False,
+) -> None:
+    """Print where a weight file is, verified, downloaded when it has to be."""
+    from facemotion.weights import cache_folder, weight_path
+
+    typer.echo(weight_path(name, offline=offline or None) if name else cache_folder())
+
+
+@weights_app.command(epilog="Example: facemotion weights clear s3fd")
+def clear(names: Names = None) -> None:
+    """Remove downloaded weight files, whole and partial. Those inside the package stay."""
+    from facemotion.weights import cache_folder
+
+    freed = 0
+    for file in _rows(names):
+        for ending in ("", ".part", ".lock"):
+            stored = cache_folder() / (file.file_name + ending)
+            if stored.is_file():
+                freed += stored.stat().st_size
+                _remove(stored)
+    typer.echo(f"{freed / 1e6:.1f} MB removed from {cache_folder()}")
+
+
+def _rows(names: list[str] | None) -> "list[WeightFile]":
+    from facemotion.weights import WEIGHTS, weight_file
+
+    return [weight_file(name) for name in names] if names else list(WEIGHTS.values())
+
+
+def _remove(path: Path) -> None:
+    from facemotion.errors import WeightsError
+
+    try:
+        path.unlink()
+    except OSError as error:
+        raise WeightsError(f"cannot remove {path}: {error.strerror}", "Check who owns the folder.") from error
+
+
+def _as_dict(file: "WeightFile") -> dict[str, object]:
+    from dataclasses import asdict
+
+    return asdict(file)
+
+
+def _size(size_bytes: int | None) -> str:
+    return "" if size_bytes is None else f"{size_bytes / 1e6:.1f} MB"
+
+
+def _console(*, stderr: bool = False):
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def _print_json(rows: list[dict[str, object]]) -> None:
+    import json
+
+    typer.echo(json.dumps(rows, indent=2))
+
+
+def _print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    _console().print(table)

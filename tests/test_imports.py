@@ -1,0 +1,87 @@
+"""House rules that nothing else would notice being broken: what may import what, and what help must not import."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "facemotion"
+
+LAYERS = (
+    "errors expressions version timing provenance",
+    "images background animated_images video contact_sheet download weights",
+    "face model",
+    "data device inference framing face_choice",
+    "settings staging animation animator",
+    "tasks batch train train_finder evaluate",
+    "cli",
+)
+"""Modules and folders of the package, lowest first: a file may import from its own line and from those above it."""
+
+HEAVY = {"torch", "numpy", "PIL", "cv2", "scipy", "numba", "requests", "face_alignment", "av", "skimage", "filelock"}
+
+PRINT_HEAVY = """
+import contextlib, io, json, sys
+from facemotion.cli.app import main
+sys.argv = ["facemotion", *sys.argv[1:], "--help"]
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    main()
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_every_part_of_the_package_has_its_layer():
+    parts = {path.stem for path in PACKAGE.iterdir() if (path / "__init__.py").exists() or path.suffix == ".py"}
+    assert parts - {"__init__", "__main__"} == set(" ".join(LAYERS).split())
+
+
+@pytest.mark.parametrize("part", " ".join(LAYERS).split())
+def test_imports_point_downwards(part):
+    rank = {name: level for level, line in enumerate(LAYERS) for name in line.split()}
+    files = [PACKAGE / f"{part}.py"] if (PACKAGE / f"{part}.py").exists() else sorted((PACKAGE / part).rglob("*.py"))
+    upwards = [
+        f"{file.relative_to(PACKAGE.parent)} imports {imported}"
+        for file in files
+        for imported in imported_parts(file)
+        if rank[imported] > rank[part]
+    ]
+    assert upwards == []
+
+
+def imported_parts(file: Path) -> set[str]:
+    """Parts of the package that a file imports anywhere, also inside functions; relative imports are not used."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    split = [name.split(".") for name in names if name.startswith("facemotion.")]
+    return {parts[1] for parts in split if (PACKAGE / parts[1]).exists() or (PACKAGE / f"{parts[1]}.py").exists()}
+
+
+@pytest.mark.parametrize("command", ["", "animate", "faces", "expressions", "weights", "prepare", "train", "evaluate"])
+def test_help_imports_nothing_heavy(command):
+    done = subprocess.run(
+        [sys.executable, "-c", PRINT_HEAVY, *command.split()], capture_output=True, text=True, check=True
+    )
+    assert HEAVY & set(json.loads(done.stdout)) == set()
+
+
+def test_the_package_itself_imports_nothing_heavy():
+    script = "import json, sys, facemotion; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert HEAVY & set(json.loads(done.stdout)) == set()
+
+
+def test_no_pickled_network_is_loaded():
+    """Weights are safetensors; only training states and face-alignment's own files go through torch.load."""
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+                options = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                assert options.get("weights_only") == "True", f"{file}:{node.lineno}"
