@@ -1,0 +1,87 @@
+"""Several processes as one training, started by ``torchrun``: gradients are averaged by DistributedDataParallel."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from facemotion.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among its peers."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @classmethod
+    def join(cls, device: str = "auto") -> "World":
+        """The world that torchrun describes by its environment variables, or this process alone.
+
+        ``auto`` takes the process's GPU where there is one. Raises ``TrainingError`` for a device that is not there.
+        """
+        size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+        chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")))
+        if size > 1 and not dist.is_initialized():
+            dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+        return cls(rank, size, chosen)
+
+    @property
+    def leads(self) -> bool:
+        """This process writes the files and reports."""
+        return self.rank == 0
+
+    def best_precision(self) -> str:
+        """``bf16`` where the device computes in it natively, else ``fp32``."""
+        if self.device.type == "cuda":
+            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+        native = self.device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return "bf16" if native else "fp32"
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """``module`` with its gradients averaged over the processes during ``backward``."""
+        if self.size == 1:
+            return module
+        devices = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(
+            module, device_ids=devices, broadcast_buffers=False, find_unused_parameters=True
+        )
+
+    def any(self, flag: bool) -> bool:
+        """Whether ``flag`` is true in any process; the same answer everywhere."""
+        if self.size == 1:
+            return flag
+        total = torch.tensor(float(flag), device=self.device)
+        dist.all_reduce(total)
+        return total.item() > 0
+
+    def mean(self, values: torch.Tensor) -> torch.Tensor:
+        """The mean of a tensor over the processes."""
+        if self.size == 1:
+            return values
+        dist.all_reduce(values)
+        return values / self.size
+
+    def leave(self) -> None:
+        """Take leave of the peers."""
+        if self.size > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _device(name: str, local_rank: int) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        if not torch.cuda.is_available():
+            raise TrainingError("no CUDA device is available", "Train with --device cpu, or install PyTorch for CUDA.")
+        device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
+        return device
+    if name not in ("cpu", "mps"):
+        raise TrainingError(f"unknown device {name!r}", "Use auto, cpu, cuda or mps.")
+    return torch.device(name)

@@ -1,0 +1,48 @@
+"""Regions of a face from its 68 landmarks: pixel weights of mouth and eyes, mirroring.
+
+Landmarks are in crop widths here, (0, 0) the crop's upper left edge and (1, 1) its lower right one.
+"""
+
+import torch
+from torch import Tensor
+
+FLIP_68 = (
+    *range(16, -1, -1),
+    *range(26, 16, -1),
+    *range(27, 31),
+    *range(35, 30, -1),
+    *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),
+    *(54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55),
+    *(64, 63, 62, 61, 60, 67, 66, 65),
+)
+"""Landmark ``i`` of a mirrored face is landmark ``FLIP_68[i]`` of the face (iBUG-68 order)."""
+
+
+def inter_ocular(landmarks: Tensor) -> Tensor:
+    """(…, 68, 2) -> (…) distance of the eyes' centres, in the landmarks' unit."""
+    return (landmarks[..., 42:48, :].mean(-2) - landmarks[..., 36:42, :].mean(-2)).norm(dim=-1)
+
+
+def region_weight(landmarks: Tensor, size: int, *, mouth: float, eyes: float) -> Tensor:
+    """(B, 1, size, size) factor of the pixel weight: ``mouth`` and ``eyes`` in the middle of those, 1 far away.
+
+    A Gaussian bump over the mouth and over each eye, as wide as the feature.
+    """
+    position = (torch.arange(size, device=landmarks.device, dtype=torch.float32) + 0.5) / size
+    scale = inter_ocular(landmarks)[:, None]
+
+    def bump(centre: Tensor, reach_x: Tensor, reach_y: Tensor) -> Tensor:
+        across = torch.exp(-0.5 * ((position - centre[:, :1]) / reach_x) ** 2)
+        down = torch.exp(-0.5 * ((position - centre[:, 1:]) / reach_y) ** 2)
+        return down[:, :, None] * across[:, None, :]
+
+    lips = landmarks[:, 48:68]
+    extent = (lips.amax(1) - lips.amin(1)) / 2
+    weight = 1 + (mouth - 1) * bump(
+        (lips.amax(1) + lips.amin(1)) / 2,
+        torch.maximum(extent[:, :1], 0.25 * scale),
+        torch.maximum(extent[:, 1:], 0.2 * scale),
+    )
+    for eye in (slice(36, 42), slice(42, 48)):
+        weight = weight + (eyes - 1) * bump(landmarks[:, eye].mean(1), 0.25 * scale, 0.15 * scale)
+    return weight[:, None]
