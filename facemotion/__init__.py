@@ -1,5 +1,30 @@
-"""One photo of a face in, a video of that person performing an expression out."""
+"""One photo of a face in, a video of that person performing an expression out.
 
+>>> import facemotion
+>>> frames = facemotion.animate("photo.jpg", {"smile": 1.0}, frames=32)  # uint8 (32, H, W, 3)
+
+`animate`, `find_faces` and `read_photo` are loaded when first used: importing the package costs nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+from facemotion.errors import FacemotionError
+from facemotion.expressions import EXPRESSIONS
 from facemotion.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from facemotion.animator import animate
+    from facemotion.face.find import find_faces
+    from facemotion.images import read_photo
+
+__all__ = ["EXPRESSIONS", "FacemotionError", "__version__", "animate", "find_faces", "read_photo"]
+
+_HOMES = {"animate": "facemotion.animator", "find_faces": "facemotion.face.find", "read_photo": "facemotion.images"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

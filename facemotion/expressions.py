@@ -75,7 +75,8 @@ def check_blend(blend: Blend, *, known: tuple[str, ...] = EXPRESSIONS) -> Blend:
         name = canonical(word, known=known)
         if not (math.isfinite(weight) and 0 <= weight <= MAX_WEIGHT):
             raise UsageError(
-                f"The weight of {name} is {weight:g}.", f"Give a number from 0 to {MAX_WEIGHT:g}; 1 is the natural peak."
+                f"The weight of {name} is {weight:g}.",
+                f"Give a number from 0 to {MAX_WEIGHT:g}; 1 is the natural peak.",
             )
         if name in weights:
             raise UsageError(f"{name} is asked for twice in one expression.", "Name each expression once.")

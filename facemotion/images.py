@@ -17,7 +17,8 @@ MAX_PIXELS = 100_000_000
 STDIN = "-"
 
 PHOTO_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .tif .tiff .bmp .gif .heic .heif .avif .jp2 .ppm .pgm".split()
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+    + (".heic", ".heif", ".avif", ".jp2", ".ppm", ".pgm")
 )
 """Suffixes by which photos are found in folders; a file named on the command line is judged by its content."""
 
@@ -68,15 +69,21 @@ def read_photo(path: str | Path) -> Photo:
     return Photo(pixels=pixels, alpha=alpha, path=None if from_stdin else Path(path))
 
 
+def check_readable(path: str | Path) -> None:
+    """Raises InputError where there is no such file, before anything costly is loaded."""
+    if str(path) != STDIN and not Path(path).exists():
+        raise InputError(f"No such file: {path}", "Check the name and the folder.")
+
+
 def _file_bytes(path: Path) -> bytes:
+    check_readable(path)
     try:
         return path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"No such file: {path}", "Check the name and the folder.") from None
     except IsADirectoryError:
         raise InputError(f"{path} is a folder, not a photo.", "Name a photo.") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.", "Check the file's permissions.") from None
+        reason = error.strerror or error
+        raise InputError(f"{path} cannot be read: {reason}.", "Check the file's permissions.") from None
 
 
 def _decode(data: bytes, name: str) -> "Image.Image":

@@ -1,5 +1,6 @@
 """When an expression is how strong: from the steps of an expression to one control vector per frame. Pure Python."""
 
+import itertools
 from collections.abc import Callable
 
 from facemotion.errors import UsageError
@@ -88,7 +89,7 @@ def _keys(peaks: list[tuple[float, ...]], shape: str) -> list[tuple[float, tuple
 
 
 def _between(keys: list[tuple[float, tuple[float, ...]]], time: float, curve: Callable) -> tuple[float, ...]:
-    for (start, before), (end, after) in zip(keys, keys[1:], strict=False):
+    for (start, before), (end, after) in itertools.pairwise(keys):
         if time <= end + 1e-9:
             progress = curve(min(1.0, (time - start) / (end - start)))
             return tuple(a + progress * (b - a) for a, b in zip(before, after, strict=True))

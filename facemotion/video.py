@@ -1,7 +1,7 @@
 """Streaming writers, chosen by suffix: frames go in one at a time, nothing is kept but the encoder's own state.
 
 ``.mp4`` (H.264, yuv420p) and ``.webm`` (VP9, with alpha where the photo has it) are written here through PyAV;
-``.gif``, ``.webp`` and ``.png`` in `animations`; a name without suffix becomes a folder of numbered png frames.
+``.gif``, ``.webp`` and ``.png`` in `animated_images`; a name without suffix becomes a folder of numbered png frames.
 """
 
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ def format_of(path: str | Path) -> ClipFormat:
 
 def open_writer(path: str | Path, format: ClipFormat, spec: ClipSpec) -> ClipWriter:
     """A writer for ``path``. Raises OutputError where the format cannot hold the size."""
-    from facemotion import animations
+    from facemotion import animated_images
 
     if max(spec.size_px) > format.max_side_px:
         raise OutputError(
@@ -92,7 +92,7 @@ def open_writer(path: str | Path, format: ClipFormat, spec: ClipSpec) -> ClipWri
         return _H264Writer(path, spec)
     if format.name == "webm":
         return _Vp9Writer(path, spec)
-    return animations.open_writer(path, format.name, spec)
+    return animated_images.open_writer(path, format.name, spec)
 
 
 class _AvWriter:
@@ -125,7 +125,8 @@ class _AvWriter:
 
         if any(self._pad):  # 4:2:0 needs even sides: one line is repeated, nothing is cut or scaled
             frame = np.pad(frame, ((0, self._pad[0]), (0, self._pad[1]), (0, 0)), mode="edge")
-        picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgba" if frame.shape[2] == 4 else "rgb24")
+        source_format = "rgba" if frame.shape[2] == 4 else "rgb24"
+        picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=source_format)
         picture = picture.reformat(
             format=self._pixel_format, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
         )

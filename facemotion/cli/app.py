@@ -1,10 +1,119 @@
-"""The ``facemotion`` command: collects the sub-commands."""
+"""The ``facemotion`` command: collects the sub-commands, turns errors into one line each and an exit code.
+
+Exit codes: 0 done, 1 this job failed, 2 wrong usage, 3 some of a batch failed, 130 interrupted.
+"""
+
+import signal
+import sys
+from importlib import import_module
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-app = typer.Typer(name="facemotion", no_args_is_help=True)
+from facemotion.cli import console
+from facemotion.errors import FacemotionError
+
+COMMANDS = ("animate", "faces", "expressions", "sample", "weights", "prepare", "train", "train_finder", "evaluate")
+"""Modules of this package, in the order of the help; each has ``register(app)``."""
+
+INTERRUPTED = 130
+
+# Typer brings the parser's errors along, under a path that changes between its versions: the family of BadParameter.
+_ParserUsageError, _ParserError = typer.BadParameter.__mro__[1:3]
+
+
+class _Commands(TyperGroup):
+    """Runs a command and ends with an exit code instead of an exception, also under a test runner."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        console.reset()
+        try:
+            code = super().main(*args, standalone_mode=False, **extra)
+        except FacemotionError as error:
+            code = _failed(error, error.message, error.hint, code=error.exit_code)
+        except _ParserUsageError as error:
+            if "NoArgsIsHelp" in type(error).__name__:  # the help was asked for by saying nothing
+                error.show()
+                code = 2
+            else:
+                code = _failed(error, error.format_message(), _help_hint(error), code=2)
+        except _ParserError as error:
+            code = _failed(error, error.format_message(), "", code=error.exit_code)
+        except (KeyboardInterrupt, typer.Abort):
+            console.fail("Interrupted.", "Nothing half-written was left.")
+            code = INTERRUPTED
+        except MemoryError as error:
+            code = _failed(error, "Out of memory.", "Use a smaller photo or --size, or close other programs.", code=1)
+        except Exception as error:  # a fault of ours: still no traceback unless asked for, and never exit code 0
+            hint = "This should not have happened. Run again with --verbose and report what it says."
+            code = _failed(error, f"{type(error).__name__}: {error}", hint, code=1)
+        if standalone_mode:
+            sys.exit(code if isinstance(code, int) else 0)
+        return code
+
+
+app = typer.Typer(
+    name="facemotion",
+    cls=_Commands,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="One photo of a face in, a video of that person performing an expression out.",
+    epilog="First clip: facemotion animate photo.jpg --expr smile",
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from facemotion.version import __version__
+
+        typer.echo(f"facemotion {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+    quiet: console.Quiet = False,
+    verbose: console.Verbose = False,
+) -> None:
+    if not verbose:
+        import warnings
+
+        warnings.simplefilter("ignore")  # of libraries, about themselves
+
+
+for _name in COMMANDS:
+    try:
+        import_module(f"facemotion.cli.{_name}").register(app)
+    except (ModuleNotFoundError, NameError):
+        continue
 
 
 def main() -> None:
     """Entry point of the console script."""
+    signal.signal(signal.SIGTERM, _terminated)
     app()
+
+
+def _terminated(*_: object) -> NoReturn:
+    """A polite kill tidies up like Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def _failed(error: BaseException, message: str, hint: str, *, code: int) -> int:
+    if console.is_verbose():
+        import traceback
+
+        traceback.print_exception(error)
+    console.fail(message, hint)
+    return code
+
+
+def _help_hint(error: Any) -> str:
+    command = error.ctx.command_path if error.ctx else "facemotion"
+    return f"See {command} --help."

@@ -1,0 +1,110 @@
+"""What ``facemotion animate`` does once it knows what is wanted: one photo, or many; and what it says afterwards."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from facemotion.animator import AnimateResult, Animator
+from facemotion.batch import BatchReport, Result, run_batch
+from facemotion.cli import console
+from facemotion.cli.downloads import show_downloads
+from facemotion.images import check_readable
+from facemotion.settings import AnimateSettings
+from facemotion.staging import check_output
+from facemotion.tasks import Shard, batch_folder, plan_tasks
+from facemotion.video import ClipFormat
+from facemotion.weights import file_sha256
+
+
+@dataclass(frozen=True)
+class Job:
+    """The settings of a clip and of the machine that makes it. The network is loaded when the work begins."""
+
+    settings: AnimateSettings
+    weights: Path | None
+    device: str
+    precision: str
+    overwrite: bool
+
+    def run_one(self, photo: str, target: Path, format: ClipFormat) -> AnimateResult:
+        """Animates one photo (``-``: standard input), with a bar of frames."""
+        check_readable(photo)
+        check_output(target, overwrite=self.overwrite)
+        with show_downloads(console.stderr()), console.progress(target.name, self.settings.frames) as step:
+            return self._animator().animate_file(
+                photo, target, format=format, overwrite=self.overwrite, on_note=console.advise, on_frame=step
+            )
+
+    def run_batch(
+        self,
+        inputs: list[Path],
+        out: Path | None,
+        format: ClipFormat,
+        *,
+        word: str,
+        shard: str | None,
+        workers: int | None,
+    ) -> BatchReport:
+        """Animates the photos and folders ``inputs``, with a bar of photos; failures are told as they come."""
+        for path in inputs:
+            if not path.is_dir():
+                check_readable(path)
+        part = Shard.parse(shard) if shard else None
+        folder = batch_folder(inputs, out, word=word)
+        tasks = plan_tasks(inputs, folder, ending=f"-{word}{format.suffixes[0]}", beside=out is None)
+        animator = self._animator()
+        settings = {**asdict(self.settings), "format": format.name, "weights": file_sha256(animator.weights)}
+
+        def animate_one(photo: Path, target: Path, go_on: Callable[[], None]) -> dict[str, object]:
+            result = animator.animate_file(photo, target, format=format, overwrite=self.overwrite, on_frame=go_on)
+            return {"size_px": result.size_px, "faces": result.faces, "notes": result.notes, "sheet": result.sheet}
+
+        total = len(part.of(tasks)) if part else len(tasks)
+        with show_downloads(console.stderr()), console.progress("Animating", total, unit="photos") as step:
+
+            def tell(result: Result) -> None:
+                step()
+                if result.status == "failed":
+                    console.advise(f"{result.photo}: {result.error}")
+
+            return run_batch(
+                tasks,
+                animate_one,
+                folder=folder,
+                settings=settings,
+                shard=part,
+                overwrite=self.overwrite,
+                workers=workers,
+                on_result=tell,
+            )
+
+    def _animator(self) -> Animator:
+        return Animator(self.settings, weights=self.weights, device=self.device, precision=self.precision)
+
+
+def print_result(result: AnimateResult) -> None:
+    """One line about a clip."""
+    width, height = result.size_px
+    length = f"{result.frames} frames, {result.frames / result.fps:.2f} s" if result.frames > 1 else "1 frame"
+    console.say(f"{result.out}  {width}×{height}, {length}  (took {result.seconds:.1f} s)")
+    if result.sheet:
+        console.say(result.sheet)
+
+
+def print_report(report: BatchReport) -> None:
+    """A table of what failed, and one line about the rest."""
+    from rich.table import Table
+    from rich.text import Text
+
+    if console.is_quiet():
+        return
+    failed = [result for result in report.results if result.status == "failed"]
+    if failed:
+        table = Table(box=None, pad_edge=False)
+        for title in ("failed", "why", "what to do"):
+            table.add_column(title, overflow="fold")
+        for result in failed:
+            table.add_row(Text(result.photo), Text(result.error), Text(result.hint))
+        console.stdout().print(table, soft_wrap=False)
+    counts = ", ".join(f"{report.count(status)} {status}" for status in ("done", "skipped", "failed"))
+    console.say(f"{counts} in {report.seconds:.1f} s. Clips and report.json: {report.folder}")

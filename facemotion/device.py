@@ -1,0 +1,51 @@
+"""Where and how precisely the network runs: what the machine has, what was asked for."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from facemotion.errors import UsageError
+from facemotion.timing import check_choice
+
+if TYPE_CHECKING:
+    import torch
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A device and the type of the numbers on it."""
+
+    device: "torch.device"
+    dtype: "torch.dtype"
+
+    @property
+    def batch(self) -> int:
+        """Frames decoded at a time: one on a CPU, whose caches are small, several on a GPU, which would idle."""
+        return 1 if self.device.type == "cpu" else 8
+
+
+def choose_placement(device: str = "auto", precision: str = "auto") -> Placement:
+    """``auto`` takes a GPU where there is one, and half precision on CUDA only.
+
+    ``device`` may also name one of several GPUs (``cuda:1``). Raises UsageError for a device that is not there.
+    """
+    import torch
+
+    check_choice("precision", precision, PRECISIONS)
+    check_choice("device", device.partition(":")[0], DEVICES)
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        device = next(name for name in ("cuda", "mps", "cpu") if available[name])
+    name, _, index = device.partition(":")
+    if not available[name]:
+        raise UsageError(f"No {name} device is available to PyTorch.", "Use --device auto, or --device cpu.")
+    if index and not (name == "cuda" and index.isdigit() and int(index) < torch.cuda.device_count()):
+        raise UsageError(f"There is no device {device}.", "Use --device auto, or cuda:0.")
+    if precision == "auto":
+        precision = "fp16" if name == "cuda" else "fp32"
+    dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
+    if name == "cpu" and dtype == torch.float16:
+        raise UsageError("fp16 is not supported on the CPU.", "Use --precision auto, fp32 or bf16.")
+    return Placement(torch.device(device), dtype)

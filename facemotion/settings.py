@@ -1,0 +1,54 @@
+"""Everything that decides how a clip looks, as one value."""
+
+from dataclasses import dataclass
+
+from facemotion.errors import UsageError
+from facemotion.face_choice import check_face_choice
+from facemotion.timing import DEFAULT_FPS, DEFAULT_FRAMES, control_track, frame_count
+
+MIN_SIZE_PX = 16
+MAX_SIZE_PX = 16384
+
+
+@dataclass(frozen=True)
+class AnimateSettings:
+    """Everything that decides how a clip looks; checked when made (UsageError)."""
+
+    expression: str = "smile"
+    """As in ``--expr``; see `facemotion.expressions`."""
+    frames: int = DEFAULT_FRAMES
+    fps: float = DEFAULT_FPS
+    """Frames per second."""
+    intensity: float = 1.0
+    """Factor on every weight, 0 to 1.5."""
+    curve: str = "linear"
+    """Key of `timing.CURVES`."""
+    shape: str = "onset"
+    """One of `timing.SHAPES`."""
+    face: str = "largest"
+    """``largest``, ``all``, a number from 1, or a point ``X,Y`` in the photo."""
+    crop: bool = False
+    """The faces alone instead of the whole photo."""
+    size: int | None = None
+    """Longer side of the clip in px; None keeps the photo's own."""
+    compare: bool = False
+    """Photo and clip side by side."""
+    sheet: bool = False
+    """Also write a contact sheet."""
+    repeats: int = 0
+    """How often gif, webp and png play; 0 = for ever."""
+    metadata: bool = True
+    """Say in the file that it is AI-generated, and by what."""
+    aligner: str = "auto"
+    """``auto``, ``builtin`` or ``face-alignment``."""
+
+    def __post_init__(self):
+        frame_count(frames=self.frames, seconds=None, fps=self.fps)
+        control_track(({},), frames=self.frames, shape=self.shape, curve=self.curve, intensity=self.intensity)
+        check_face_choice(self.face)
+        if self.size is not None and not MIN_SIZE_PX <= self.size <= MAX_SIZE_PX:
+            raise UsageError(
+                f"A size of {self.size} px is out of range.", f"Give --size from {MIN_SIZE_PX} to {MAX_SIZE_PX}."
+            )
+        if not 0 <= self.repeats < 2**16:
+            raise UsageError(f"{self.repeats} repeats are out of range.", "Give 0 (for ever) to 65535.")
