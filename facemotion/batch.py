@@ -18,7 +18,8 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from facemotion.errors import FacemotionError, OutputError
+from facemotion.errors import FacemotionError
+from facemotion.staging import check_output
 from facemotion.tasks import Shard, Task
 from facemotion.version import __version__
 from facemotion.weights import file_sha256
@@ -131,10 +132,9 @@ def _carry_out(task: Task, animate: Animate, *, memory: "_Memory", overwrite: bo
         if memory.holds(task.out, fingerprint):
             result.status = "skipped"
             return result
+        check_output(task.out, overwrite=overwrite)
         if not task.out.exists():
             memory.note(task.out, fingerprint, size_bytes=None)
-        elif not overwrite:
-            raise OutputError(f"{task.out} exists", "Use --overwrite, or another --out.")
         task.out.parent.mkdir(parents=True, exist_ok=True)
         result.details = dict(animate(task.photo, task.out, go_on))
         memory.note(task.out, fingerprint, size_bytes=_size_bytes(task.out))

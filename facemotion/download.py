@@ -52,7 +52,7 @@ def _download_locked(
     if got != sha256:
         part.unlink()
         raise WeightsError(
-            f"hash mismatch: {target.name} from {url}: expected sha256 {sha256}, got {got}",
+            f"Hash mismatch: {target.name} from {url}: expected sha256 {sha256}, got {got}.",
             "Nothing was kept. A proxy or a mirror may have changed the file: "
             "try again, or name another server with FACEMOTION_MIRROR.",
         )
@@ -70,13 +70,13 @@ def _receive_patiently(url: str, part: Path, *, size_bytes: int | None, progress
             status = error.response.status_code
             if status < 500 or attempt == ATTEMPTS:
                 raise WeightsError(
-                    f"cannot download {url}: the server answers {status}",
+                    f"{url} cannot be downloaded: the server answers {status}.",
                     "Try again later, or name a mirror with FACEMOTION_MIRROR.",
                 ) from error
         except requests.RequestException as error:
             if attempt == ATTEMPTS:
                 raise WeightsError(
-                    f"cannot download {url}: {_reason(error)}",
+                    f"{url} cannot be downloaded: {_reason(error)}.",
                     "Check the network and run the command again: it goes on where it stopped. "
                     "FACEMOTION_MIRROR names another server.",
                 ) from error
@@ -152,9 +152,9 @@ def _reason(error: Exception) -> str:
 def _storage_error(error: OSError, target: Path) -> WeightsError:
     if error.errno == errno.ENOSPC:
         return WeightsError(
-            f"disk full while storing {target}", "Free some space, or name another folder with FACEMOTION_CACHE."
+            f"Disk full: {target} cannot be stored.", "Free some space, or name another folder with FACEMOTION_CACHE."
         )
     return WeightsError(
-        f"cannot store weights in {target.parent}: {error.strerror or error}",
+        f"Weights cannot be stored in {target.parent}: {error.strerror or error}.",
         "Make the folder writable, or name another one with FACEMOTION_CACHE.",
     )

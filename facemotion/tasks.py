@@ -25,7 +25,7 @@ class Shard:
         """``"I/N"`` with 1 ≤ I ≤ N; raises UsageError."""
         index, _, count = text.partition("/")
         if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
-            raise UsageError(f"{text!r} is no shard", "Write I/N with I from 1 to N, such as --shard 1/4.")
+            raise UsageError(f"{text!r} is no shard.", "Write I/N with I from 1 to N, such as --shard 1/4.")
         return cls(int(index), int(count))
 
     def of(self, tasks: "Sequence[Task]") -> "list[Task]":
@@ -58,7 +58,7 @@ def batch_folder(inputs: Sequence[Path], out: Path | None, *, word: str) -> Path
     if not folders:
         return Path(os.path.commonpath([path.absolute().parent for path in inputs]))
     if len(inputs) > 1:
-        raise UsageError("several inputs, and no place for their clips", "Name a folder with --out.")
+        raise UsageError("Several inputs, and no place for their clips.", "Name a folder with --out.")
     folder = folders[0].resolve()
     return folder.with_name(f"{folder.name}-{word}")
 
@@ -80,7 +80,7 @@ def plan_tasks(inputs: Sequence[Path], folder: Path, *, ending: str, beside: boo
         for photo in walk_photos(path, ignore=folder):
             placed.setdefault(photo, top / photo.relative_to(path).parent)
     if not placed:
-        raise InputError(f"no photos in {', '.join(map(str, inputs))}", "Photos are told by their suffix or content.")
+        raise InputError(f"No photos in {', '.join(map(str, inputs))}.", "Photos are told by their suffix or content.")
     names = Counter(place / photo.stem for photo, place in placed.items())
     return [
         Task(photo, place / ((photo.name if names[place / photo.stem] > 1 else photo.stem) + ending))
@@ -104,7 +104,7 @@ def walk_photos(folder: Path, *, ignore: Path | None = None) -> Iterator[Path]:
         try:
             entries = sorted(current.iterdir())
         except OSError as error:
-            log.warning("cannot read the folder %s: %s", current, error.strerror)
+            log.warning("Cannot read the folder %s: %s", current, error.strerror)
             continue
         entries = [entry for entry in entries if not entry.name.startswith(".")]
         yield from (entry for entry in entries if entry.is_file() and _seems_photo(entry))

@@ -66,7 +66,7 @@ WEIGHTS: dict[str, WeightFile] = _read_table()
 def weight_file(name: str) -> WeightFile:
     """The row of the table; UsageError for a name that is not in it."""
     if name not in WEIGHTS:
-        raise UsageError(f"no weights of the name {name!r}", f"Names: {', '.join(WEIGHTS)}.")
+        raise UsageError(f"There are no weights called {name!r}.", f"Names: {', '.join(WEIGHTS)}.")
     return WEIGHTS[name]
 
 
@@ -83,7 +83,7 @@ def weight_path(
     own = given if given is not None else _own_generator(name)
     if own is not None:
         if not Path(own).is_file():
-            raise WeightsError(f"no such weights: {own}", "Check --weights or FACEMOTION_WEIGHTS.")
+            raise WeightsError(f"No such weights: {own}", "Check --weights or FACEMOTION_WEIGHTS.")
         return Path(own)
     damaged: WeightsError | None = None
     for copy in copies(name):
@@ -131,8 +131,8 @@ def verify_file(path: Path, file: WeightFile) -> None:
     got = file_sha256(path)
     if got != file.sha256:
         raise WeightsError(
-            f"hash mismatch: {path}: expected sha256 {file.sha256 or 'none yet'}, got {got}",
-            f"Remove the damaged file with: facemotion weights clear {file.name}"
+            f"Hash mismatch: {path}: expected sha256 {file.sha256 or 'none yet'}, got {got}.",
+            f"Remove the damaged file: facemotion weights clear {file.name}"
             if path.parent == cache_folder()
             else "Reinstall facemotion, or, after a new release of the file, run: python -m facemotion.weights",
         )
@@ -215,11 +215,11 @@ def _address(file: WeightFile) -> str | None:
 def _missing(file: WeightFile, address: str | None) -> WeightsError:
     if address is None:
         return WeightsError(
-            f"weights {file.name!r} are missing: {file.file_name} comes with the package and is not there",
+            f"The weights {file.name!r} are missing: {file.file_name} comes with the package and is not there.",
             "Reinstall facemotion, or name your own file with --weights or FACEMOTION_WEIGHTS.",
         )
     return WeightsError(
-        f"weights {file.name!r} are not on this machine, and downloading is switched off",
+        f"The weights {file.name!r} are not on this machine, and downloading is switched off.",
         f"Run once with a network: facemotion weights fetch {file.name}; "
         f"or put {file.file_name} into {cache_folder()}.",
     )

@@ -94,7 +94,7 @@ def test_single_photos_beside_or_in_a_folder(tmp_path):
 
 
 def test_no_photos(tmp_path):
-    with pytest.raises(InputError, match="no photos in"):
+    with pytest.raises(InputError, match="No photos in"):
         plan_tasks([tmp_path], tmp_path / "out", ending=".mp4")
 
 

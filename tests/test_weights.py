@@ -135,7 +135,7 @@ def test_a_new_release_is_recorded_in_table_and_checksums(tmp_path):
 
 
 def test_unknown_name():
-    with pytest.raises(UsageError, match="no weights of the name 'nothing'"):
+    with pytest.raises(UsageError, match="no weights called 'nothing'"):
         weights.weight_path("nothing")
 
 
@@ -150,7 +150,7 @@ def test_own_file_comes_first_and_is_taken_as_it_is(tmp_path, table, server):
 
 
 def test_own_file_that_is_missing(tmp_path, table):
-    with pytest.raises(WeightsError, match="no such weights"):
+    with pytest.raises(WeightsError, match="No such weights"):
         weights.weight_path("net", given=tmp_path / "none.bin")
 
 
@@ -193,7 +193,7 @@ def test_damaged_copy_while_offline_names_file_expected_and_got(table, cache):
     with pytest.raises(WeightsError) as caught:
         weights.weight_path("net", offline=True)
     got = hashlib.sha256(b"damaged").hexdigest()
-    assert caught.value.message == f"hash mismatch: {cache / 'net.bin'}: expected sha256 {SHA256}, got {got}"
+    assert caught.value.message == f"Hash mismatch: {cache / 'net.bin'}: expected sha256 {SHA256}, got {got}."
     assert "facemotion weights clear net" in caught.value.hint
 
 
@@ -291,7 +291,7 @@ def test_wrong_hash_keeps_nothing(server, tmp_path):
     with pytest.raises(WeightsError) as caught:
         fetch(server, tmp_path)
     got = hashlib.sha256(server.content).hexdigest()
-    assert caught.value.message.endswith(f"expected sha256 {SHA256}, got {got}")
+    assert caught.value.message.endswith(f"expected sha256 {SHA256}, got {got}.")
     assert [path.name for path in tmp_path.iterdir()] == ["net.bin.lock"]
 
 
@@ -347,7 +347,7 @@ def test_disk_full_leaves_nothing(server, tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(download_module, "open", FullDisk, raising=False)
-    with pytest.raises(WeightsError, match="disk full") as caught:
+    with pytest.raises(WeightsError, match="Disk full") as caught:
         download(f"{server.url}/net.bin", tmp_path / "net.bin", sha256=SHA256)
     assert "FACEMOTION_CACHE" in caught.value.hint
     assert [path.name for path in tmp_path.iterdir()] == ["net.bin.lock"]
@@ -355,7 +355,7 @@ def test_disk_full_leaves_nothing(server, tmp_path, monkeypatch):
 
 def test_folder_that_cannot_be_made(server, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(WeightsError, match="cannot store weights"):
+    with pytest.raises(WeightsError, match="Weights cannot be stored"):
         download(f"{server.url}/net.bin", tmp_path / "file" / "net.bin", sha256=SHA256)
 
 

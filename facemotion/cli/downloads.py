@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from facemotion.cli.console import is_quiet
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -13,6 +15,9 @@ def show_downloads(console: "Console") -> Iterator[None]:
     """Inside the block every download of weights is shown on ``console``: a bar, or a line where it is no terminal."""
     from facemotion.weights import watch_downloads
 
+    if is_quiet():
+        yield
+        return
     with ExitStack() as shown:
         report = _bars(console, shown) if console.is_terminal else _lines(console)
         with watch_downloads(report):

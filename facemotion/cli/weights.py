@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facemotion.cli import console
+
 if TYPE_CHECKING:
     from facemotion.weights import WeightFile
 
@@ -16,22 +18,21 @@ weights_app = typer.Typer(
 )
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Names as in weights list; none: all.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the ``weights`` commands to the application."""
+    """Adds the ``weights`` commands."""
     app.add_typer(weights_app, name="weights")
 
 
 @weights_app.command("list", epilog="Example: facemotion weights list --json")
-def list_weights(as_json: Json = False) -> None:
+def list_weights(as_json: console.Json = False) -> None:
     """Every weight file: size, licence, where it is on this machine."""
     from facemotion.weights import WEIGHTS, copies
 
     rows = [(file, copies(file.name)) for file in WEIGHTS.values()]
     if as_json:
-        _print_json([_as_dict(file) | {"copies": [str(copy.path) for copy in found]} for file, found in rows])
+        console.say_json([_as_dict(file) | {"copies": [str(copy.path) for copy in found]} for file, found in rows])
         return
     cells = [
         (file.name, _size(file.size_bytes), file.licence, found[0].place if found else "not here", file.purpose)
@@ -46,13 +47,13 @@ def fetch(names: Names = None) -> None:
     from facemotion.cli.downloads import show_downloads
     from facemotion.weights import WEIGHTS, weight_path
 
-    with show_downloads(_console(stderr=True)):
+    with show_downloads(console.stderr()):
         for name in names or [file.name for file in WEIGHTS.values() if file.url]:
-            typer.echo(f"{name}: {weight_path(name)}")
+            console.say(f"{name}: {weight_path(name)}")
 
 
 @weights_app.command(epilog="Example: facemotion weights verify generator")
-def verify(names: Names = None, as_json: Json = False) -> None:
+def verify(names: Names = None, as_json: console.Json = False) -> None:
     """Check every copy on this machine against its sha256. Exit code 1 where one is damaged."""
     from facemotion.errors import WeightsError
     from facemotion.weights import copies, verify_file
@@ -67,7 +68,7 @@ def verify(names: Names = None, as_json: Json = False) -> None:
             else:
                 rows.append((file, copy.path, None))
     if as_json:
-        _print_json(
+        console.say_json(
             [
                 {"name": file.name, "path": str(path), "ok": error is None, "error": error and error.message}
                 for file, path, error in rows
@@ -104,7 +105,7 @@ def clear(names: Names = None) -> None:
             if stored.is_file():
                 freed += stored.stat().st_size
                 _remove(stored)
-    typer.echo(f"{freed / 1e6:.1f} MB removed from {cache_folder()}")
+    console.say(f"{freed / 1e6:.1f} MB removed from {cache_folder()}")
 
 
 def _rows(names: list[str] | None) -> "list[WeightFile]":
@@ -119,7 +120,7 @@ def _remove(path: Path) -> None:
     try:
         path.unlink()
     except OSError as error:
-        raise WeightsError(f"cannot remove {path}: {error.strerror}", "Check who owns the folder.") from error
+        raise WeightsError(f"{path} cannot be removed: {error.strerror}.", "Check who owns the folder.") from error
 
 
 def _as_dict(file: "WeightFile") -> dict[str, object]:
@@ -132,18 +133,6 @@ def _size(size_bytes: int | None) -> str:
     return "" if size_bytes is None else f"{size_bytes / 1e6:.1f} MB"
 
 
-def _console(*, stderr: bool = False):
-    from rich.console import Console
-
-    return Console(stderr=stderr)
-
-
-def _print_json(rows: list[dict[str, object]]) -> None:
-    import json
-
-    typer.echo(json.dumps(rows, indent=2))
-
-
 def _print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     from rich.table import Table
 
@@ -152,4 +141,4 @@ def _print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    _console().print(table)
+    console.stdout().print(table, soft_wrap=False)
