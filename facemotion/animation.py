@@ -34,7 +34,7 @@ class Animation:
         from facemotion.face.find import find_faces
 
         self._settings, self._track, self._inference, self._on_note = settings, track, inference, on_note
-        found = find_faces(flattened(photo).pixels, aligner=settings.aligner)
+        found = find_faces(flattened(photo).pixels, aligner=settings.aligner, on_note=on_note)
         self.faces: list[Face] = choose_faces(found, settings.face, name=name)
         _advise(self.faces, found, photo, on_note)
         landmarks = [face.landmarks for face in self.faces]

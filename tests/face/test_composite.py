@@ -1,10 +1,10 @@
 import cv2
 import numpy as np
 import pytest
-from faces import frontal_landmarks
 
 from facemotion.face.composite import Composite
 from facemotion.face.geometry import scale_of
+from tests.face.faces import frontal_landmarks
 
 PAINT_PX, MAP_PX = 512, 128
 

@@ -1,9 +1,9 @@
 import cv2
 import numpy as np
 import pytest
-from faces import frontal_landmarks
 
 from facemotion.face import geometry
+from tests.face.faces import frontal_landmarks
 
 
 @pytest.mark.parametrize("roll", [0, 33, -120, 180])

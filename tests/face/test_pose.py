@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from faces import frontal_landmarks
 
 from facemotion.face.pose import head_pose
 from facemotion.face.types import Face
+from tests.face.faces import frontal_landmarks
 
 
 @pytest.mark.parametrize(
