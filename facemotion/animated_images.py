@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from facemotion.palette import COLOURS, Palette
 from facemotion.provenance import Mark
 
 if TYPE_CHECKING:
@@ -192,63 +193,45 @@ class WebpWriter(_FileWriter):
 
 
 class GifWriter(_FileWriter):
-    """Gif89a with one palette for the whole clip and an ordered dither, so that nothing flickers that stands still."""
+    """Gif89a: one palette for the whole clip; pixels that do not change are stored as transparent."""
 
-    _TRANSPARENT = 255
-    _DITHER = 10.0
+    _TRANSPARENT = COLOURS
 
     def __init__(self, path: Path, spec: "ClipSpec"):
         super().__init__(path, spec)
-        self._palette: Image.Image | None = None
+        self._palette: Palette | None = None
 
     def write(self, frame: "np.ndarray") -> None:
-        import numpy as np
         from PIL import Image
 
         before = self._before
-        if before is None:
-            self._begin([*self._spec.samples, frame])
+        if self._palette is None:
+            self._palette = Palette([*self._spec.samples, frame])
+            self._write_header(self._palette)
         x0, y0, x1, y1 = self._advance(frame)
         part = frame[y0:y1, x0:x1]
-        indexes = self._nearest(part[:, :, :3], x0, y0)
+        indexes = self._palette.indexes(part[:, :, :3], corner=(x0, y0))
         if before is not None:
             indexes[(before[y0:y1, x0:x1] == part).all(axis=2)] = self._TRANSPARENT
         if frame.shape[2] == 4:
             indexes[part[:, :, 3] < 128] = self._TRANSPARENT
+        keep_with_transparency = b"\x05"
         delay = struct.pack("<H", self._duration(100))
-        keep = 1 << 2  # disposal: leave the picture in place
-        self._file.write(b"\x21\xf9\x04" + bytes([keep | 1]) + delay + bytes([self._TRANSPARENT]) + b"\0")
-        self._file.write(_gif_picture(Image.fromarray(np.ascontiguousarray(indexes), "L"), x0, y0))
+        self._file.write(b"\x21\xf9\x04" + keep_with_transparency + delay + bytes([self._TRANSPARENT]) + b"\0")
+        self._file.write(_gif_picture(Image.fromarray(indexes), x0, y0))
 
     def close(self) -> None:
         self._file.write(b"\x3b")
         super().close()
 
-    def _begin(self, samples: "list[np.ndarray]") -> None:
-        import numpy as np
-        from PIL import Image
-
-        rows = [sample[::step, ::step, :3].reshape(-1, 3) for sample in samples for step in [_sampling_step(sample)]]
-        colours = np.concatenate(rows)[None]
-        method = Image.Quantize.MEDIANCUT
-        self._palette = Image.fromarray(colours).quantize(self._TRANSPARENT, method=method, kmeans=2)
-        table = bytes(self._palette.getpalette("RGB")[: 3 * self._TRANSPARENT]).ljust(768, b"\0")
-        self._file.write(b"GIF89a" + struct.pack("<HH", *self._spec.size_px) + b"\xf7\0\0" + table)
+    def _write_header(self, palette: Palette) -> None:
+        self._file.write(b"GIF89a" + struct.pack("<HH", *self._spec.size_px) + b"\xf7\0\0")
+        self._file.write(palette.colours.tobytes() + b"\0\0\0")
         self._file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<H", self._spec.repeats) + b"\0")
         if self._spec.mark:
             self._file.write(b"\x21\xfe" + _gif_blocks(self._spec.mark.comment.encode("ascii", "replace")))
             xmp_trailer = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
             self._file.write(b"\x21\xff\x0bXMP DataXMP" + self._spec.mark.xmp.encode() + xmp_trailer)
-
-    def _nearest(self, part: "np.ndarray", x0: int, y0: int) -> "np.ndarray":
-        """Palette indexes (H, W) after an 8 × 8 ordered dither that is fixed to the picture."""
-        import numpy as np
-        from PIL import Image
-
-        height, width = part.shape[:2]
-        threshold = _bayer_8()[np.add.outer(np.arange(y0, y0 + height) % 8 * 8, np.arange(x0, x0 + width) % 8)]
-        dithered = np.clip(part + self._DITHER * threshold[..., None], 0, 255).astype(np.uint8)
-        return np.array(Image.fromarray(dithered).quantize(palette=self._palette, dither=Image.Dither.NONE))
 
 
 def _png_chunks(data: bytes):
@@ -284,17 +267,3 @@ def _gif_picture(indexes: "Image.Image", x0: int, y0: int) -> bytes:
 def _gif_blocks(data: bytes) -> bytes:
     parts = [data[start : start + 255] for start in range(0, len(data), 255)]
     return b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
-
-
-def _sampling_step(sample: "np.ndarray") -> int:
-    return max(1, int((sample.shape[0] * sample.shape[1] / 250_000) ** 0.5))
-
-
-def _bayer_8() -> "np.ndarray":
-    """The 64 thresholds of an 8 × 8 ordered dither in [-0.5, 0.5), row by row."""
-    import numpy as np
-
-    matrix = np.zeros((1, 1))
-    for _ in range(3):
-        matrix = np.block([[4 * matrix, 4 * matrix + 2], [4 * matrix + 3, 4 * matrix + 1]])
-    return (matrix / 64 - 0.5 + 1 / 128).ravel()

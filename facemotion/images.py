@@ -17,8 +17,8 @@ MAX_PIXELS = 100_000_000
 STDIN = "-"
 
 PHOTO_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
-    + (".heic", ".heif", ".avif", ".jp2", ".ppm", ".pgm")
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
+    | {".heic", ".heif", ".avif", ".jp2", ".ppm", ".pgm"}
 )
 """Suffixes by which photos are found in folders; a file named on the command line is judged by its content."""
 

@@ -1,0 +1,79 @@
+"""What every test may use: a tiny generator as a real release file, a drawn face, and a finder that knows it.
+
+No test reaches the network or the user's own cache.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facemotion.face.types import Face
+from tests.face.faces import frontal_landmarks
+
+PHOTO_SIZE_PX = (200, 240)
+"""(width, height) of the drawn photo."""
+
+
+@pytest.fixture(autouse=True)
+def _own_surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the user's reaches the tests, and nothing is downloaded."""
+    for name in ("FACEMOTION_WEIGHTS", "FACEMOTION_MIRROR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FACEMOTION_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("FACEMOTION_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release file of `tiny_generator`: random, but it moves and paints."""
+    from facemotion.model.generator import tiny_generator
+    from facemotion.model.release import save_release
+
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_release(path, tiny_generator(), {"data": "none"})
+    return path
+
+
+def face_at(centre: tuple[float, float], *, eye_distance_px: float = 40.0) -> Face:
+    """A frontal face with its box, as a finder would give it."""
+    points = frontal_landmarks(centre=centre, eye_distance_px=eye_distance_px)
+    (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
+    return Face(points, (float(x0), float(y0), float(x1), float(y1)), 0.99, (0.0, 0.0, 0.0))
+
+
+def draw_photo(faces: list[Face], *, size_px: tuple[int, int] = PHOTO_SIZE_PX) -> np.ndarray:
+    """Ovals with eyes and a mouth on a gradient, uint8 (H, W, 3): a photo that everybody may publish."""
+    import cv2
+
+    width, height = size_px
+    photo = np.empty((height, width, 3), np.uint8)
+    photo[..., 0] = np.linspace(40, 120, width)
+    photo[..., 1] = np.linspace(90, 160, height)[:, None]
+    photo[..., 2] = 130
+    for face in faces:
+        points = np.rint(face.landmarks).astype(int)
+        cv2.fillConvexPoly(photo, cv2.convexHull(points), (224, 180, 150))
+        for part, colour in ((slice(36, 42), (60, 40, 30)), (slice(42, 48), (60, 40, 30)), (slice(48, 60), (170, 80, 80))):
+            cv2.fillPoly(photo, [points[part]], colour)
+    return photo
+
+
+@pytest.fixture
+def known_faces(monkeypatch: pytest.MonkeyPatch) -> list[Face]:
+    """The faces that the finder will find in every photo: one, until a test changes the list."""
+    import facemotion.face.find
+
+    faces = [face_at((100.0, 110.0))]
+    monkeypatch.setattr(facemotion.face.find, "find_faces", lambda image, *, aligner="auto": list(faces))
+    return faces
+
+
+@pytest.fixture
+def photo(tmp_path: Path, known_faces: list[Face]) -> Path:
+    """A drawn photo of the known face, 200 × 240 px, as png."""
+    from PIL import Image
+
+    path = tmp_path / "photo.png"
+    Image.fromarray(draw_photo(known_faces)).save(path)
+    return path
