@@ -19,11 +19,12 @@ from filelock import FileLock, Timeout
 
 from facemotion.data.clip import Clip
 from facemotion.data.shards import END_OF_ARCHIVE, Entry, file_sha256, pack
-from facemotion.errors import OutputError
+from facemotion.errors import InputError, OutputError
 from facemotion.version import __version__
 
 FORMAT = "facemotion-clips"
 FORMAT_VERSION = 1
+NO_CLIP = "gave no clip"
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,10 @@ class ClipWriter:
         self._shards.append(_file_record(shard))
 
     def _finish(self) -> None:
+        if not self._entries:
+            self._clear()
+            shutil.rmtree(self.work, ignore_errors=True)
+            raise InputError(f"None of the {len(self.items)} items gave a clip.", _most_frequent(self._problems))
         repeated = len(self._entries) - len({entry.id for entry in self._entries})
         if repeated:
             raise OutputError(f"{self.path}: {repeated} clips have the id of another one", "Rename the items.")
@@ -216,6 +221,11 @@ class ClipWriter:
             shutil.rmtree(self.work, ignore_errors=True)
 
 
+def _most_frequent(problems: list[dict]) -> str:
+    reasons = [problem["reason"] for problem in problems]
+    return f"Most often: {max(reasons, key=reasons.count)}" if reasons else "There was nothing to make clips from."
+
+
 def write_clips(path: str | Path, clips: Iterable[Clip], *, sources: Iterable[Source] = (), **options) -> None:
     """Write ``clips`` as a set, each an item of its own; ``options`` as for ClipWriter."""
     clips = list(clips)
@@ -230,7 +240,7 @@ def write_item(work: Path, number: int, clips: Iterable[Clip]) -> int:
     with _writing(work.parent):
         if content:
             _write_whole(work / f"{number:06d}.tar", content)
-        _write_record(work, number, reason="" if entries else "gave no clip", size=len(content), entries=entries)
+        _write_record(work, number, reason="" if entries else NO_CLIP, size=len(content), entries=entries)
     return len(entries)
 
 

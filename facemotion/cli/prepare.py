@@ -1,0 +1,282 @@
+"""``facemotion prepare``: raw photos and recordings to training clips."""
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from facemotion.cli import console
+from facemotion.cli.prepare_run import Common, SplitChoice, run
+
+if TYPE_CHECKING:
+    from facemotion.data.clip_writer import Source
+    from facemotion.data.landmark_files import LandmarkFile
+
+prepare_app = typer.Typer(
+    no_args_is_help=True,
+    help="Turn photos and recordings of faces into training clips.\n\n"
+    "Every command writes the same clip format, goes on where it was interrupted, and reports what it cannot use item "
+    "by item (exit code 3). docs/data.md has the data sets, the format and the whole sequence of commands.",
+)
+
+
+class ControlChoice(str, Enum):
+    """Where the control values of a recording come from."""
+
+    POSITION = "position"
+    LANDMARKS = "landmarks"
+
+
+class PersonChoice(str, Enum):
+    """Which photos show the same person."""
+
+    FILE = "file"
+    FOLDER = "folder"
+
+
+Folders = Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Folders of the data.", show_default=False)]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the clip set.", show_default=False)]
+Head = Annotated[
+    Path,
+    typer.Option(
+        help="ICT-FaceKit: the folder of its authors, or ict_facekit.npz.",
+        envvar="FACEMOTION_HEAD",
+        show_default=False,
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Other numbers draw other variations.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes, one thread each; default: one a core.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first items, to try things out.")]
+Split = Annotated[SplitChoice, typer.Option(help="Only people of one split.")]
+Validation = Annotated[
+    Path | None, typer.Option(help="Text file of the people kept for validation; default: the project's list.")
+]
+Share = Annotated[float, typer.Option(min=0, max=1, help="Share of people on no list that is kept for validation.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a clip set of other items or settings.")]
+Licence = Annotated[str, typer.Option(help="Licence of your own photos, recorded with every clip.")]
+Credit = Annotated[str, typer.Option(help="Whom to credit for your own photos.")]
+Landmarks = Annotated[
+    Path | None,
+    typer.Option(help="npz of landmarks by photo; default: a landmarks.npz in the folder or above it."),
+]
+FindLandmarks = Annotated[bool, typer.Option("--find-landmarks", help="Use the face finder, whatever is there.")]
+Frames = Annotated[int | None, typer.Option(min=2, max=100, help="Frames of a clip, the source included.")]
+Control = Annotated[
+    ControlChoice, typer.Option(help="position: even from first to last frame. landmarks: measured on the face.")
+]
+Person = Annotated[PersonChoice, typer.Option(help="Who is one person: each file, or each folder.")]
+CropPx = Annotated[int, typer.Option(min=64, max=2048, help="Side of the crops.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the ``prepare`` commands to the application."""
+    app.add_typer(prepare_app, name="prepare")
+
+
+@prepare_app.command(
+    epilog="Examples: facemotion prepare pairs LONDON --head ICT-FaceKit --out clips/pairs · "
+    "facemotion prepare pairs my-photos --expression wink --head ICT-FaceKit --out clips/wink"
+)
+def pairs(
+    folders: Folders,
+    out: Out,
+    head: Head,
+    expression: Annotated[
+        str | None, typer.Option(help="Name of a further folder of peak photos, and of its expression.")
+    ] = None,
+    clips: Annotated[int | None, typer.Option(min=1, help="Clips of a pair; all but one with the head turned.")] = None,
+    frames: Frames = None,
+    crop_px: CropPx = 512,
+    landmarks: Landmarks = None,
+    find_landmarks: FindLandmarks = False,
+    licence: Licence = "",
+    credit: Credit = "",
+    split: Split = SplitChoice.ALL,
+    validation: Validation = None,
+    validation_share: Share = 0.1,
+    seed: Seed = 0,
+    workers: Workers = None,
+    limit: Limit = None,
+    overwrite: Overwrite = False,
+    as_json: console.Json = False,
+    quiet: console.Quiet = False,
+    verbose: console.Verbose = False,
+) -> None:
+    """Two photos of each person, neutral and at the peak, to clips in between.
+
+    The photos lie in folders neutral and smile (or another expression) under the same names, or as the London set is
+    published: neutral_front/001_03.jpg, smiling_front/001_08.jpg.
+    """
+    from facemotion.data.layouts import find_pairs
+    from facemotion.data.pairs import PairSettings
+    from facemotion.data.photo_importers import PairImporter
+
+    common = Common(out, seed, workers, limit, split, validation, validation_share, overwrite, as_json)
+    importer = PairImporter(
+        head=head,
+        landmarks=_landmark_files(folders, landmarks, find_landmarks),
+        pairs=PairSettings(crop_px=crop_px, **_given(frames=frames, clips=clips)),
+        crop_px=crop_px,
+        splits=common.splits(),
+    )
+    run(importer, find_pairs(folders, own_source=_own(folders, licence, credit), expression=expression), common)
+
+
+@prepare_app.command(
+    epilog="Examples: facemotion prepare teacher portraits/ --head ICT-FaceKit --smiles LONDON --out clips/teacher · "
+    "facemotion prepare teacher portraits/ --head ICT-FaceKit --expr surprise,fear --limit 20 --out clips/try"
+)
+def teacher(
+    folders: Folders,
+    out: Out,
+    head: Head,
+    smiles: Annotated[
+        list[Path] | None,
+        typer.Option(help="Photo pairs whose smiles lend real teeth; default: those in the folders themselves."),
+    ] = None,
+    expr: Annotated[str | None, typer.Option(help="Expressions, comma-separated; default: all recipes.")] = None,
+    recipes: Annotated[Path | None, typer.Option(help="JSON of further recipes, see docs/recipes.md.")] = None,
+    clips: Annotated[int | None, typer.Option(min=1, help="Clips of each expression.")] = None,
+    mixes: Annotated[int | None, typer.Option(min=0, help="Further clips of two expressions at once.")] = None,
+    frames: Frames = None,
+    crop_px: CropPx = 512,
+    person: Annotated[
+        PersonChoice, typer.Option(help="Who is one person: each file, or each folder.")
+    ] = PersonChoice.FILE,
+    landmarks: Landmarks = None,
+    find_landmarks: FindLandmarks = False,
+    licence: Licence = "",
+    credit: Credit = "",
+    split: Split = SplitChoice.ALL,
+    validation: Validation = None,
+    validation_share: Share = 0.1,
+    seed: Seed = 0,
+    workers: Workers = None,
+    limit: Limit = None,
+    overwrite: Overwrite = False,
+    as_json: console.Json = False,
+    quiet: console.Quiet = False,
+    verbose: console.Verbose = False,
+) -> None:
+    """Any portraits to clips of every expression, through a 3-D head that wears the person's own skin."""
+    from facemotion.data.layouts import find_portraits
+    from facemotion.data.photo_importers import TeacherImporter, lendable_smiles
+    from facemotion.data.teacher import TeacherSettings
+
+    common = Common(out, seed, workers, limit, split, validation, validation_share, overwrite, as_json)
+    own, splits = _own(folders, licence, credit), common.splits()
+    names = _given(expressions=tuple(word.strip() for word in expr.split(",")) if expr else None)
+    importer = TeacherImporter(
+        head=head,
+        landmarks=_landmark_files([*folders, *(smiles or ())], landmarks, find_landmarks),
+        teacher=TeacherSettings(
+            crop_px=crop_px, **names, **_given(frames=frames, clips_per_expression=clips, mixes=mixes)
+        ),
+        recipes=recipes,
+        smiles=lendable_smiles(smiles or folders, splits, required=bool(smiles)),
+        crop_px=crop_px,
+        splits=splits,
+    )
+    run(
+        importer,
+        find_portraits(folders, own_source=own, person_from=person.value),
+        common,
+    )
+
+
+@prepare_app.command(
+    epilog="Examples: facemotion prepare clips recordings/ --out clips/own --control landmarks · "
+    "facemotion prepare clips anna/ --expression smile --out clips/anna"
+)
+def clips(
+    folders: Folders,
+    out: Out,
+    expression: Annotated[
+        str | None, typer.Option(help="What all recordings show; default: the expression named in each path.")
+    ] = None,
+    control: Control = ControlChoice.POSITION,
+    frames: Frames = None,
+    crop_px: CropPx = 512,
+    licence: Licence = "",
+    credit: Credit = "",
+    split: Split = SplitChoice.ALL,
+    validation: Validation = None,
+    validation_share: Share = 0.1,
+    seed: Seed = 0,
+    workers: Workers = None,
+    limit: Limit = None,
+    overwrite: Overwrite = False,
+    as_json: console.Json = False,
+    quiet: console.Quiet = False,
+    verbose: console.Verbose = False,
+) -> None:
+    """Videos or folders of still frames, each from a neutral face to the peak of one expression.
+
+    Person and expression come from the path: anna/smile/take1.mp4, smile/anna.mp4, anna_smile.mp4,
+    anna/happiness/take1/frame001.png.
+    """
+    from facemotion.data.sequence_clips import SequenceImporter
+    from facemotion.data.sequences import find_sequences
+
+    common = Common(out, seed, workers, limit, split, validation, validation_share, overwrite, as_json)
+    importer = SequenceImporter(
+        control=control.value,
+        crop_px=crop_px,
+        splits=common.splits(),
+        **_given(frames=frames),
+    )
+    run(importer, find_sequences(folders, own_source=_own(folders, licence, credit), expression=expression), common)
+
+
+@prepare_app.command(epilog="Example: facemotion prepare ckplus CK+ --out clips/ckplus")
+def ckplus(
+    folder: Annotated[Path, typer.Argument(help="Folder that CK+ was unpacked in.", show_default=False)],
+    out: Out,
+    control: Control = ControlChoice.POSITION,
+    frames: Frames = None,
+    crop_px: CropPx = 512,
+    split: Split = SplitChoice.ALL,
+    validation: Validation = None,
+    validation_share: Share = 0.1,
+    seed: Seed = 0,
+    workers: Workers = None,
+    limit: Limit = None,
+    overwrite: Overwrite = False,
+    as_json: console.Json = False,
+    quiet: console.Quiet = False,
+    verbose: console.Verbose = False,
+) -> None:
+    """The extended Cohn-Kanade set as it is distributed: cohn-kanade-images, Emotion, Landmarks."""
+    from facemotion.data.ckplus import find_ckplus
+    from facemotion.data.sequence_clips import SequenceImporter
+
+    common = Common(out, seed, workers, limit, split, validation, validation_share, overwrite, as_json)
+    importer = SequenceImporter(
+        origin="ckplus",
+        control=control.value,
+        crop_px=crop_px,
+        splits=common.splits(),
+        **_given(frames=frames),
+    )
+    run(importer, find_ckplus(folder), common)
+
+
+def _given(**options: object) -> dict:
+    """The options that were used; the others keep the defaults of the settings."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _own(folders: list[Path], licence: str, credit: str) -> "Source":
+    from facemotion.data.clip_writer import Source
+
+    return Source(", ".join(folder.resolve().name for folder in folders), licence, credit)
+
+
+def _landmark_files(folders: list[Path], given: Path | None, find: bool) -> "tuple[LandmarkFile, ...]":
+    from facemotion.data.landmark_files import LandmarkFile, find_landmark_file
+
+    if find:
+        return ()
+    files = [LandmarkFile(given)] if given else map(find_landmark_file, folders)
+    return tuple(dict.fromkeys(file for file in files if file))

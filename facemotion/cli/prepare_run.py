@@ -1,0 +1,168 @@
+"""Runs a preparation for ``facemotion prepare``: items of one split, progress, problems, summary, exit code."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from facemotion.cli import console
+
+if TYPE_CHECKING:
+    from facemotion.data.importer import Importer, Item
+    from facemotion.data.prepare import Outcome, Preparation
+    from facemotion.data.splits import Splits
+
+SOME_FAILED = 3
+LINE_EVERY_S = 30.0
+"""How often progress is told where the output is no terminal."""
+REASONS_SHOWN = 8
+
+
+class SplitChoice(str, Enum):
+    """Whose clips are made."""
+
+    ALL = "all"
+    TRAIN = "train"
+    VALIDATION = "validation"
+
+
+@dataclass(frozen=True)
+class Common:
+    """The options that all ``prepare`` commands share."""
+
+    out: Path
+    seed: int
+    workers: int | None
+    limit: int | None
+    split: SplitChoice
+    validation: Path | None
+    validation_share: float
+    overwrite: bool
+    as_json: bool
+
+    def splits(self) -> "Splits":
+        """Who is kept for validation."""
+        from facemotion.data.splits import Splits, built_in_validation, read_validation
+
+        people = read_validation(self.validation) if self.validation else built_in_validation()
+        return Splits(people, self.validation_share)
+
+
+def run(importer: "Importer", items: Sequence["Item"], common: Common) -> None:
+    """Make the clip set and tell how it went. Raises typer.Exit(3) where some items gave no clip."""
+    from facemotion.data.clips import ClipSet
+    from facemotion.data.prepare import Preparation
+    from facemotion.errors import InputError
+
+    chosen = [item for item in items if common.split in (SplitChoice.ALL, importer.splits.split_of(item.person))]
+    chosen = chosen[: common.limit]
+    if not chosen:
+        raise InputError(f"None of {len(items)} items is of the {common.split.value} split.", "Use --split all.")
+    preparation = Preparation(
+        importer,
+        chosen,
+        common.out,
+        seed=common.seed,
+        workers=common.workers or _cores(),
+        overwrite=common.overwrite,
+    )
+    _work(preparation, common.out)
+    _summarise(ClipSet.open(common.out), len(chosen), common)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _work(preparation: "Preparation", out: Path) -> None:
+    watch = _Watch(len(preparation.items))
+    try:
+        with closing(preparation.run()) as outcomes, watch:
+            for outcome in outcomes:
+                watch.item(outcome, left=preparation.left)
+    except KeyboardInterrupt:
+        console.advise(f"What is done is kept in {out}: run the same command again to go on.")
+        raise
+
+
+class _Watch:
+    """Tells of items as they end: a bar on a terminal, a line now and then elsewhere, and every problem."""
+
+    def __init__(self, total: int):
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.total, self.clips, self.failed, self.ended = total, 0, 0, 0
+        self.console = console.stderr()
+        self.started = self.told = time.monotonic()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("items"))
+        self.bars = Progress(
+            *columns,
+            TextColumn("{task.fields[clips]} clips"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=console.is_quiet() or not self.console.is_terminal,
+        )
+        self.bar = self.bars.add_task("Preparing", total=total, clips=0)
+
+    def __enter__(self) -> "_Watch":
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def item(self, outcome: "Outcome", *, left: int) -> None:
+        """One item ended; ``left`` are still to do."""
+        self.ended += 1
+        self.clips += outcome.clips
+        if outcome.reason and not console.is_quiet():
+            self.console.print(f"{outcome.key}: {outcome.reason}", style="yellow", markup=False)
+        self.bars.update(self.bar, completed=self.total - left, clips=self.clips)
+        now = time.monotonic()
+        if self.bars.disable and not console.is_quiet() and now - self.told > LINE_EVERY_S:
+            self.told = now
+            minutes = (now - self.started) / self.ended * left / 60
+            self.console.print(f"{self.total - left} of {self.total} items, {minutes:.0f} min left", markup=False)
+
+
+def _summarise(clip_set, item_count: int, common: Common) -> None:
+    manifest = clip_set.manifests[0]
+    expressions = Counter("+".join(entry.expression) for entry in clip_set.entries)
+    splits = Counter(entry.split for entry in clip_set.entries)
+    reasons = Counter(problem["reason"].partition(": ")[0] for problem in manifest.problems)
+    failed = len(manifest.problems)
+    if common.as_json:
+        console.say_json(
+            {
+                "out": str(common.out),
+                "items": item_count,
+                "used": item_count - failed,
+                "failed": failed,
+                "clips": manifest.clips,
+                "frames": manifest.frames,
+                "bytes": sum(size for _, size, _ in manifest.shards),
+                "splits": dict(splits),
+                "expressions": dict(expressions),
+                "problems": list(manifest.problems),
+            }
+        )
+    else:
+        megabytes = sum(size for _, size, _ in manifest.shards) / 1e6
+        kept = ", ".join(f"{count} {split}" for split, count in sorted(splits.items()))
+        console.say(f"{common.out}: {manifest.clips} clips ({kept}), {manifest.frames} frames, {megabytes:.1f} MB")
+        console.say(f"{item_count - failed} of {item_count} items used, {failed} not:" if failed else "All items used.")
+        for reason, count in reasons.most_common(REASONS_SHOWN):
+            console.say(f"  {count} × {reason}")
+        if len(reasons) > REASONS_SHOWN:
+            console.say(f"  … every item with its reason is listed in {common.out / 'manifest.json'}")
+    if failed:
+        raise typer.Exit(SOME_FAILED)

@@ -1,0 +1,50 @@
+"""Which people are trained on and which are kept for validation: decided by person, never by frame."""
+
+import hashlib
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+from facemotion.errors import InputError
+
+KNOWN_SETS = ("london", "canada", "portrait")
+"""Person ids of these sets start with the name and a hyphen; the built-in list decides about them alone."""
+
+
+def built_in_validation() -> frozenset[str]:
+    """The people that the released weights never saw."""
+    return _people((files("facemotion") / "assets" / "validation.txt").read_text())
+
+
+def read_validation(path: Path) -> frozenset[str]:
+    """Person ids of a text file, one a line, ``#`` starts a comment. Raises InputError where it cannot be read."""
+    try:
+        return _people(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: no list of people ({error})", "Give a text file with one person id a line."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The split of every person."""
+
+    validation: frozenset[str] = field(default_factory=built_in_validation)
+    """People kept for validation."""
+    share: float = 0.1
+    """Of people who are neither listed nor in KNOWN_SETS, about this share is kept too, chosen by a hash of the id."""
+
+    def split_of(self, person: str) -> str:
+        """``"train"`` or ``"validation"``; the same for the same person on every machine."""
+        if person in self.validation:
+            return "validation"
+        if person.split("-")[0] in KNOWN_SETS:
+            return "train"
+        drawn = int.from_bytes(hashlib.sha256(person.encode()).digest()[:4], "big") / 2**32
+        return "validation" if drawn < self.share else "train"
+
+
+def _people(text: str) -> frozenset[str]:
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    return frozenset(line for line in lines if line)
