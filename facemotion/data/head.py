@@ -1,14 +1,55 @@
-"""The 3-D head model: ICT-FaceKit, from its author's folder or packed into one npz."""
+"""The 3-D head model: ICT-FaceKit, from its author's folder or packed into one npz.
+
+Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR 2020; ICT-FaceKit, MIT licence.
+Units are centimetres, x to the person's left, y up, z forward.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+
+import numpy as np
+
+from facemotion.errors import InputError
+
+VERTEX_RANGES = {
+    "face": (0, 9409),
+    "head": (9409, 11248),
+    "socket": (11248, 13294),
+    "eye_socket": (13294, 14062),
+    "gums": (14062, 17039),
+    "upper_teeth": (17039, 19247),
+    "lower_teeth": (19247, 21451),
+    "eyes": (21451, 24591),
+}
+"""First and past-the-last vertex of each part that is drawn; lashes and fluid beyond are not."""
+PARTS = tuple(VERTEX_RANGES)
+FACE, HEAD, SOCKET, EYE_SOCKET, GUMS, UPPER_TEETH, LOWER_TEETH, EYES = range(len(PARTS))
 
 
 @dataclass(frozen=True)
 class HeadModel:
-    """A morphable head: neutral mesh, expression shapes, identity shapes."""
+    """A morphable head: neutral mesh, expression units, identity shapes."""
+
+    vertices: np.ndarray
+    """(V, 3) float32, the mean neutral head."""
+    triangles: np.ndarray
+    """(F, 3) int32."""
+    unit_names: tuple[str, ...]
+    """Names of the expression units, ARKit style with ``_L``/``_R``."""
+    unit_deltas: np.ndarray
+    """(U, V, 3) float32, what each unit adds to the vertices at strength 1."""
+    identity_deltas: np.ndarray
+    """(I, V, 3) float32, per standard deviation."""
+    landmark_vertices: np.ndarray
+    """(68,) vertex of each iBUG-68 landmark."""
+    unit_index: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "unit_index", {name: i for i, name in enumerate(self.unit_names)})
 
     @classmethod
     def load(cls, path: str | Path) -> HeadModel:
@@ -16,4 +57,123 @@ class HeadModel:
 
         Raises ``InputError`` when the path holds neither.
         """
-        raise NotImplementedError
+        path = Path(path)
+        if path.is_file() and path.suffix == ".npz":
+            return _with_own_units(_read_npz(path))
+        for folder in (path, path / "FaceXModel"):
+            if (folder / "generic_neutral_mesh.obj").is_file():
+                return _with_own_units(_read_author_folder(folder))
+        raise InputError(
+            f"No head model at {path}",
+            "Give ict_facekit.npz or the FaceXModel folder of https://github.com/USC-ICT/ICT-FaceKit.",
+        )
+
+    @cached_property
+    def part_of_triangle(self) -> np.ndarray:
+        """(F,) int8 index into ``PARTS``; -1 for what is never drawn."""
+        first = self.triangles[:, 0]
+        parts = np.full(len(first), -1, np.int8)
+        for index, (start, stop) in enumerate(VERTEX_RANGES.values()):
+            parts[(first >= start) & (first < stop)] = index
+        return parts
+
+    def drawn(self, *parts: int) -> tuple[np.ndarray, np.ndarray]:
+        """Triangles of the given parts, and the part of each."""
+        chosen = np.isin(self.part_of_triangle, parts)
+        return np.ascontiguousarray(self.triangles[chosen]), self.part_of_triangle[chosen]
+
+    def strengths(self, units: dict[str, float]) -> np.ndarray:
+        """(U,) vector of unit strengths."""
+        vector = np.zeros(len(self.unit_names), np.float32)
+        for name, value in units.items():
+            vector[self.unit_index[name]] = value
+        return vector
+
+    def displacement(self, strengths: np.ndarray) -> np.ndarray:
+        """(V, 3) sum of the units at these strengths; units at zero cost nothing."""
+        total = np.zeros_like(self.vertices)
+        for index in np.flatnonzero(strengths):
+            total += strengths[index] * self.unit_deltas[index]
+        return total
+
+
+    @cached_property
+    def teeth_edges(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vertices along the biting edges of the upper and the lower front teeth, from right to left."""
+        edges = []
+        for part, sign in (("upper_teeth", 1), ("lower_teeth", -1)):
+            start, stop = VERTEX_RANGES[part]
+            x, y, z = self.vertices[start:stop].T
+            front = np.flatnonzero((np.abs(x) < 2.2) & (z > 8.3))
+            bins = np.round(x[front] / 0.25).astype(int)
+            best = [front[bins == b][np.argmin(sign * y[front[bins == b]])] for b in np.unique(bins)]
+            edges.append(np.array(best) + start)
+        return edges[0], edges[1]
+
+
+def _with_own_units(model: HeadModel) -> HeadModel:
+    """Add ``browTogether_L/_R``: the corrugator draws the inner brow towards the middle (part of AU4)."""
+    deltas = []
+    for sign, landmark in ((1, 22), (-1, 21)):
+        centre = model.vertices[model.landmark_vertices[landmark]]
+        away = (model.vertices - centre) / [1.7, 1.3, 2.0]
+        delta = np.zeros_like(model.vertices)
+        strength = np.exp(-0.5 * (away**2).sum(1)) * np.tanh(np.clip(sign * model.vertices[:, 0], 0, None) / 0.5)
+        strength[VERTEX_RANGES["head"][0] :] = 0
+        delta[:, 0] = -sign * 0.45 * strength
+        deltas.append(delta)
+    return HeadModel(
+        model.vertices,
+        model.triangles,
+        (*model.unit_names, "browTogether_L", "browTogether_R"),
+        np.concatenate([model.unit_deltas, np.stack(deltas)]).astype(np.float32),
+        model.identity_deltas,
+        model.landmark_vertices,
+    )
+
+
+def _read_npz(path: Path) -> HeadModel:
+    try:
+        with np.load(path) as kit:
+            return HeadModel(
+                kit["vertices"].astype(np.float32),
+                kit["triangles"].astype(np.int32),
+                tuple(str(name) for name in kit["expression_names"]),
+                kit["expression_deltas"].astype(np.float32),
+                kit["identity_deltas"].astype(np.float32),
+                kit["landmark68_vertices"].astype(np.int64),
+            )
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"{path} is no packed ICT-FaceKit: {error}", "Give the npz that holds the whole kit.") from error
+
+
+def _read_author_folder(folder: Path) -> HeadModel:
+    vertices, triangles = _read_obj(folder / "generic_neutral_mesh.obj")
+    indices_file = next((f for f in (folder / "vertex_indices.json", folder.parent / "vertex_indices.json") if f.is_file()), None)
+    if indices_file is None:
+        raise InputError(f"No vertex_indices.json in {folder}", "Give the FaceXModel folder as its authors ship it.")
+    landmarks = json.loads(indices_file.read_text())["idx_to_landmark_verts"]
+    identities = sorted(folder.glob("identity*.obj"))
+    left_out = {"generic_neutral_mesh", *(f.stem for f in identities)}
+    units = [f for f in sorted(folder.glob("*.obj")) if f.stem not in left_out]
+    return HeadModel(
+        vertices,
+        triangles,
+        tuple(f.stem for f in units),
+        np.stack([_read_obj(f)[0] - vertices for f in units]),
+        np.stack([_read_obj(f)[0] - vertices for f in identities]),
+        np.asarray(landmarks, np.int64),
+    )
+
+
+def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (V, 3) float32 and triangles (F, 3) int32; polygons are cut into fans."""
+    vertices, triangles = [], []
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("v "):
+                vertices.append([float(word) for word in line.split()[1:4]])
+            elif line.startswith("f "):
+                corners = [int(word.split("/")[0]) - 1 for word in line.split()[1:]]
+                triangles += [[corners[0], b, c] for b, c in zip(corners[1:], corners[2:], strict=False)]
+    return np.asarray(vertices, np.float32), np.asarray(triangles, np.int32)

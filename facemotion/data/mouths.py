@@ -1,31 +1,221 @@
-"""Real teeth for open mouths: the inside of smiling mouths, to be warped into a rendered opening."""
+"""Real teeth for open mouths: the inside of smiling mouths, warped into a rendered opening.
+
+A borrowed mouth is kept in a frame of its own: scaled to a fixed distance of the outer eye corners, centred on the
+face's midline, with the biting edge of its upper teeth as a curve. The upper teeth hang from the skull, a mirrored,
+slightly narrower row stands on the jaw; between them lie tongue and throat.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+import cv2
+import numpy as np
 
-    import numpy as np
+from facemotion.data import folds
+from facemotion.errors import InputError
+
+IOD_PX = 320.0
+"""Distance of the outer eye corners in a stored mouth."""
+WIDTH_PX, HEIGHT_PX = 300, 160
+_MIDDLE = (WIDTH_PX / 2, HEIGHT_PX / 2)
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class Mouth:
+    """One borrowed mouth."""
+
+    image: np.ndarray
+    """(160, 300, 3) float32 RGB in [0, 1]."""
+    top: np.ndarray
+    """(300,) row of the upper lip's inner edge; nan outside the opening."""
+    edge: np.ndarray
+    """(300,) row of the upper teeth's biting edge; nan outside the opening."""
+    skin: np.ndarray
+    """(3,) typical skin colour of the lender."""
+    white: float
+    """Brightness of the lender's eye whites."""
 
 
 @dataclass(frozen=True)
 class MouthLibrary:
     """Real mouths of smiling people."""
 
+    mouths: tuple[Mouth, ...]
+
     @classmethod
     def build(cls, smiles: Iterable[tuple[np.ndarray, np.ndarray]]) -> MouthLibrary:
-        """From smiling photos: (photo RGB uint8 (H, W, 3), landmarks (68, 2) px). Closed mouths are left out."""
-        raise NotImplementedError
+        """From smiling photos: (photo RGB uint8 (H, W, 3), landmarks (68, 2) px). Mouths that show no teeth are left out."""
+        return cls(tuple(mouth for photo, landmarks in smiles if (mouth := borrowed(photo, landmarks)) is not None))
 
     def save(self, path: str | Path) -> None:
         """Write the library as one npz."""
-        raise NotImplementedError
+        fields = ("image", "top", "edge", "skin", "white")
+        arrays = {name: np.stack([np.asarray(getattr(mouth, name)) for mouth in self.mouths]) for name in fields}
+        arrays["image"] = np.round(arrays["image"] * 255).astype(np.uint8)
+        with open(path, "wb") as file:
+            np.savez_compressed(file, **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> MouthLibrary:
         """Read what ``save`` wrote. Raises ``InputError`` for anything else."""
-        raise NotImplementedError
+        try:
+            with np.load(path) as arrays:
+                images = arrays["image"].astype(np.float32) / 255
+                rest = [arrays[name] for name in ("top", "edge", "skin", "white")]
+        except (OSError, KeyError, ValueError, BadZipFile) as error:
+            raise InputError(f"{path} is no mouth library: {error}", "Make one with `facemotion prepare`.") from error
+        return cls(tuple(Mouth(image, top, edge, skin, float(white)) for image, top, edge, skin, white in zip(images, *rest, strict=True)))
+
+    def near(self, skin: np.ndarray, generator: np.random.Generator) -> Mouth | None:
+        """One of the mouths whose lender's skin is close in brightness; None in an empty library."""
+        if not self.mouths:
+            return None
+        distance = np.array([abs(float((mouth.skin - skin) @ _LUMINANCE)) for mouth in self.mouths])
+        return self.mouths[int(generator.choice(np.argsort(distance)[:12]))]
+
+
+def borrowed(photo: np.ndarray, landmarks: np.ndarray) -> Mouth | None:
+    """The mouth of a smiling photo, or None when it shows no upper teeth."""
+    landmarks = np.asarray(landmarks, np.float64)
+    axis = landmarks[45] - landmarks[36]
+    scale = IOD_PX / np.linalg.norm(axis)
+    angle = np.arctan2(axis[1], axis[0])
+    linear = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    midline = landmarks[[33, 51, 62, 66]].mean(0)
+    mouth_middle = landmarks[[60, 64]].mean(0) @ linear.T
+    shift = np.array(_MIDDLE) - [(midline @ linear.T)[0], mouth_middle[1]]
+    matrix = np.column_stack([linear, shift])
+    image = cv2.warpAffine(photo, matrix, (WIDTH_PX, HEIGHT_PX), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    image = image.astype(np.float32) / 255
+    inner = landmarks[60:68] @ linear.T + shift
+    columns = np.arange(WIDTH_PX, dtype=np.float64)
+    top = _curve(inner[[0, 1, 2, 3, 4]], columns)
+    bottom = _curve(inner[[0, 7, 6, 5, 4]], columns)
+    if np.nanmax(bottom - top) < 0.07 * IOD_PX:
+        return None
+    rows = np.arange(HEIGHT_PX)[:, None]
+    opening = (rows > top + 1) & (rows < bottom - 1)
+    luminance = image @ _LUMINANCE
+    redness = image[..., 0] - image[..., 1:].mean(2)
+    if opening.sum() < 300:
+        return None
+    bright = np.percentile(luminance[opening], 92)
+    teeth = opening & (luminance > 0.6 * bright) & (redness < 0.22 * bright + 0.06)
+    if teeth.sum() < 0.3 * opening.sum():
+        return None
+    edge = np.where(teeth.any(0), HEIGHT_PX - 1 - np.argmax(teeth[::-1], 0), np.nan)
+    known = np.isfinite(edge) & np.isfinite(top) & (np.abs(columns - _MIDDLE[0]) < 0.25 * IOD_PX)
+    if known.sum() < 40:
+        return None
+    fitted = np.polyval(np.polyfit(columns[known], edge[known], 2, w=1 / (1 + ((columns[known] - _MIDDLE[0]) / 40) ** 2)), columns)
+    edge = np.where(np.isfinite(top), np.clip(fitted, top, bottom), np.nan)
+    skin, _ = folds.skin(photo.astype(np.float32) / 255, landmarks)
+    return Mouth(image, top.astype(np.float32), edge.astype(np.float32), skin, white_of_eyes(photo.astype(np.float32) / 255, landmarks))
+
+
+def white_of_eyes(image: np.ndarray, landmarks: np.ndarray) -> float:
+    """Brightness of the brightest fifth of both eye openings: how much light falls on the face."""
+    opening = np.zeros(image.shape[:2], np.uint8)
+    for start in (36, 42):
+        cv2.fillPoly(opening, [np.round(landmarks[start : start + 6]).astype(np.int32)], 1)
+    values = (image @ _LUMINANCE)[opening > 0]
+    return float(np.percentile(values, 80)) if len(values) else 0.6
+
+
+def _curve(points: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Rows of a lip's inner edge over columns; nan left and right of the mouth."""
+    rows = np.interp(columns, points[:, 0], points[:, 1], left=np.nan, right=np.nan)
+    smooth = np.convolve(np.pad(np.nan_to_num(rows, nan=0), 6, mode="edge"), np.ones(13) / 13, "valid")
+    inside = np.convolve(np.pad(np.isfinite(rows).astype(float), 6), np.ones(13) / 13, "valid")
+    return np.where(np.isfinite(rows) & (inside > 0.99), smooth, rows)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Where a rendered mouth is open, and where its teeth stand. All px of the frame."""
+
+    inside: np.ndarray
+    """(N, N) bool."""
+    middle: float
+    """Column of the face's midline."""
+    upper_edge: np.ndarray
+    """(3,) polynomial in columns: the upper teeth's biting edge."""
+    lower_edge: np.ndarray
+    """(3,) polynomial in columns: the lower teeth's biting edge."""
+    iod_px: float
+    """Distance of the outer eye corners."""
+
+
+def paint(image: np.ndarray, opening: Opening, mouth: Mouth, *, skin: np.ndarray, white: float) -> None:
+    """Paint teeth, tongue and throat into the opening of ``image`` (N, N, 3 float RGB in [0, 1]), in place."""
+    mask = cv2.morphologyEx(opening.inside.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    ys, xs = np.nonzero(mask)
+    if len(ys) < 12:
+        return
+    n = image.shape[0]
+    pad = 4
+    y0, y1, x0, x1 = max(ys.min() - pad, 0), min(ys.max() + pad + 1, n), max(xs.min() - pad, 0), min(xs.max() + pad + 1, n)
+    mask = mask[y0:y1, x0:x1].astype(np.float32)
+    x, y = np.arange(x0, x1, dtype=np.float32)[None], np.arange(y0, y1, dtype=np.float32)[:, None]
+    unit = IOD_PX / opening.iod_px  # library px per frame px
+    upper, lower = (np.polyval(edge, x).astype(np.float32) for edge in (opening.upper_edge, opening.lower_edge))
+    light = float(np.clip(white / max(mouth.white, 0.1), 0.45, 1.0)) * 0.94
+    tint = _tint(skin, mouth.skin)
+    upper_teeth, upper_alpha = _row(mouth, unit * (x - opening.middle), unit * (y - upper), soft=0.8 * unit)
+    lower_teeth, lower_alpha = _row(mouth, 1.22 * unit * (x - opening.middle), -unit * (y - lower), soft=0.8 * unit)
+    top = np.where(mask.any(0), np.argmax(mask > 0, 0), 0)[None] + y0
+    bottom = np.where(mask.any(0), mask.shape[0] - 1 - np.argmax(mask[::-1] > 0, 0), 0)[None] + y0
+    height = float((bottom - top).max()) / opening.iod_px
+    from_middle = np.abs(x - (xs.min() + xs.max()) / 2) / max(1, (xs.max() - xs.min()) / 2)
+    # throat and tongue
+    depth = np.clip((y - top) / np.maximum(bottom - top, 1), 0, 1)
+    lips = np.array([0.62, 0.30, 0.28], np.float32)
+    throat = lips * 0.13
+    rise = np.clip((height - 0.10) / 0.15, 0, 1)
+    tongue_top = bottom - (0.16 * opening.iod_px * rise) * np.sqrt(np.clip(1 - (from_middle / 0.8) ** 2, 0, 1))
+    tongue = np.clip((y - tongue_top) / (0.05 * opening.iod_px), 0, 1) * np.clip((0.85 - from_middle) / 0.2, 0, 1) * rise
+    tone = (0.35 + 0.35 * depth)[..., None]
+    inner = throat * (1 - tongue[..., None]) + lips * tone * tongue[..., None]
+    # lower teeth lie behind the upper ones and in shadow
+    shade_lower = 0.6 - 0.25 * from_middle[..., None] ** 2
+    inner = inner + lower_alpha[..., None] * (lower_teeth * shade_lower - inner)
+    shadow = np.clip(0.55 + (y - top) / (0.045 * opening.iod_px), 0.55, 1) if height > 0.12 else 1.0
+    shade_upper = (np.clip(1.02 - 0.5 * from_middle**3, 0, 1) * shadow)[..., None]
+    inner = inner + upper_alpha[..., None] * (upper_teeth * shade_upper - inner)
+    inner = np.clip(inner * light * tint, 0, 1)
+    grey = (inner @ _LUMINANCE)[..., None]
+    inner = grey + _colourful(skin) * (inner - grey)
+    alpha = np.clip(cv2.GaussianBlur(mask, (0, 0), max(0.6, n / 640)), 0, 1)
+    alpha = np.where(mask > 0, np.clip(1.5 * alpha - 0.3, 0, 1), 0.45 * alpha)[..., None]
+    region = image[y0:y1, x0:x1]
+    region += alpha * (inner - region)
+
+
+def _row(mouth: Mouth, x: np.ndarray, above_edge: np.ndarray, *, soft: float) -> tuple[np.ndarray, np.ndarray]:
+    """Teeth at x (right of the middle) and rows relative to the biting edge (negative: above), library px; and alpha."""
+    columns = np.broadcast_to(x + np.float32(_MIDDLE[0]), above_edge.shape).astype(np.float32)
+    line = np.arange(WIDTH_PX)
+    known = np.isfinite(mouth.edge)
+    edge, top = (np.interp(columns, line[known], values[known]).astype(np.float32) for values in (mouth.edge, mouth.top))
+    rows = np.maximum(edge + above_edge, top + 2)
+    teeth = cv2.remap(mouth.image, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    sides = np.clip(np.minimum(columns - line[known][0] - 4, line[known][-1] - 4 - columns) / 10, 0, 1)
+    beyond = np.clip((top - (edge + above_edge)) / 40, 0, 1)[..., None]  # above what the lender showed: towards gums
+    teeth = teeth * (1 - beyond) + np.array([0.55, 0.33, 0.32], np.float32) * beyond
+    return teeth, np.clip(0.5 - above_edge / (2 * soft), 0, 1) * sides
+
+
+def _tint(skin: np.ndarray, lender: np.ndarray) -> np.ndarray:
+    """Gain per channel (3,): half of the change of hue from the lender's skin."""
+    ratio = (skin / (skin @ _LUMINANCE + 1e-3)) / (lender / (lender @ _LUMINANCE + 1e-3))
+    return np.clip(np.sqrt(np.maximum(ratio, 0.1)), 0.8, 1.25).astype(np.float32)
+
+
+def _colourful(skin: np.ndarray) -> float:
+    """1 for skin in colour, 0 for that of a grey photo."""
+    return float(np.clip((skin.max() - skin.min()) / (0.12 * skin.max() + 1e-3), 0, 1))

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
+
+from facemotion.data.fit import corrected, fit_head, project, shape
+from facemotion.data.head import (
+    EYE_SOCKET,
+    EYES,
+    FACE,
+    GUMS,
+    HEAD,
+    LOWER_TEETH,
+    SOCKET,
+    UPPER_TEETH,
+    HeadModel,
+)
+from facemotion.data.portrait import Portrait, View, check_fit, continued, pixel_grid, sample
+from facemotion.data.rasterise import rasterise
 from facemotion.data.rendered import RenderedClip
+from facemotion.data.teacher import draw_controls
+from facemotion.errors import InputError
+from facemotion.face import geometry
+from facemotion.face.pose import head_pose
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from facemotion.data.head import HeadModel
+_WORST_FIT = 0.045
 
 
 @dataclass(frozen=True)
@@ -53,4 +70,93 @@ def pair_clips(
     Photos are uint8 (H, W, 3) RGB, landmarks (68, 2) photo px. Frame 0 of the first clip is the neutral crop
     itself. Raises ``InputError`` with the reason before the first clip when the pair cannot be used.
     """
-    raise NotImplementedError
+    settings = settings or PairSettings()
+    generator = np.random.default_rng(seed)
+    pair = _Pair(neutral_rgb, neutral_l68, peak_rgb, peak_l68, head=head, crop_px=settings.crop_px)
+    for number in range(settings.clips):
+        turn = generator.uniform(-1, 1, 2) * (settings.yaw_deg, settings.pitch_deg)
+        if settings.controls is not None:
+            control = np.array(settings.controls, np.float32)
+        else:
+            control = np.minimum(draw_controls(settings.frames, generator), 1.1)
+        yield pair.clip(control, expression, None if number == 0 else turn)
+
+
+class _Pair:
+    """Both photos on one head: geometry and skin of either end of the clip."""
+
+    def __init__(self, neutral_rgb, neutral_l68, peak_rgb, peak_l68, *, head: HeadModel, crop_px: int):
+        self.head, n = head, crop_px
+        self.portrait = Portrait(neutral_rgb, neutral_l68, head=head, crop_px=n)
+        check_fit(self.portrait)
+        to_crop = geometry.photo_to_crop(peak_l68, n)
+        peak_crop = geometry.warp_crop(peak_rgb, to_crop, n)
+        landmarks = geometry.apply(to_crop, np.asarray(peak_l68, np.float64))
+        peak_fit = fit_head(landmarks, head, identity=self.portrait.fit.identity)
+        if peak_fit.inner_error > _WORST_FIT:
+            raise InputError(f"the head does not fit the peak photo: mean error {peak_fit.inner_error:.1%} of the eye distance")
+        peak_vertices = corrected(shape(peak_fit, head), peak_fit, landmarks, head, rest=0.02)
+        self.peak_points, _ = project(peak_fit, peak_vertices)
+        self.peak_vertices = self._settled(peak_vertices)
+        self.peak_residual = (landmarks - self.peak_points[head.landmark_vertices]) * self.portrait.fit.scale / peak_fit.scale
+        self.triangles, self.parts = head.drawn(FACE, HEAD, SOCKET, EYE_SOCKET, GUMS, UPPER_TEETH, LOWER_TEETH, EYES)
+        self.peak_skin = self._matched(peak_crop.astype(np.float32) / 255)
+
+    def _settled(self, peak_vertices: np.ndarray) -> np.ndarray:
+        """The peak's vertices, with the eyeballs and all that no expression moves where the neutral photo has them."""
+        settled = peak_vertices.copy()
+        settled[21451:24591] = self.portrait.vertices[21451:24591]
+        return settled
+
+    def _matched(self, peak: np.ndarray) -> np.ndarray:
+        """The peak photo in the colours of the neutral one: gain per channel over the skin both show."""
+        at = self.portrait.head.vertices[:9409]
+        chosen = np.flatnonzero((at[:, 2] > 6) & (at[:, 1] > -6) & (self.portrait.trusted[:9409] > 0.9))
+        ours, theirs = (
+            np.median(sample(image, points[chosen][None]).reshape(-1, 3), axis=0)
+            for image, points in ((self.portrait.skin, self.portrait.source_points), (peak, self.peak_points))
+        )
+        return peak * np.clip(ours / np.maximum(theirs, 1e-3), 0.6, 1.6).astype(np.float32)
+
+    def clip(self, control: np.ndarray, expression: str, turn_deg: np.ndarray | None) -> RenderedClip:
+        """One clip; ``turn_deg`` (yaw, pitch) turns the head of every frame."""
+        portrait = self.portrait
+        view = portrait.frontal if turn_deg is None else portrait.turned(*turn_deg)
+        flow = portrait.view_flow(view)
+        frames, landmarks = [], []
+        for a in control:
+            vertices = portrait.vertices + a * (self.peak_vertices - portrait.vertices)
+            if a == 0 and turn_deg is None:
+                frames.append(portrait.crop)
+            else:
+                frames.append(np.round(self._frame(float(a), vertices, view, flow) * 255).astype(np.uint8))
+            points = portrait.landmarks_at(vertices, view)
+            landmarks.append(points + a * (self.peak_residual - portrait.residual).astype(np.float32) @ view.recrop[:, :2].T.astype(np.float32))
+        pose = np.array(head_pose(landmarks[0]), np.float32)[None].repeat(len(control), 0)
+        return RenderedClip(frames, control, {expression: 1.0}, np.stack(landmarks).astype(np.float32), pose)
+
+    def _frame(self, a: float, vertices: np.ndarray, view: View, view_flow: np.ndarray | None) -> np.ndarray:
+        portrait, n = self.portrait, self.portrait.size_px
+        points, depth = portrait.projected(vertices, view)
+        neutral_points, _ = portrait.projected(portrait.vertices, view)
+        attributes = np.column_stack([portrait.source_points, neutral_points, self.peak_points, portrait.trusted])
+        part_map, values = rasterise(points, portrait.layered(depth), self.triangles, self.parts, attributes, size_px=n)
+        eye = (part_map == EYES) | (part_map == EYE_SOCKET)
+        inside = np.isin(part_map, (SOCKET, GUMS, UPPER_TEETH, LOWER_TEETH))
+        solid = (part_map == FACE) | (part_map == HEAD) | (part_map == EYES)
+        at = portrait.source_at(values, part_map, solid, view_flow)
+        image = sample(portrait.skin, at)
+        portrait.draw_eyes(image, part_map, at)
+        if a <= 0:
+            return np.clip(image, 0, 1)
+        peak = sample(self.peak_skin, values[..., 4:6])
+        # the peak's skin wherever both photos saw it, feathered towards hair, ears and neck
+        whole = ((part_map == FACE) & (values[..., 6] > 0.5)) | inside | eye
+        hull = cv2.convexHull(np.round(points[self.head.landmark_vertices]).astype(np.int32)[:, None])
+        face = cv2.fillConvexPoly(np.zeros((n, n), np.uint8), hull, 1) & whole.astype(np.uint8)
+        margin = max(3, round(0.04 * n))
+        weight = cv2.GaussianBlur(cv2.erode(face, np.ones((margin, margin), np.uint8)).astype(np.float32), (0, 0), 0.02 * n)
+        weight = min(a, 1.0) * weight * (1 - cv2.GaussianBlur(eye.astype(np.float32), (0, 0), n / 200))
+        soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), n / 500)
+        weight = np.maximum(weight, np.clip(1.6 * soft - 0.4, 0, 1) * min(1.0, 4 * a))
+        return np.clip(image + weight[..., None] * (peak - image), 0, 1)

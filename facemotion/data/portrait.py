@@ -1,0 +1,279 @@
+"""A fitted photo that can be rendered with another expression, head turn and light, from its own pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from facemotion.data import eyes, folds, mouths
+from facemotion.data.fit import Fit, corrected, fit_head, project, shape
+from facemotion.data.head import EYE_SOCKET, EYES, FACE, HEAD, SOCKET, HeadModel
+from facemotion.data.rasterise import NOTHING, rasterise, vertex_normals
+from facemotion.errors import InputError
+from facemotion.face import geometry
+
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+_FEATHER = 0.09
+"""How far the motion of the face reaches beyond the mesh, in crop widths."""
+_TURN_FEATHER = 0.35
+"""The same for a turn of the whole head."""
+_UPPER_TEETH_CM, _LOWER_TEETH_CM = 0.22, 0.22
+"""How much lower than the model's the teeth stand, seen on real smiles."""
+_COARSE = 4
+"""Flow beyond the mesh is made at a quarter of the crop's resolution."""
+
+
+@dataclass(frozen=True)
+class View:
+    """How the head is seen: its turn, and the similarity that brings it back into the crop's frame."""
+
+    rotation: np.ndarray
+    """(3, 3) from head to camera."""
+    recrop: np.ndarray
+    """(2, 3) crop px to crop px."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """One rendered frame before its mouth is painted."""
+
+    image: np.ndarray
+    """(N, N, 3) float32 RGB in [0, 1]."""
+    inside: np.ndarray
+    """(N, N) bool: the mouth's inside shows here."""
+    points: np.ndarray
+    """(V, 2) float32 px of all vertices."""
+    scale: float
+    """px per cm."""
+
+
+class Portrait:
+    """A square crop of a photo, the head fitted to it, and what is needed to render it again."""
+
+    def __init__(self, photo: np.ndarray, landmarks: np.ndarray, *, head: HeadModel, crop_px: int, fit_given: Fit | None = None):
+        """Crop and fit; ``photo`` uint8 (H, W, 3), ``landmarks`` (68, 2) photo px."""
+        self.head, self.size_px = head, crop_px
+        to_crop = geometry.photo_to_crop(landmarks, crop_px)
+        self.crop = geometry.warp_crop(photo, to_crop, crop_px)
+        self.landmarks = geometry.apply(to_crop, np.asarray(landmarks, np.float64))
+        self.fit = fit_given or fit_head(self.landmarks, head)
+        self.vertices = corrected(shape(self.fit, head), self.fit, self.landmarks, head)
+        self.source_points, _ = project(self.fit, self.vertices)
+        self.residual = self.landmarks - self.source_points[head.landmark_vertices]
+        self.triangles, self.parts = head.drawn(FACE, HEAD, SOCKET, EYE_SOCKET, EYES)
+        self.face_triangles, _ = head.drawn(FACE)
+        self.skin = self.crop.astype(np.float32) / 255
+        self.iod_px = float(np.linalg.norm(self.landmarks[45] - self.landmarks[36]))
+        self.frontal = View(self.fit.rotation, np.array([[1.0, 0, 0], [0, 1, 0]]))
+        self.eye_texture = eyes.extended(self.skin, self.landmarks)
+        self.skin_colour, self.skin_likeness = folds.skin(self.skin, self.landmarks)
+        self.fold_maps = folds.FoldMaps(self)
+        self.blink = eyes.closing(self)
+        self.eye_opening = eyes.openings(self.skin, self.landmarks)
+        self.lash_colour = eyes.lash_colour(self.skin, self.landmarks)
+        self.white = mouths.white_of_eyes(self.skin, self.landmarks)
+        self._light()
+
+    def _light(self) -> None:
+        """First-order light from the skin's brightness: least squares over the face's vertices."""
+        normals = self._normals(self.vertices)
+        at = np.clip(np.round(self.source_points[:9409]).astype(int), 0, self.size_px - 1)
+        front = (normals[:9409, 2] > 0.3) & (self.skin_likeness[at[:, 1], at[:, 0]] > 0.3)
+        luminance = cv2.GaussianBlur(self.skin @ LUMINANCE, (0, 0), self.size_px / 100)[at[:, 1], at[:, 0]]
+        rows = np.c_[np.ones(front.sum()), normals[:9409][front]]
+        ridge = np.diag([1e-3, 0.05, 0.05, 0.05]) * max(1, front.sum())
+        self.light = np.linalg.solve(rows.T @ rows + ridge, rows.T @ luminance[front]).astype(np.float32)
+        self.neutral_shade = self._shade(normals)
+        x, y, z = self.head.vertices.T
+        front = (y > -7.9) & (np.abs(x) < 6.4) & (z > 3.5)  # without neck and ears
+        self.trusted = np.where(front, np.clip((normals[:, 2] - 0.35) / 0.2, 0, 1), 0).astype(np.float32)
+        self.trusted[9409:21451] = 0
+        self.trusted[21451:] = 1
+        vertices = self.head.vertices
+        tip = np.linalg.norm((vertices - vertices[self.head.landmark_vertices[30]]) / [2.2, 2.6, 3.0], axis=1)
+        lips = np.linalg.norm((vertices - vertices[self.head.landmark_vertices[62]]) / [2.6, 1.0, 3.0], axis=1)
+        eye = np.min([np.linalg.norm((vertices - vertices[self.head.landmark_vertices[i]].mean(0)) / [2.0, 1.2, 3.0], axis=1)
+                      for i in (slice(36, 42), slice(42, 48))], axis=0)
+        self.shade_weight = np.prod([np.clip(d - 0.5, 0, 1) for d in (tip, lips, eye)], axis=0).astype(np.float32)
+
+    def _normals(self, vertices: np.ndarray) -> np.ndarray:
+        return vertex_normals(vertices, self.face_triangles) @ self.fit.rotation.T.astype(np.float32)
+
+    def _shade(self, normals: np.ndarray) -> np.ndarray:
+        return np.maximum(self.light[0] + normals @ self.light[1:], 0.08)
+
+    def turned(self, yaw_deg: float, pitch_deg: float) -> View:
+        """The head turned further, brought back into the crop's frame."""
+        yaw, pitch = np.radians([yaw_deg, pitch_deg])
+        about_y = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
+        about_x = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
+        view = replace(self.frontal, rotation=about_x @ about_y @ self.fit.rotation)
+        landmarks = self.projected(self.vertices, view)[0][self.head.landmark_vertices]
+        return replace(view, recrop=geometry.photo_to_crop(landmarks, self.size_px))
+
+    def projected(self, vertices: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
+        points, depth = project(replace(self.fit, rotation=view.rotation), vertices)
+        return geometry.apply(view.recrop, points), depth
+
+    def landmarks_at(self, vertices: np.ndarray, view: View) -> np.ndarray:
+        """(68, 2) px where the landmarks lie for these vertices; the photo's own where nothing moved."""
+        at = self.head.landmark_vertices
+        moved = self.projected(vertices[at], view)[0]
+        return (moved + self.residual @ view.recrop[:, :2].T).astype(np.float32)
+
+    def expressed(self, strengths: np.ndarray) -> np.ndarray:
+        """(V, 3) vertices with unit strengths added to the photo's own expression; blinks close this very eye."""
+        strengths = strengths.copy()
+        vertices = self.vertices.copy()
+        for side in "LR":
+            index = self.head.unit_index.get(f"eyeBlink_{side}")
+            if index is not None and strengths[index]:
+                vertices += strengths[index] * self.blink[side]
+                strengths[index] = 0
+        return vertices + self.head.displacement(strengths)
+
+    def view_flow(self, view: View) -> np.ndarray | None:
+        """Flow (N, N, 2) px from the turned neutral head back to the photo; None in the photo's own view."""
+        if view is self.frontal:
+            return None
+        points, depth = self.projected(self.vertices, view)
+        attributes = np.concatenate([self.source_points, self.trusted[:, None]], 1)
+        _, values = rasterise(points, self.layered(depth), self.triangles, self.parts, attributes, size_px=self.size_px)
+        flow = values[..., :2] - pixel_grid(self.size_px)
+        return continued(flow, values[..., 2] > 0.5, _TURN_FEATHER * self.size_px, blur_px=0.03 * self.size_px)
+
+    def layered(self, depth: np.ndarray) -> np.ndarray:
+        """Eyes and sockets set back a little, so that lids and lips cover them."""
+        depth = depth.copy()
+        depth[11248:13294] -= 0.1 * self.fit.scale
+        depth[13294:14062] -= 0.9 * self.fit.scale
+        depth[21451:24591] -= 0.4 * self.fit.scale
+        return depth
+
+    def render(self, strengths: np.ndarray, *, view: View, view_flow: np.ndarray | None, fold_strength: float = 1.0) -> Rendering:
+        """The face with these units (U,) added, seen in ``view`` (``view_flow`` from `view_flow` for the same view)."""
+        n = self.size_px
+        vertices = self.expressed(strengths)
+        points, depth = self.projected(vertices, view)
+        neutral_points = self.projected(self.vertices, view)[0]
+        shade = np.log(self._shade(self._normals(vertices)) / self.neutral_shade) * self.shade_weight
+        attributes = np.column_stack([self.source_points, neutral_points, np.clip(shade, -0.35, 0.25), self.trusted])
+        part_map, values = rasterise(points, self.layered(depth), self.triangles, self.parts, attributes, size_px=n)
+        solid = (part_map == FACE) | (part_map == HEAD) | (part_map == EYES)
+        inside = part_map == SOCKET
+        at = self.source_at(values, part_map, solid, view_flow)
+        texture = self.fold_maps.applied(self.skin, strengths, self.head, fold_strength)
+        image = sample(texture, at)
+        self.draw_eyes(image, part_map, at)
+        self._draw_lashes(image, part_map, at, strengths)
+        ratio = np.where(part_map == FACE, values[..., 4], 0)
+        image *= np.exp(cv2.GaussianBlur(ratio, (0, 0), n / 120))[..., None]
+        return Rendering(np.clip(image, 0, 1), inside, points, self.fit.scale)
+
+    def source_at(self, values: np.ndarray, part_map: np.ndarray, solid: np.ndarray, view_flow: np.ndarray | None) -> np.ndarray:
+        """(N, N, 2) where in the photo each pixel comes from: exactly on the mesh, continued smoothly beyond it.
+
+        ``values`` are interpolated source points, neutral points in the view and, last, trust.
+        """
+        n = self.size_px
+        grid = pixel_grid(n)
+        moved = np.where(solid[..., None], values[..., 2:4] - grid, 0)
+        at = grid + continued(moved, solid, _FEATHER * n, hole=part_map != NOTHING)
+        direct = solid
+        if view_flow is not None:
+            at = at + cv2.remap(view_flow, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            direct = solid & (values[..., -1] > 0.5)
+        return np.where(direct[..., None], values[..., :2], at)
+
+    def opening(self, rendering: Rendering) -> mouths.Opening:
+        """Where the mouth of a rendered frame is open, and the edges of its teeth."""
+        upper, lower = (
+            np.polyfit(*rendering.points[edge].T.astype(np.float64), 2) for edge in self.head.teeth_edges
+        )
+        upper[2] += _UPPER_TEETH_CM * rendering.scale
+        lower[2] += _LOWER_TEETH_CM * rendering.scale
+        middle = float(rendering.points[self.head.teeth_edges[0], 0].mean())
+        return mouths.Opening(rendering.inside, middle, upper, lower, self.iod_px)
+
+    def draw_eyes(self, image: np.ndarray, part_map: np.ndarray, at: np.ndarray) -> None:
+        """The eyeballs, from the extended eye texture, shadowed under the upper lid; a line of lashes where lids meet."""
+        eye = ((part_map == EYES) | (part_map == EYE_SOCKET)).astype(np.uint8)
+        rows, columns = np.flatnonzero(eye.any(1)), np.flatnonzero(eye.any(0))
+        if not len(rows):
+            return
+        box = slice(max(rows[0] - 4, 0), rows[-1] + 5), slice(max(columns[0] - 4, 0), columns[-1] + 5)
+        mask = eye[box]
+        below_lid = np.where(mask, np.cumsum(mask, 0, dtype=np.float32), 0)
+        texture = sample(self.eye_texture, at[box])
+        texture *= 1 - 0.4 * np.exp(-below_lid / (0.012 * self.iod_px))[..., None]
+        height = max(2, round(0.022 * self.iod_px))
+        wide = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((height, 1), np.uint8)).astype(np.float32)
+        wide = cv2.GaussianBlur(wide, (0, 0), 0.006 * self.iod_px + 0.4)[..., None]
+        texture = texture * wide + self.lash_colour * (1 - wide)
+        alpha = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), self.size_px / 640)
+        alpha = np.where(mask, alpha, 0.5 * alpha)[..., None]
+        image[box] += alpha * (texture - image[box])
+
+
+    def _draw_lashes(self, image: np.ndarray, part_map: np.ndarray, at: np.ndarray, strengths: np.ndarray) -> None:
+        """The rim of a closing lid: in the photo it lies before the eyeball, so its pixels would show the eye."""
+        closing = max(strengths[self.head.unit_index[f"eyeBlink_{side}"]] for side in "LR")
+        if closing <= 0.2:
+            return
+        within = cv2.remap(self.eye_opening, at[..., 0], at[..., 1], cv2.INTER_LINEAR)
+        alpha = np.where(part_map == FACE, within, 0) * min(1.0, 1.5 * (closing - 0.2))
+        alpha = cv2.GaussianBlur(alpha, (0, 0), self.size_px / 700)[..., None]
+        image += np.clip(1.3 * alpha, 0, 1) * (self.lash_colour - image)
+
+
+def pixel_grid(size_px: int) -> np.ndarray:
+    """(N, N, 2) float32 px coordinates."""
+    line = np.arange(size_px, dtype=np.float32)
+    return np.dstack(np.meshgrid(line, line))
+
+
+def sample(image: np.ndarray, at: np.ndarray) -> np.ndarray:
+    at = at.astype(np.float32)
+    return cv2.remap(image, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def continued(flow: np.ndarray, known: np.ndarray, feather_px: float, *, hole: np.ndarray | None = None, blur_px: float = 0) -> np.ndarray:
+    """Flow continued smoothly beyond ``known`` (pull-push) and faded out over ``feather_px``.
+
+    ``hole`` (default: ``known``) marks what counts as the face, where nothing fades.
+    """
+    n = flow.shape[0]
+    size = n // _COARSE
+    coarse_known = cv2.resize(known.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+    coarse_flow = cv2.resize(flow * known[..., None].astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+    filled = _pull_push(coarse_flow, coarse_known)
+    face = known if hole is None else hole
+    away = cv2.distanceTransform((cv2.resize(face.astype(np.uint8), (size, size), interpolation=cv2.INTER_AREA) == 0).astype(np.uint8), cv2.DIST_L2, 5)
+    filled *= np.exp(-((away * _COARSE / feather_px) ** 2))[..., None]
+    if blur_px:
+        filled = cv2.GaussianBlur(filled, (0, 0), blur_px / _COARSE)
+    filled = cv2.resize(filled, (n, n), interpolation=cv2.INTER_LINEAR)
+    return np.where(known[..., None], flow, filled).astype(np.float32)
+
+
+def _pull_push(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Smooth continuation of weighted values (H, W, 2) to where the weight is 0."""
+    levels = []
+    while min(values.shape[:2]) > 2:
+        levels.append((values, weight))
+        size = (values.shape[1] // 2, values.shape[0] // 2)
+        values = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+        weight = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
+    current = values / np.maximum(weight, 1e-6)[..., None]
+    for values, weight in reversed(levels):
+        up = cv2.resize(current, (values.shape[1], values.shape[0]), interpolation=cv2.INTER_LINEAR)
+        current = values + up * (1 - np.clip(weight, 0, 1))[..., None]
+    return current
+
+
+def check_fit(portrait: Portrait) -> None:
+    """Raise ``InputError`` with the reason when the head does not fit this photo well enough to be rendered."""
+    if portrait.fit.inner_error > 0.045:
+        raise InputError(f"the head does not fit: mean error {portrait.fit.inner_error:.1%} of the eye distance")
