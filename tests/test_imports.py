@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "facemotion"
 
 LAYERS = (
     "errors expressions version timing provenance",
-    "images background animated_images video contact_sheet download weights",
+    "images background palette animated_images video contact_sheet download weights",
     "face model",
     "data device inference framing face_choice",
     "settings staging animation animator",
