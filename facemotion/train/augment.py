@@ -3,6 +3,7 @@
 A degraded source has an equally degraded target, so that copying pixels stays the right answer where nothing moves.
 """
 
+import functools
 import math
 
 import torch
@@ -66,14 +67,17 @@ def _blur(frames: Tensor, sigma: Tensor) -> Tensor:
     return F.conv2d(flat, kernel[:, None, :, None], groups=groups).reshape(frames.shape)
 
 
+@functools.lru_cache(maxsize=2)
+def _noise_field(side: int, device: torch.device) -> Tensor:
+    return torch.randn(3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
+
+
 def _noise(batch: Batch, frames: Tensor) -> Tensor | float:
     """White noise cut from one fixed field, so that a sample's noise depends on nothing but the sample."""
     if not (batch.noise_sigma > 0).any():
         return 0.0
     size = frames.shape[-1]
-    generator = torch.Generator().manual_seed(0)
-    side = 256 + size
-    field = torch.randn(3, side, side, generator=generator).to(frames.device)
+    field = _noise_field(256 + size, frames.device)
     cuts = torch.stack([field[:, y : y + size, x : x + size] for y, x in batch.noise_offset.tolist()])
     return (batch.noise_sigma.to(frames.device)[:, None, None, None] * cuts)[:, None]
 

@@ -43,14 +43,15 @@ class World:
         native = self.device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         return "bf16" if native else "fp32"
 
-    def wrap(self, module: nn.Module) -> nn.Module:
-        """``module`` with its gradients averaged over the processes during ``backward``."""
+    def wrap(self, module: nn.Module, *, partly_used: bool = False) -> nn.Module:
+        """``module`` with its gradients averaged over the processes during ``backward``.
+
+        ``partly_used``: a batch may leave some parameters without gradient.
+        """
         if self.size == 1:
             return module
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(
-            module, device_ids=devices, broadcast_buffers=False, find_unused_parameters=True
-        )
+        return DistributedDataParallel(module, device_ids=devices, find_unused_parameters=partly_used)
 
     def any(self, flag: bool) -> bool:
         """Whether ``flag`` is true in any process; the same answer everywhere."""

@@ -16,9 +16,7 @@ def pixel_weight(source: Tensor, target: Tensor, *, difference: float, regions: 
     An expression changes a small part of the face; without the weight, copying the photo is nearly optimal.
     ``regions`` (B, 1, N, N) emphasises mouth and eyes. Own, from the prototype.
     """
-    local = (target - source).abs().mean(1, keepdim=True)
-    reach = max(3, source.shape[-1] // 32 | 1)
-    local = F.avg_pool2d(local, reach, stride=1, padding=reach // 2, count_include_pad=False)
+    local = _local_mean((target - source).abs().mean(1, keepdim=True), parts=64)
     return (1 + difference * local.clamp(max=0.5)) * regions
 
 
@@ -73,8 +71,12 @@ def mask_sparsity(mask: Tensor, moved: Tensor, target: Tensor) -> Tensor:
     Painting is free where the moved photo is wrong, and costs where it would do: skin keeps its own pixels. Own.
     """
     with torch.no_grad():
-        need = (moved - target).abs().mean(1, keepdim=True)
-        reach = max(3, mask.shape[-1] // 64 | 1)
-        need = F.avg_pool2d(need, reach, stride=1, padding=reach // 2, count_include_pad=False)
+        need = _local_mean((moved - target).abs().mean(1, keepdim=True), parts=64)
         free = 1 - (8 * need).clamp(max=1)
     return (mask * free).mean()
+
+
+def _local_mean(maps: Tensor, *, parts: int) -> Tensor:
+    """Means over squares of 1/``parts`` of the width, interpolated between them: a cheap blur."""
+    means = F.avg_pool2d(maps, max(1, maps.shape[-1] // parts))
+    return F.interpolate(means, size=maps.shape[-2:], mode="bilinear", align_corners=False)
