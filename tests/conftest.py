@@ -65,7 +65,7 @@ def known_faces(monkeypatch: pytest.MonkeyPatch) -> list[Face]:
     import facemotion.face.find
 
     faces = [face_at((100.0, 110.0))]
-    monkeypatch.setattr(facemotion.face.find, "find_faces", lambda image, *, aligner="auto": list(faces))
+    monkeypatch.setattr(facemotion.face.find, "find_faces", lambda image, *, aligner="auto", on_note=None: list(faces))
     return faces
 
 
