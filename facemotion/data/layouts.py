@@ -89,7 +89,7 @@ def find_pairs(folders: Iterable[Path], *, own_source: Source, expression: str |
     known = PEAK_FOLDERS | ({expression: expression} if expression else {})
     items = []
     for folder in map(_existing, folders):
-        neutral_folders = [place for place in _folders(folder) if place.name in NEUTRAL_FOLDERS]
+        neutral_folders = [place for place in _folders(folder)[1:] if place.name in NEUTRAL_FOLDERS]
         found = [(place, place.parent / name) for place in neutral_folders for name in known]
         found = [(neutral, peak) for neutral, peak in found if peak.is_dir()]
         if not found:
