@@ -114,10 +114,15 @@ def test_table_names_what_failed(tmp_path, photo, tiny_weights):
     assert (tmp_path / "photo-smile.mp4").exists()
 
 
-def test_shards_do_all_once(folder, tiny_weights):
-    reports = [json.loads(animate(folder, tiny_weights, "--shard", f"{index}/2").stdout) for index in (1, 2)]
-    photos = [result["photo"] for report in reports for result in report["results"]]
-    assert len(photos) == len(set(photos)) == GOOD + CUT + EMPTY + TEXT
+def test_shards_do_all_once(tmp_path, photo, tiny_weights):
+    (tmp_path / "photos").mkdir()
+    for index in range(5):
+        (tmp_path / "photos" / f"{index}.png").write_bytes(photo.read_bytes())
+    reports = [
+        json.loads(animate(tmp_path / "photos", tiny_weights, "--shard", f"{index}/2").stdout) for index in (1, 2)
+    ]
+    assert [report["done"] for report in reports] == [3, 2]
+    assert len(list((tmp_path / "clips").glob("*-smile.mp4"))) == 5
 
 
 def test_without_photos(tmp_path, tiny_weights):

@@ -45,6 +45,9 @@ class _Commands(TyperGroup):
             code = INTERRUPTED
         except MemoryError as error:
             code = _failed(error, "Out of memory.", "Use a smaller photo or --size, or close other programs.", code=1)
+        except ImportError as error:
+            hint = "Install facemotion again; on Linux, OpenCV also needs libGL: apt-get install libgl1 libglib2.0-0"
+            code = _failed(error, f"A library cannot be loaded: {error}.", hint, code=1)
         except Exception as error:  # a fault of ours: still no traceback unless asked for, and never exit code 0
             hint = "This should not have happened. Run again with --verbose and report what it says."
             code = _failed(error, f"{type(error).__name__}: {error}", hint, code=1)
@@ -88,10 +91,7 @@ def _options(
 
 
 for _name in COMMANDS:
-    try:
-        import_module(f"facemotion.cli.{_name}").register(app)
-    except (ModuleNotFoundError, NameError):
-        continue
+    import_module(f"facemotion.cli.{_name}").register(app)
 
 
 def main() -> None:
