@@ -45,6 +45,8 @@ class WeightFile:
     url: str | None
     bundled: bool
     purpose: str
+    command: str = "animate"
+    """The command that needs it."""
 
 
 @dataclass(frozen=True)

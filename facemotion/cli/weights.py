@@ -18,6 +18,10 @@ weights_app = typer.Typer(
 )
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Names as in weights list; none: all.")]
+Wanted = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NAME]...", help="Names as in weights list; none: all that animate may ask for."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -42,13 +46,13 @@ def list_weights(as_json: console.Json = False) -> None:
 
 
 @weights_app.command(epilog="Examples: facemotion weights fetch · facemotion weights fetch s3fd 2dfan4")
-def fetch(names: Names = None) -> None:
+def fetch(names: Wanted = None) -> None:
     """Download weight files now, so that no network is needed later. Broken downloads go on where they stopped."""
     from facemotion.cli.downloads import show_downloads
     from facemotion.weights import WEIGHTS, weight_path
 
     with show_downloads(console.stderr()):
-        for name in names or [file.name for file in WEIGHTS.values() if file.url]:
+        for name in names or [file.name for file in WEIGHTS.values() if file.url and file.command == "animate"]:
             console.say(f"{name}: {weight_path(name)}")
 
 
@@ -130,7 +134,9 @@ def _as_dict(file: "WeightFile") -> dict[str, object]:
 
 
 def _size(size_bytes: int | None) -> str:
-    return "" if size_bytes is None else f"{size_bytes / 1e6:.1f} MB"
+    if size_bytes is None:
+        return ""
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.0f} kB"
 
 
 def _print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
