@@ -12,13 +12,13 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from facemotion.errors import FacemotionError
+from facemotion.errors import FacemotionError, OutputError
 from facemotion.staging import check_output
 from facemotion.tasks import Shard, Task
 from facemotion.version import __version__
@@ -92,8 +92,9 @@ def run_batch(
     """
     suffix = shard.suffix if shard else ""
     tasks = shard.of(tasks) if shard else list(tasks)
-    folder.mkdir(parents=True, exist_ok=True)
-    memory = _Memory(folder, name=MEMORY_NAME.format(shard=suffix), settings=settings)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        memory = _Memory(folder, name=MEMORY_NAME.format(shard=suffix), settings=settings)
     report = BatchReport(folder=str(folder), settings=settings)
     started = time.monotonic()
     stop = threading.Event()
@@ -115,8 +116,20 @@ def run_batch(
     finally:
         report.results.sort(key=lambda result: result.photo)
         report.seconds = round(time.monotonic() - started, 2)
-        _write_report(folder / REPORT_NAME.format(shard=suffix), report)
+        with _writing(folder):
+            _write_report(folder / REPORT_NAME.format(shard=suffix), report)
     return report
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say in our words why the folder of the batch cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written: {error.strerror or error}.", "Choose another place with --out."
+        ) from error
 
 
 def _carry_out(task: Task, animate: Animate, *, memory: "_Memory", overwrite: bool, stop: threading.Event) -> Result:
@@ -140,6 +153,9 @@ def _carry_out(task: Task, animate: Animate, *, memory: "_Memory", overwrite: bo
         memory.note(task.out, fingerprint, size_bytes=_size_bytes(task.out))
     except FacemotionError as error:
         result.status, result.error, result.hint = "failed", error.message, error.hint
+    except OSError as error:
+        result.status, result.error = "failed", f"{error.filename or task.out}: {error.strerror or error}"
+        result.hint = "Check the space left and who may write there, then run the same command again."
     except Exception as error:  # whatever a decoder or a network makes of one strange file, the others go on
         log.debug("%s", task.photo, exc_info=True)
         result.status, result.error = "failed", f"{type(error).__name__}: {error}"

@@ -1,5 +1,6 @@
 """Batches of real files with a stand-in for the network: what is done, skipped, failed, remembered, interrupted."""
 
+import errno
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from facemotion.batch import MEMORY_NAME, BatchReport, run_batch
-from facemotion.errors import ImageError
+from facemotion.errors import ImageError, OutputError
 from facemotion.images import read_photo
 from facemotion.tasks import Shard, Task, plan_tasks
 
@@ -119,6 +120,22 @@ def test_an_unforeseen_error_is_a_row_too(photos, tmp_path):
 
     report = run(photos, tmp_path / "out", fails)
     assert {result.error for result in report.results} == {"RuntimeError: strange"}
+
+
+def test_a_full_disk_is_a_row_with_a_way_forward(photos, tmp_path):
+    def full(photo, out, go_on):
+        raise OSError(errno.ENOSPC, "No space left on device", str(out))
+
+    report = run(photos, tmp_path / "out", full)
+    assert counts(report) == (0, 0, 4)
+    assert "No space left" in report.results[0].error
+    assert "space left" in report.results[0].hint
+
+
+def test_a_folder_that_cannot_be_made(photos, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        run(photos, tmp_path / "file" / "out")
 
 
 def test_report_says_how_it_ended(photos, tmp_path):
