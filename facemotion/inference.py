@@ -67,17 +67,17 @@ class Inference:
                 if not is_out_of_memory(error):
                     raise
                 encodings = None
-                if placement.device.type == "cpu":
-                    raise MemoryError("Not enough memory for the network.") from error
                 if batch > 1:
                     batch //= 2
                     on_note(f"Out of memory on {placement.device}: going on with {batch} frames at a time.")
-                else:
+                elif placement.device.type != "cpu":
                     reason = f"Out of memory on {placement.device}"
                     self._fall_back(placement, torch.device("cpu"), on_note, reason=reason)
+                else:
+                    raise MemoryError("Not enough memory for the network.") from error
                 _release_memory(placement)
                 continue
-            if faces is None or any(face is None for face in faces):
+            if any(face is None for face in faces):
                 encodings = None
                 self._make_finite(placement, on_note)
                 continue

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from facemotion.errors import UsageError
+from facemotion.face.find import ALIGNERS
 from facemotion.face_choice import check_face_choice
-from facemotion.timing import DEFAULT_FPS, DEFAULT_FRAMES, control_track, frame_count
+from facemotion.timing import DEFAULT_FPS, DEFAULT_FRAMES, check_choice, control_track, frame_count
 
 MIN_SIZE_PX = 16
 MAX_SIZE_PX = 16384
@@ -46,6 +47,7 @@ class AnimateSettings:
         frame_count(frames=self.frames, seconds=None, fps=self.fps)
         control_track(({},), frames=self.frames, shape=self.shape, curve=self.curve, intensity=self.intensity)
         check_face_choice(self.face)
+        check_choice("aligner", self.aligner, ALIGNERS)
         if self.size is not None and not MIN_SIZE_PX <= self.size <= MAX_SIZE_PX:
             raise UsageError(
                 f"A size of {self.size} px is out of range.", f"Give --size from {MIN_SIZE_PX} to {MAX_SIZE_PX}."

@@ -54,8 +54,9 @@ def draw_photo(faces: list[Face], *, size_px: tuple[int, int] = PHOTO_SIZE_PX) -
     for face in faces:
         points = np.rint(face.landmarks).astype(int)
         cv2.fillConvexPoly(photo, cv2.convexHull(points), (224, 180, 150))
-        for part, colour in ((slice(36, 42), (60, 40, 30)), (slice(42, 48), (60, 40, 30)), (slice(48, 60), (170, 80, 80))):
-            cv2.fillPoly(photo, [points[part]], colour)
+        for part in (slice(36, 42), slice(42, 48)):
+            cv2.fillPoly(photo, [points[part]], (60, 40, 30))
+        cv2.fillPoly(photo, [points[48:60]], (170, 80, 80))
     return photo
 
 

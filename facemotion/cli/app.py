@@ -41,7 +41,6 @@ class _Commands(TyperGroup):
         except _ParserError as error:
             code = _failed(error, error.format_message(), "", code=error.exit_code)
         except (KeyboardInterrupt, typer.Abort):
-            console.fail("Interrupted.", "Nothing half-written was left.")
             code = INTERRUPTED
         except MemoryError as error:
             code = _failed(error, "Out of memory.", "Use a smaller photo or --size, or close other programs.", code=1)
@@ -51,6 +50,8 @@ class _Commands(TyperGroup):
         except Exception as error:  # a fault of ours: still no traceback unless asked for, and never exit code 0
             hint = "This should not have happened. Run again with --verbose and report what it says."
             code = _failed(error, f"{type(error).__name__}: {error}", hint, code=1)
+        if code == INTERRUPTED:  # some versions of Typer say so by this code alone
+            console.fail("Interrupted.", "Nothing half-written was left.")
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code

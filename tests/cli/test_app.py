@@ -1,0 +1,85 @@
+"""The command as a whole: help, version, loudness, completion, start-up."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from facemotion.cli.app import app
+from facemotion.version import __version__
+
+COMMANDS = ("animate", "faces", "expressions", "sample", "weights", "prepare", "train", "train-finder", "evaluate")
+
+
+def run(*words: str):
+    return CliRunner().invoke(app, list(words))
+
+
+def test_help_names_every_command():
+    shown = run("--help")
+    assert shown.exit_code == 0
+    assert all(command in shown.output for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command):
+    shown = run(command, "--help")
+    assert shown.exit_code == 0
+    if command not in ("weights", "prepare"):  # their sub-commands have
+        assert "Example" in shown.output
+
+
+def test_version():
+    assert run("--version").output.strip() == f"facemotion {__version__}"
+
+
+def test_nothing_at_all_shows_the_help():
+    for words in ((), ("animate",), ("weights",)):
+        shown = run(*words)
+        assert "Usage: facemotion" in shown.output
+        assert shown.exit_code in (0, 2)
+        assert "Error" not in shown.output
+
+
+def test_unknown_commands_get_the_nearest():
+    shown = run("animat")
+    assert shown.exit_code == 2
+    assert "animate" in shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+def test_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "facemotion", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"facemotion {__version__}"
+
+
+def test_completion_of_expressions_and_choices():
+    def complete(line: str) -> list[str]:
+        words = {"_FACEMOTION_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+        done = subprocess.run(
+            [sys.executable, "-c", "from facemotion.cli.app import app; app(prog_name='facemotion')"],
+            env=os.environ | words,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout.split()
+
+    assert complete("facemotion anim") == ["animate"]
+    assert complete("facemotion animate p.jpg --expr smile+sur") == ["smile+surprise"]
+    assert complete("facemotion animate p.jpg --shape l") == ["loop"]
+
+
+@pytest.mark.slow
+def test_help_comes_at_once():
+    """Under 0.3 s of processor time; the clock would measure the machine's other work too."""
+    best = 9.0
+    for _ in range(3):
+        before = os.times()
+        subprocess.run([sys.executable, "-m", "facemotion", "--help"], capture_output=True, check=True)
+        after = os.times()
+        best = min(best, after.children_user + after.children_system - before.children_user - before.children_system)
+        time.sleep(0.1)
+    assert best < 0.3
