@@ -28,6 +28,7 @@ _PINNED = "face-alignment 1.5.0"
 DETECTION_PX = 1280
 """Longer side at which faces are looked for: more costs gigabytes in the detector's first layers."""
 
+MOST_FACES = 64
 _SMALLEST_PX = 128  # the detector halves its input seven times
 _PATCH_PX, _FACE_PX = 768, 320  # the library rounds landmarks to whole pixels: small faces are enlarged first
 
@@ -79,10 +80,9 @@ class SecondOpinion:
         missing = [max(0, _SMALLEST_PX - side) for side in shrunk.shape[:2]]
         padded = cv2.copyMakeBorder(shrunk, 0, missing[0], 0, missing[1], cv2.BORDER_CONSTANT)
         to_photo = np.array([width / size[0], height / size[1]] * 2 + [1.0])
-        return [
-            np.asarray(found, dtype=np.float64) * to_photo
-            for found in self._networks.face_detector.detect_from_image(padded)
-        ]
+        boxes = self._networks.face_detector.detect_from_image(padded)
+        surest = sorted(boxes, key=lambda box: -box[4])[:MOST_FACES]
+        return [np.asarray(box, dtype=np.float64) * to_photo for box in surest]
 
     def _align(self, image: np.ndarray, found: np.ndarray) -> Face | None:
         """The 68 landmarks of one detected face; None for a box or landmarks without extent."""
