@@ -69,6 +69,7 @@ class ClipWriter:
         self._entries: list[Entry] = []
         self._problems: list[dict] = []
         self._next_item = 0
+        self._next_records: list[dict] = []
 
     @property
     def work(self) -> Path:
@@ -131,16 +132,15 @@ class ClipWriter:
     def advance(self) -> None:
         """Join into shards the items that are complete up to the first one that is not."""
         while not self.finished and self._next_item < len(self.items):
-            records, clips, number = [], 0, self._next_item
-            while number < len(self.items) and clips < self.clips_per_shard:
+            number = self._next_item + len(self._next_records)
+            if number < len(self.items) and sum(len(r["entries"]) for r in self._next_records) < self.clips_per_shard:
                 record = self.work / f"{number:06d}.json"
                 if not record.exists():
                     return
-                records.append(json.loads(record.read_bytes()))
-                clips += len(records[-1]["entries"])
-                number += 1
-            self._join(self._next_item, records)
-            self._next_item = number
+                self._next_records.append(json.loads(record.read_bytes()))
+            else:
+                self._join(self._next_item, self._next_records)
+                self._next_item, self._next_records = number, []
 
     def _join(self, first: int, records: list[dict]) -> None:
         """One shard of the items from ``first`` on; left as it is where an earlier run made it."""

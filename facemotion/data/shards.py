@@ -4,6 +4,7 @@ import hashlib
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from facemotion.data.clip import CONTROL_DIGITS, Clip, clip_from_json, clip_members, read_span, rounded
@@ -53,13 +54,23 @@ def pack(clips: Iterable[Clip]) -> tuple[bytes, list[Entry]]:
 
 
 def scan(path: Path, shard: int) -> Iterator[Entry]:
-    """The entries of a shard found by walking through it, for sets that come without an index."""
+    """The entries of a shard found by walking through it, for sets that come without an index.
+
+    Raises InputError where the shard is no whole tar, or where the frames do not follow their JSON in order.
+    """
     try:
         with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                if member.name.endswith(".json"):
-                    text = read_span(path, member.offset_data, member.size)
-                    yield _entry(clip_from_json(text, path, member.offset_data), shard, member.offset_data, member.size)
+            members = iter(tar)
+            for member in members:
+                text = read_span(path, member.offset_data, member.size)
+                clip = clip_from_json(text, path, member.offset_data)
+                found = tuple((frame.offset_data, frame.size) for frame in islice(members, len(clip)))
+                if found != clip.frames.spans:
+                    raise InputError(
+                        f"{path}: the frames of clip {clip.id} are not where its JSON says",
+                        "Write them behind it, in order, with plain ustar headers.",
+                    )
+                yield _entry(clip, shard, member.offset_data, member.size)
     except tarfile.TarError as error:
         raise InputError(f"{path}: not a whole tar file ({error})", "The shard is damaged: make it again.") from error
 

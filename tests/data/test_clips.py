@@ -1,9 +1,12 @@
 """The clip format: round trips, checksums, interrupted writers, concurrent readers."""
 
+import hashlib
+import io
 import json
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import pytest
 
@@ -82,6 +85,49 @@ def test_the_index_is_optional(tmp_path):
     scanned = ClipSet.open(tmp_path / "set")
     assert scanned.entries == indexed.entries
     scanned.verify()
+
+
+def write_by_hand(path, *, swapped: bool = False) -> None:
+    """A set of one clip as another program may write it: with nothing but tar, JSON and JPEG."""
+    jpegs = [cv2.imencode(".jpg", np.full((16, 16, 3), value, np.uint8))[1].tobytes() for value in (90, 120)]
+    record = {
+        "id": "a",
+        "person": "anna",
+        "source": "a.mov",
+        "licence": "",
+        "origin": "clips",
+        "split": "train",
+        "expression": {"smile": 1},
+        "control": [0, 1],
+        "landmarks": [[[8.0, 8.0]] * 68] * 2,
+        "pose": [[0, 0, 0]] * 2,
+        "size_px": 16,
+        "frame_bytes": [len(jpeg) for jpeg in jpegs],
+    }
+    members = [("a.json", json.dumps(record).encode()), ("a.00.jpg", jpegs[0]), ("a.01.jpg", jpegs[1])]
+    path.mkdir()
+    with tarfile.open(path / "s.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in [members[0], members[2], members[1]] if swapped else members:
+            header = tarfile.TarInfo(name)
+            header.size = len(content)
+            tar.addfile(header, io.BytesIO(content))
+    content = (path / "s.tar").read_bytes()
+    shard = {"file": "s.tar", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    manifest = {"format": "facemotion-clips", "version": 1, "clips": 1, "frames": 2, "shards": [shard]}
+    (path / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_a_set_of_another_program(tmp_path):
+    write_by_hand(tmp_path / "set")
+    clip_set = ClipSet.open(tmp_path / "set")
+    clip_set.verify()
+    assert clip_set[0].person == "anna" and abs(int(clip_set[0].frame(1)[8, 8, 0]) - 120) < 3
+
+
+def test_frames_out_of_order_are_refused(tmp_path):
+    write_by_hand(tmp_path / "set", swapped=True)
+    with pytest.raises(InputError, match="not where its JSON says"):
+        ClipSet.open(tmp_path / "set")
 
 
 def test_many_sets_as_one_and_a_selection(tmp_path):
