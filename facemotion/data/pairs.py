@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 
 from facemotion.data.fit import corrected, fit_head, project, shape
 from facemotion.data.head import (
@@ -20,7 +22,7 @@ from facemotion.data.head import (
     UPPER_TEETH,
     HeadModel,
 )
-from facemotion.data.portrait import Portrait, View, check_fit, continued, pixel_grid, sample
+from facemotion.data.portrait import Portrait, View, check_fit, sample, smooth_seams
 from facemotion.data.rasterise import rasterise
 from facemotion.data.rendered import RenderedClip
 from facemotion.data.teacher import draw_controls
@@ -29,6 +31,15 @@ from facemotion.face import geometry
 from facemotion.face.pose import head_pose
 
 _WORST_FIT = 0.045
+
+SMILE_MOTION = 0.22
+"""Motion of the mouth corners, in inter-ocular distances, of a smile at control 1: the upper quartile of the London
+set's 82 training people, where lips part and teeth show. People smile for a photographer anywhere between 0.01 and
+0.35; their clips carry the control that they reach, or a model would learn the average, faint smile."""
+FAINTEST_SMILE = 0.10
+"""Smiles whose corners move less, in inter-ocular distances, are refused."""
+CLOSED_LIPS = 0.03
+"""Smiles whose lips part less, in inter-ocular distances, are refused: with both kinds a model blurs the teeth."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,10 @@ class PairSettings:
     pitch_deg: float = 10.0
     """Largest added nod to either side."""
 
+    full_smile: float = 0.19
+    """How far the mouth corners move apart and up in a full smile, in distances of the outer eye corners. A pair that
+    smiles less ends at a control below 1, so that control 1 always means a full, toothy smile."""
+
 
 def pair_clips(
     neutral_rgb: np.ndarray,
@@ -73,13 +88,14 @@ def pair_clips(
     settings = settings or PairSettings()
     generator = np.random.default_rng(seed)
     pair = _Pair(neutral_rgb, neutral_l68, peak_rgb, peak_l68, head=head, crop_px=settings.crop_px)
+    reach = float(np.clip(pair.smile / settings.full_smile, 0.4, 1)) if expression == "smile" else 1.0
     for number in range(settings.clips):
         turn = generator.uniform(-1, 1, 2) * (settings.yaw_deg, settings.pitch_deg)
         if settings.controls is not None:
             control = np.array(settings.controls, np.float32)
         else:
             control = np.minimum(draw_controls(settings.frames, generator), 1.1)
-        yield pair.clip(control, expression, None if number == 0 else turn)
+        yield pair.clip(control, expression, None if number == 0 else turn, reach)
 
 
 class _Pair:
@@ -102,6 +118,25 @@ class _Pair:
         self.triangles, self.parts = head.drawn(FACE, HEAD, SOCKET, EYE_SOCKET, GUMS, UPPER_TEETH, LOWER_TEETH, EYES)
         self.peak_skin = self._matched(peak_crop.astype(np.float32) / 255)
 
+    def smile_control(self) -> float:
+        """The control that the peak photo's smile reaches; raises ``InputError`` for one that teaches nothing."""
+        view = self.portrait.frontal
+        neutral, peak = (self.portrait.landmarks_at(v, view) for v in (self.portrait.vertices, self.peak_vertices))
+        peak = peak + self.peak_residual - self.portrait.residual
+        eyes = np.linalg.norm(neutral[42:48].mean(0) - neutral[36:42].mean(0))
+
+        def width_height_gap(points: np.ndarray) -> np.ndarray:
+            height = points[33, 1] - points[[48, 54], 1].mean()  # of the corners, over the nose's base
+            return np.array([np.linalg.norm(points[54] - points[48]), height, points[66, 1] - points[62, 1]]) / eyes
+
+        wider, higher, parted = width_height_gap(peak) - width_height_gap(neutral)
+        motion = float(np.hypot(wider, higher))
+        if motion < FAINTEST_SMILE:
+            raise InputError(f"the smile is too faint: mouth corners move {motion:.0%} of the eye distance")
+        if parted < CLOSED_LIPS:
+            raise InputError(f"the smile keeps its lips closed: they part {parted:.0%} of the eye distance")
+        return float(np.clip(motion / SMILE_MOTION, 0.4, 1.4))
+
     def _settled(self, peak_vertices: np.ndarray) -> np.ndarray:
         """The peak's vertices, with the eyeballs and all that no expression moves where the neutral photo has them."""
         settled = peak_vertices.copy()
@@ -118,8 +153,15 @@ class _Pair:
         )
         return peak * np.clip(ours / np.maximum(theirs, 1e-3), 0.6, 1.6).astype(np.float32)
 
-    def clip(self, control: np.ndarray, expression: str, turn_deg: np.ndarray | None) -> RenderedClip:
-        """One clip; ``turn_deg`` (yaw, pitch) turns the head of every frame."""
+    @property
+    def smile(self) -> float:
+        """How far the mouth corners move apart and up, in distances of the outer eye corners."""
+        corners = self.head.landmark_vertices[[48, 54]]
+        moved = (self.peak_vertices - self.portrait.vertices)[corners] * self.portrait.fit.scale / self.portrait.iod_px
+        return float(moved[1, 0] - moved[0, 0] + moved[:, 1].mean())
+
+    def clip(self, control: np.ndarray, expression: str, turn_deg: np.ndarray | None, reach: float) -> RenderedClip:
+        """One clip; ``turn_deg`` (yaw, pitch) turns the head of every frame; ``reach`` is the peak photo's control."""
         portrait = self.portrait
         view = portrait.frontal if turn_deg is None else portrait.turned(*turn_deg)
         flow = portrait.view_flow(view)
@@ -133,7 +175,7 @@ class _Pair:
             points = portrait.landmarks_at(vertices, view)
             landmarks.append(points + a * (self.peak_residual - portrait.residual).astype(np.float32) @ view.recrop[:, :2].T.astype(np.float32))
         pose = np.array(head_pose(landmarks[0]), np.float32)[None].repeat(len(control), 0)
-        return RenderedClip(frames, control, {expression: 1.0}, np.stack(landmarks).astype(np.float32), pose)
+        return RenderedClip(frames, np.round(control * reach, 3), {expression: 1.0}, np.stack(landmarks).astype(np.float32), pose)
 
     def _frame(self, a: float, vertices: np.ndarray, view: View, view_flow: np.ndarray | None) -> np.ndarray:
         portrait, n = self.portrait, self.portrait.size_px
@@ -159,4 +201,31 @@ class _Pair:
         weight = min(a, 1.0) * weight * (1 - cv2.GaussianBlur(eye.astype(np.float32), (0, 0), n / 200))
         soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), n / 500)
         weight = np.maximum(weight, np.clip(1.6 * soft - 0.4, 0, 1) * min(1.0, 4 * a))
-        return np.clip(image + weight[..., None] * (peak - image), 0, 1)
+        image += weight[..., None] * (peak - image)
+        smooth_seams(image, at)
+        return np.clip(image, 0, 1)
+
+    def shading(self) -> np.ndarray:
+        """(9409,) log-brightness of the peak's skin relative to the neutral one, nan where either photo does not see it."""
+        luminance = np.array([0.299, 0.587, 0.114], np.float32)
+        values = []
+        for image, points in ((self.portrait.skin, self.portrait.source_points), (self.peak_skin, self.peak_points)):
+            smooth = cv2.GaussianBlur(image @ luminance, (0, 0), image.shape[0] / 200)
+            values.append(np.log(np.maximum(sample(smooth, points[None, :9409])[0], 0.02)))
+        return np.where(self.portrait.trusted[:9409] > 0.9, values[1] - values[0], np.nan)
+
+
+def mean_shading(pairs: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]], *, head: HeadModel) -> np.ndarray:
+    """(9409,) float16 mean log-shading of peak over neutral skin on the face's vertices, symmetric, 0 around eyes and lips.
+
+    ``pairs`` as the arguments of `pair_clips`. Kept as ``assets/smile_shading.npy``.
+    """
+    shadings = np.stack([_Pair(*pair, head=head, crop_px=512).shading() for pair in pairs])
+    mean = np.nan_to_num(np.nanmedian(np.where(np.isnan(shadings).mean(0) < 0.3, shadings, 0), axis=0))
+    vertices = head.vertices[:9409]
+    mirrored = cKDTree(vertices).query(vertices * [-1, 1, 1])[1]
+    mean = (mean + mean[mirrored]) / 2
+    for part, reach in ((slice(36, 42), 1.5), (slice(42, 48), 1.5), (slice(48, 68), 0.8)):
+        spread = cdist(vertices, head.vertices[head.landmark_vertices[part]]).min(1)
+        mean *= np.clip(spread / reach - 0.3, 0, 1)
+    return np.clip(mean, -0.5, 0.3).astype(np.float16)
