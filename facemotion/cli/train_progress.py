@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from facemotion.train.loop import Report, Trainer
 
-SHOWN = ("reconstruction", "landmark", "adversarial", "discriminator_accuracy")
+SHOWN = ("reconstruction", "landmark", "adversarial", "face_told_apart", "mouth_told_apart")
 
 
 @contextlib.contextmanager

@@ -49,7 +49,9 @@ def r1_penalty(real: Verdicts, views: Views) -> Tensor:
     return torch.stack([g.square().sum((1, 2, 3)).mean() for g in gradients]).mean() / 2
 
 
-def accuracy(real: Verdicts, fake: Verdicts) -> Tensor:
-    """Share of patches that are told apart, 0.5 at chance: what to watch."""
-    right = [((real[name].logits > 0).float().mean() + (fake[name].logits < 0).float().mean()) / 2 for name in real]
-    return torch.stack(right).mean()
+def accuracy(real: Verdicts, fake: Verdicts) -> dict[str, Tensor]:
+    """Share of patches that each discriminator tells apart, 0.5 at chance: what to watch."""
+    return {
+        name: ((real[name].logits > 0).float().mean() + (fake[name].logits < 0).float().mean()).detach() / 2
+        for name in real
+    }

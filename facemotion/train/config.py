@@ -31,8 +31,8 @@ class SamplerConfig:
     """Share of samples from photographic smiles (pairs, clips); the other expressions share the rest equally."""
     peak: float = 0.7
     """Control from which on a frame counts as near the peak; the first target of every source is such a frame."""
-    one_sided: tuple[str, ...] = ("contempt",)
-    """Expressions that are mirrored so that they always happen on the same side of the picture."""
+    mirror_one_sided: bool = True
+    """Mirror contempt so that it always happens on the same side of the picture: one control, one answer."""
 
 
 @dataclass(frozen=True)
@@ -272,11 +272,13 @@ def _parse(text: str, hint: Any, name: str) -> Any:
             return tuple(parse_count(part) for part in text.split(","))
         if hint == tuple[str, ...]:
             return tuple(part.strip() for part in text.split(",") if part.strip())
+        if hint is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
         if hint is int:
             return parse_count(text)
         if hint in (float, str):
             return hint(text)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise UsageError(f"{name}: cannot read {text!r}", str(error)) from error
     raise UsageError(f"{name} is a group of settings", f"Set one of its fields: {name}.FIELD=VALUE")
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from facemotion.data.clip import StoredFrames, read_span
 from facemotion.data.clips import Clip, ClipSet
 from facemotion.errors import InputError
-from facemotion.train.sampler import ClipFacts, Sample
+from facemotion.train.sampler import ONE_SIDED, ClipFacts, Sample
 
 _REDUCED = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
 
@@ -63,7 +63,7 @@ class ClipPool:
 
     def __init__(self, clips: ClipSet, *, expressions: Sequence[str], cache_gb: float = 0.0):
         self.clips, self.expressions = clips, tuple(expressions)
-        self.facts = [_facts(clip, self.expressions) for clip in clips]
+        self.facts = [_facts(clips, index, self.expressions) for index in range(len(clips))]
         self._cache: dict[tuple[int, int, int], np.ndarray] = {}
         self._room = int(cache_gb * 2**30)
         self._lock = threading.Lock()
@@ -139,25 +139,27 @@ def decode_at(clip: Clip, k: int, *, size: int) -> np.ndarray:
     return image
 
 
-def _facts(clip: Clip, expressions: tuple[str, ...]) -> ClipFacts:
-    unknown = sorted(set(clip.expression) - set(expressions))
+def _facts(clips: ClipSet, index: int, expressions: tuple[str, ...]) -> ClipFacts:
+    entry = clips.entries[index]
+    unknown = sorted(set(entry.expression) - set(expressions))
     if unknown:
         raise InputError(
-            f"clip {clip.id} shows {', '.join(unknown)}, which the generator does not have",
+            f"clip {entry.id} shows {', '.join(unknown)}, which the generator does not have",
             f"It has: {', '.join(expressions)}. Choose others with --set generator.expressions=…",
         )
+    one_sided = ONE_SIDED in entry.expression
     return ClipFacts(
-        person=clip.person,
-        origin=clip.origin,
-        expression=clip.expression,
-        control=clip.control,
-        mirrored=_right_corner_moves_more(clip),
+        person=entry.person,
+        origin=entry.origin,
+        expression=entry.expression,
+        control=np.array(entry.control),
+        mirrored=one_sided and _left_corner_moves_more(clips[index]),
     )
 
 
-def _right_corner_moves_more(clip: Clip) -> bool:
-    """Whether the mouth corner on the picture's right moves farther, relative to the eyes, than the left one."""
+def _left_corner_moves_more(clip: Clip) -> bool:
+    """Whether the mouth corner on the picture's left moves farther, relative to the eyes, than the right one."""
     peak = clip.landmarks[int(np.argmax(clip.control))]
     moved = [(points[[48, 54]] - points[36:48].mean(0)) for points in (clip.landmarks[0], peak)]
     left, right = np.linalg.norm(moved[1] - moved[0], axis=1)
-    return bool(right > left)
+    return bool(left > right)

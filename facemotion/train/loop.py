@@ -211,18 +211,23 @@ class Trainer:
             terms |= adversarial_terms(networks.judges, seen, on_real, autocast=autocast)
         scale = {"adversarial": strength, "feature_matching": strength}
         total = sum(getattr(config.losses, name) * scale.get(name, 1.0) * term for name, term in terms.items())
-        (total / config.optimiser.accumulate).backward()
         self._bad |= ~torch.isfinite(total.detach())
+        if self.world.device.type == "cpu" and self._bad:  # grid_sample's gradient at NaN coordinates would crash
+            raise self._not_a_number()
+        (total / config.optimiser.accumulate).backward()
         self._meter.add({**terms, **parts, "loss": total, "mask": made.mask.mean()})
 
     def _check(self) -> None:
         """Raise ``TrainingError`` if any loss or gradient, here or in another process, was not finite."""
         if self.world.any(bool(self._bad) or not is_finite(self.networks.generator)):
-            raise TrainingError(
-                f"the loss became infinite or not a number near image {self.progress.images:,}",
-                f"The last good state is kept in {self.folder}. Lower the rate: --set optimiser.lr="
-                f"{self.config.optimiser.lr / 2:g} with --init {self.folder / 'state.pt'} and a new --out.",
-            )
+            raise self._not_a_number()
+
+    def _not_a_number(self) -> TrainingError:
+        return TrainingError(
+            f"the loss became infinite or not a number near image {self.progress.images:,}",
+            f"The last good state is kept in {self.folder}. Lower the rate: --set optimiser.lr="
+            f"{self.config.optimiser.lr / 2:g} with --init {self.folder / 'state.pt'} and a new --out.",
+        )
 
     def _write(self, record: LossRecord | None, clock: "_Clock") -> dict[str, float]:
         """Write means of the losses since the last line; raise ``TrainingError`` if they diverge."""

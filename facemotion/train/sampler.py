@@ -10,6 +10,8 @@ import numpy as np
 from facemotion.errors import InputError
 from facemotion.train.config import AugmentConfig, SamplerConfig
 
+ONE_SIDED = "contempt"
+"""The expression that happens on one side of the face (EMFACS: 12 + 14, unilateral)."""
 REAL_ORIGINS = frozenset({"pairs", "clips", "ckplus"})
 """Origins of photographic frames; the rest is rendered."""
 
@@ -25,6 +27,11 @@ class ClipFacts:
     """(T,) controls, the first 0."""
     mirrored: bool = False
     """A one-sided expression that happens on the side that is to be mirrored away."""
+
+    @property
+    def one_sided(self) -> bool:
+        """It happens on one side of the face."""
+        return ONE_SIDED in self.expression
 
     @property
     def real(self) -> bool:
@@ -82,7 +89,7 @@ class Sampler:
         others = len(self.groups) - ("real smile" in self.groups)
         smile = self.config.real_smile if "real smile" in self.groups else 0.0
         shares = [smile if name == "real smile" else (1 - smile) / max(others, 1) for name in self.groups]
-        self.shares = dict(zip(self.groups, np.array(shares) / np.sum(shares), strict=True))
+        self.shares = dict(zip(self.groups, (np.array(shares) / np.sum(shares)).tolist(), strict=True))
 
     def sample(self, number: int) -> Sample:
         """Sample ``number`` of the training."""
@@ -91,7 +98,9 @@ class Sampler:
         index = int(rng.choice(self.groups[group]))
         clip = self.clips[index]
         frames = self._frames(rng, clip.control)
-        flip = clip.mirrored if clip.leading in self.config.one_sided else rng.random() < self.augment.flip
+        flip = rng.random() < self.augment.flip
+        if clip.one_sided and self.config.mirror_one_sided:
+            flip = clip.mirrored
         return Sample(index, frames, draw_augmentation(rng, self.augment, flip=bool(flip)))
 
     def _frames(self, rng: np.random.Generator, control: np.ndarray) -> tuple[int, ...]:

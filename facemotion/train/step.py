@@ -156,7 +156,8 @@ def discriminator_loss(
     with torch.autocast(device, torch.bfloat16, enabled=autocast and r1 == 0):
         on_real, on_fake = step(real, fake, seen.source, seen.control)
     hinge = adversary.discriminator_hinge(on_real, on_fake, seen.weight)
-    parts = {"discriminator": hinge.detach(), "discriminator_accuracy": adversary.accuracy(on_real, on_fake).detach()}
+    told_apart = {f"{name}_told_apart": share for name, share in adversary.accuracy(on_real, on_fake).items()}
+    parts = {"discriminator": hinge.detach(), **told_apart}
     loss = hinge
     if r1 > 0:
         penalty = adversary.r1_penalty(on_real, real)
