@@ -15,6 +15,7 @@ import numpy as np
 from facemotion.face import geometry
 from facemotion.face.feather import face_feather
 from facemotion.face.grain import TILE_PX, grain_tile
+from facemotion.face.tint import Tint
 
 _MAP_PX = 512  # size at which feather and flow are prepared before they go to photo pixels
 _STRIP_PIXELS = 250_000  # rows are worked on in strips of about this many pixels: little memory, warm caches
@@ -56,7 +57,7 @@ class Composite:
         self._crop_in_photo_px = crop_px / geometry.scale_of(self.photo_to_crop)
         x0, y0, x1, y1 = self.region
         face = photo[y0:y1, x0:x1]
-        self._grey = int(np.ptp(face[::2, ::2].astype(np.int16), axis=2).max()) <= 2
+        self._tint = Tint.of(face)
         feather = _sample(self._feather, self._photo_to_map, self.region)
         self._inside = (feather > 0).astype(np.uint8)
         self._grain = grain_tile(face, feather > 0.99) if grain else None
@@ -120,8 +121,8 @@ class Composite:
         alpha, levels = alpha[y0:y1, x0:x1], colour[y0:y1, x0:x1].astype(np.float32)
         if colour.dtype != np.uint8:
             levels = (levels + 1) * 127.5
-        if self._grey:
-            levels = cv2.cvtColor(cv2.cvtColor(levels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        if self._tint is not None:
+            levels = self._tint.apply(levels)
         layers = np.empty((*alpha.shape, 4), np.float32)
         np.multiply(levels, alpha[..., None], out=layers[..., :3])
         layers[..., 3] = alpha
