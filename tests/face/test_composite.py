@@ -98,8 +98,8 @@ def test_maps_cover_the_square_edge_to_edge():
 @pytest.mark.parametrize("eye_distance_px", [20, 60, 250], ids=["shrunk", "like the paint", "enlarged"])
 def test_paint_lies_where_the_mask_says(eye_distance_px):
     side = round(eye_distance_px * 6)
-    photo = np.full((side, side, 3), (50, 60, 90), np.uint8)
-    photo[:, ::2] = (50, 90, 40)  # in colour, not of one tone
+    photo = np.random.default_rng(0).integers(30, 120, (side, side, 3), dtype=np.uint8)  # of more than one tone
+    photo[..., 0] = 50
     landmarks = frontal_landmarks(centre=(side / 2, side / 2), eye_distance_px=eye_distance_px)
     composite = Composite(photo, landmarks, grain=False)
     maps = still()
