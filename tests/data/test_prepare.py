@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from facemotion.cli.app import app
@@ -165,6 +167,23 @@ def test_ckplus(tmp_path):
         {"disgust": 1.0},
         {"surprise": 1.0},
     ]
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "data.md"
+
+
+def test_the_commands_of_the_documentation_are_understood(monkeypatch):
+    monkeypatch.setenv("FACEMOTION_HEAD", "ICT-FaceKit")
+    text = DOCUMENT.read_text("utf-8").replace("\\\n", " ")
+    lines = [line for block in text.split("```")[1::2] for line in block.splitlines() if line.startswith("facemotion ")]
+    assert len(lines) >= 8
+    for line in lines:
+        words = shlex.split(line)[1:]
+        command, context = get_command(app), None
+        while hasattr(command, "commands"):
+            context = command.context_class(command, parent=context, info_name=words[0])
+            command = command.commands[words.pop(0)]
+        command.make_context("facemotion", words)
 
 
 def _preparation(root: Path, out: Path, **options) -> Preparation:
