@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -30,7 +30,7 @@ from facemotion.errors import InputError
 from facemotion.face import geometry
 from facemotion.face.pose import head_pose
 
-_WORST_FIT = 0.045
+_WORST_FIT = 0.03
 
 SMILE_MOTION = 0.22
 """Motion of the mouth corners, in inter-ocular distances, of a smile at control 1: the upper quartile of the London
@@ -64,10 +64,6 @@ class PairSettings:
     pitch_deg: float = 10.0
     """Largest added nod to either side."""
 
-    full_smile: float = 0.19
-    """How far the mouth corners move apart and up in a full smile, in distances of the outer eye corners. A pair that
-    smiles less ends at a control below 1, so that control 1 always means a full, toothy smile."""
-
 
 def pair_clips(
     neutral_rgb: np.ndarray,
@@ -88,7 +84,7 @@ def pair_clips(
     settings = settings or PairSettings()
     generator = np.random.default_rng(seed)
     pair = _Pair(neutral_rgb, neutral_l68, peak_rgb, peak_l68, head=head, crop_px=settings.crop_px)
-    reach = float(np.clip(pair.smile / settings.full_smile, 0.4, 1)) if expression == "smile" else 1.0
+    reach = pair.smile_control() if expression == "smile" else 1.0
     for number in range(settings.clips):
         turn = generator.uniform(-1, 1, 2) * (settings.yaw_deg, settings.pitch_deg)
         if settings.controls is not None:
@@ -152,13 +148,6 @@ class _Pair:
             for image, points in ((self.portrait.skin, self.portrait.source_points), (peak, self.peak_points))
         )
         return peak * np.clip(ours / np.maximum(theirs, 1e-3), 0.6, 1.6).astype(np.float32)
-
-    @property
-    def smile(self) -> float:
-        """How far the mouth corners move apart and up, in distances of the outer eye corners."""
-        corners = self.head.landmark_vertices[[48, 54]]
-        moved = (self.peak_vertices - self.portrait.vertices)[corners] * self.portrait.fit.scale / self.portrait.iod_px
-        return float(moved[1, 0] - moved[0, 0] + moved[:, 1].mean())
 
     def clip(self, control: np.ndarray, expression: str, turn_deg: np.ndarray | None, reach: float) -> RenderedClip:
         """One clip; ``turn_deg`` (yaw, pitch) turns the head of every frame; ``reach`` is the peak photo's control."""
