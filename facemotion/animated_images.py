@@ -33,18 +33,16 @@ def open_writer(path: Path, name: str, spec: "ClipSpec") -> "ClipWriter":
     return {"gif": GifWriter, "webp": WebpWriter, "png": ApngWriter}[name](path, spec)
 
 
-def changed_box(before: "np.ndarray | None", frame: "np.ndarray") -> Box:
-    """The smallest rectangle with all pixels that differ; at least one pixel, the whole picture without a before."""
+def changed_box(before: "np.ndarray", frame: "np.ndarray", *, within: Box | None = None) -> Box:
+    """The smallest rectangle with all pixels that differ, searched for ``within`` a part; at least one pixel."""
     import numpy as np
 
-    height, width = frame.shape[:2]
-    if before is None:
-        return 0, 0, width, height
-    changed = (before != frame).any(axis=2)
+    x0, y0, x1, y1 = within or (0, 0, frame.shape[1], frame.shape[0])
+    changed = (before[y0:y1, x0:x1] != frame[y0:y1, x0:x1]).any(axis=2)
     rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
     if not len(rows):
         return 0, 0, 1, 1
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return x0 + int(columns[0]), y0 + int(rows[0]), x0 + int(columns[-1]) + 1, y0 + int(rows[-1]) + 1
 
 
 def png_bytes(frame: "np.ndarray", mark: Mark | None) -> bytes:
@@ -93,7 +91,7 @@ class StillWriter:
 
 
 class _FileWriter:
-    """What the animated formats share: the open file, the frame before, the clock."""
+    """What the animated formats share: the open file, the frame before (kept, not copied), the clock."""
 
     def __init__(self, path: Path, spec: "ClipSpec"):
         self._file: BinaryIO = path.open("wb")
@@ -102,8 +100,10 @@ class _FileWriter:
         self._index = 0
 
     def _advance(self, frame: "np.ndarray") -> Box:
-        box = changed_box(self._before, frame)
-        self._before = frame.copy()
+        box = (0, 0, *self._spec.size_px)
+        if self._before is not None:
+            box = changed_box(self._before, frame, within=self._spec.changing)
+        self._before = frame
         self._index += 1
         return box
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from facemotion.background import Ahead
 from facemotion.contact_sheet import side_by_side
 from facemotion.face_choice import choose_faces
 from facemotion.framing import Box, Framing, crop_box, flattened, frame_photo
@@ -60,6 +61,15 @@ class Animation:
         return (2 * width if self._settings.compare else width), height
 
     @property
+    def changing(self) -> Box:
+        """The part of the frames outside of which no pixel changes."""
+        left = self.framing.photo.size_px[0] if self._settings.compare else 0
+        regions = [composite.region for composite in self._colour]
+        x0, y0 = (min(region[side] for region in regions) for side in (0, 1))
+        x1, y1 = (max(region[side] for region in regions) for side in (2, 3))
+        return left + x0, y0, left + x1, y1
+
+    @property
     def sheet_box(self) -> Box:
         """The part of the frames that a contact sheet shows: the faces, or photo and clip side by side."""
         if self._settings.compare:
@@ -85,14 +95,14 @@ class Animation:
     def _frames(self, track: list[tuple[float, ...]]) -> "Iterator[np.ndarray]":
         photo = self._join(self.framing.photo.pixels, self.framing.photo.alpha)
         moving = [control for control in track if any(control)]
-        motions = self._inference.motions(self._crops, moving, on_note=self._on_note)
-        for control in track:
-            frame = photo
-            if any(control):
-                motion = next(motions)
-                pixels = self._composed(self._colour, motion)
-                frame = self._join(pixels, self._moved_alpha(motion) if self._alpha else None)
-            yield side_by_side(photo, frame) if self._settings.compare else frame
+        with Ahead(self._inference.motions(self._crops, moving, on_note=self._on_note)) as motions:
+            for control in track:
+                frame = photo
+                if any(control):
+                    motion = next(motions)
+                    pixels = self._composed(self._colour, motion)
+                    frame = self._join(pixels, self._moved_alpha(motion) if self._alpha else None)
+                yield side_by_side(photo, frame) if self._settings.compare else frame
 
     @staticmethod
     def _composed(composites: "list[Composite]", motion: "list[MotionArrays]") -> "np.ndarray":

@@ -112,6 +112,7 @@ class Animator:
             alpha=photo.alpha is not None,
             repeats=self.settings.repeats,
             mark=mark_for(self.settings.expression) if self.settings.metadata else None,
+            changing=clip.changing,
             samples=clip.samples() if format.name == "gif" else (),
         )
         if format.name == "mp4" and spec.size_px[0] * spec.size_px[1] > _MANY_PIXELS:

@@ -1,14 +1,66 @@
-"""Encoding in a thread of its own, so that the network works on the next frame meanwhile."""
+"""Threads between the steps of a clip: the network runs ahead of the composite, the encoder follows behind."""
 
 import contextlib
 import queue
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
 
     from facemotion.video import ClipWriter
+
+Item = TypeVar("Item")
+_POLL_S = 0.05
+
+
+class Ahead(Generic[Item]):
+    """Goes through ``items`` in another thread, at most ``ahead`` items before they are asked for.
+
+    A context manager, which gives the iterator; leaving it stops the thread. What ``items`` raises is raised again
+    where the item is asked for.
+    """
+
+    def __init__(self, items: Iterable[Item], *, ahead: int = 2):
+        self._items = items
+        self._ready: queue.Queue[tuple[bool, Item | Exception | None]] = queue.Queue(ahead)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="ahead", daemon=True)
+
+    def __enter__(self) -> Iterator[Item]:
+        self._thread.start()
+        return self._taken()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _taken(self) -> Iterator[Item]:
+        while True:
+            more, item = self._ready.get()
+            if more:
+                yield item
+            elif item is None:
+                return
+            else:
+                raise item
+
+    def _work(self) -> None:
+        try:
+            for item in self._items:
+                if not self._hand_over(True, item):
+                    return
+            self._hand_over(False, None)
+        except Exception as error:  # handed to the thread that asks for the item
+            self._hand_over(False, error)
+
+    def _hand_over(self, more: bool, item: Item | Exception | None) -> bool:
+        while not self._stop.is_set():
+            with contextlib.suppress(queue.Full):
+                self._ready.put((more, item), timeout=_POLL_S)
+                return True
+        return False
 
 
 class BackgroundWriter:

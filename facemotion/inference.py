@@ -51,6 +51,14 @@ class Inference:
         """
         import torch
 
+        return self._motions(crops, track, on_note=on_note, threads=torch.get_num_threads())
+
+    def _motions(
+        self, crops: "Sequence[np.ndarray]", track: Sequence[tuple[float, ...]], *, on_note: Note, threads: int
+    ) -> Iterator[list[MotionArrays]]:
+        import torch
+
+        torch.set_num_threads(threads)  # the caller's share of the cores, also in a thread that runs ahead of it
         encodings: list[Encoding] | None = None
         placed: Placement | None = None
         batch = done = 0

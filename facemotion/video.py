@@ -14,6 +14,7 @@ from facemotion.provenance import Mark
 
 if TYPE_CHECKING:
     import numpy as np
+    from av import VideoFrame
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class ClipWriter(Protocol):
     """Takes the frames of a clip in order."""
 
     def write(self, frame: "np.ndarray") -> None:
-        """Adds a frame: uint8 (H, W, 3), or (H, W, 4) where the writer was opened with alpha."""
+        """Adds a frame: uint8 (H, W, 3), or (H, W, 4) where the writer was opened with alpha; it stays as it is."""
 
     def close(self) -> None:
         """Finishes the file; it is valid only after this."""
@@ -55,8 +56,9 @@ class ClipSpec:
     """What a writer needs to know before the first frame.
 
     ``size_px`` (width, height); ``fps`` frames per second; ``frames`` their number; ``alpha`` whether frames carry
-    it; ``repeats`` of gif, webp and png (0 = for ever); ``mark`` for the metadata, None for none; ``samples`` frames
-    typical of the clip, from which gif takes its colours.
+    it; ``repeats`` of gif, webp and png (0 = for ever); ``mark`` for the metadata, None for none; ``changing`` the
+    part (x0, y0, x1, y1) px, ends excluded, outside of which all frames are the same (None: anything may change);
+    ``samples`` frames typical of the clip, from which gif takes its colours.
     """
 
     size_px: tuple[int, int]
@@ -65,6 +67,7 @@ class ClipSpec:
     alpha: bool = False
     repeats: int = 0
     mark: Mark | None = None
+    changing: tuple[int, int, int, int] | None = None
     samples: "tuple[np.ndarray, ...]" = ()
 
 
@@ -101,15 +104,14 @@ class _AvWriter:
     def __init__(self, path: Path, spec: ClipSpec, *, codec: str, pixel_format: str, options: dict[str, str]):
         import av
 
-        rate = Fraction(spec.fps).limit_denominator(1001)
-        self._pixel_format = pixel_format
-        self._pad = (spec.size_px[1] % 2, spec.size_px[0] % 2)
+        width, height = (side + side % 2 for side in spec.size_px)
+        self._spec, self._pixel_format = spec, pixel_format
+        self._yuv = _YuvFrames((width, height), spec.changing) if pixel_format == "yuv420p" else None
         container_options = {"movflags": "+faststart"} if codec == "libx264" else {}
         self._container = av.open(str(path), "w", options=container_options)
+        rate = Fraction(spec.fps).limit_denominator(1001)
         self._stream = self._container.add_stream(codec, rate=rate, options=options)
-        self._stream.width = spec.size_px[0] + self._pad[1]
-        self._stream.height = spec.size_px[1] + self._pad[0]
-        self._stream.pix_fmt = pixel_format
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, pixel_format
         context = self._stream.codec_context
         context.color_primaries = context.color_trc = context.colorspace = 1  # BT.709
         context.color_range = 1  # limited
@@ -120,16 +122,11 @@ class _AvWriter:
 
     def write(self, frame: "np.ndarray") -> None:
         import numpy as np
-        from av import VideoFrame
-        from av.video.reformatter import ColorRange, Colorspace
 
-        if any(self._pad):  # 4:2:0 needs even sides: one line is repeated, nothing is cut or scaled
-            frame = np.pad(frame, ((0, self._pad[0]), (0, self._pad[1]), (0, 0)), mode="edge")
-        source_format = "rgba" if frame.shape[2] == 4 else "rgb24"
-        picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=source_format)
-        picture = picture.reformat(
-            format=self._pixel_format, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-        )
+        missing = frame.shape[0] % 2, frame.shape[1] % 2
+        if any(missing):  # 4:2:0 needs even sides: one line is repeated, nothing is cut or scaled
+            frame = np.pad(frame, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
+        picture = self._yuv.convert(frame) if self._yuv else _converted(frame, self._pixel_format)
         self._container.mux(self._stream.encode(picture))
 
     def close(self) -> None:
@@ -139,12 +136,60 @@ class _AvWriter:
             self._container.close()
 
 
+class _YuvFrames:
+    """RGB to yuv420p, the whole of the first frame and of the others only the part that changes."""
+
+    def __init__(self, size_px: tuple[int, int], changing: tuple[int, int, int, int] | None):
+        width, height = size_px
+        x0, y0, x1, y1 = changing or (0, 0, width, height)
+        grow = 16  # beyond the reach of the chroma filter
+        self._box = (
+            max(0, x0 - grow) // 2 * 2,
+            max(0, y0 - grow) // 2 * 2,
+            min(width, (x1 + grow + 1) // 2 * 2),
+            min(height, (y1 + grow + 1) // 2 * 2),
+        )
+        self._planes: np.ndarray | None = None
+
+    def convert(self, frame: "np.ndarray") -> "VideoFrame":
+        """A frame with even sides."""
+        from av import VideoFrame
+
+        if self._planes is None:
+            self._planes = _converted(frame, "yuv420p").to_ndarray()
+        else:
+            x0, y0, x1, y1 = self._box
+            part = _converted(frame[y0:y1, x0:x1], "yuv420p").to_ndarray()
+            height, width = frame.shape[:2]
+            targets = _yuv_planes(self._planes, width, height)
+            for target, source, shrink in zip(targets, _yuv_planes(part, x1 - x0, y1 - y0), (1, 2, 2), strict=True):
+                target[y0 // shrink : y1 // shrink, x0 // shrink : x1 // shrink] = source
+        return VideoFrame.from_ndarray(self._planes, format="yuv420p")
+
+
+def _yuv_planes(packed: "np.ndarray", width: int, height: int) -> "list[np.ndarray]":
+    """Views of the planes Y, U and V of an array as PyAV gives it for yuv420p."""
+    flat, luma, chroma = packed.reshape(-1), width * height, width * height // 4
+    return [
+        flat[:luma].reshape(height, width),
+        flat[luma : luma + chroma].reshape(height // 2, width // 2),
+        flat[luma + chroma :].reshape(height // 2, width // 2),
+    ]
+
+
+def _converted(frame: "np.ndarray", pixel_format: str) -> "VideoFrame":
+    import numpy as np
+    from av import VideoFrame
+    from av.video.reformatter import ColorRange, Colorspace
+
+    picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgba" if frame.shape[2] == 4 else "rgb24")
+    return picture.reformat(format=pixel_format, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+
+
 class _H264Writer(_AvWriter):
     def __init__(self, path: Path, spec: ClipSpec):
-        large = spec.size_px[0] * spec.size_px[1] > 4_000_000
-        # Of a large photo most stays still: little is gained by looking ahead, and every frame kept is megabytes.
-        lookahead = {"rc-lookahead": "4", "bf": "0", "refs": "1"} if large else {}
-        options = {"crf": "17", "preset": "superfast" if large else "veryfast", "profile": "high", **lookahead}
+        # Most of a clip stands still: looking far ahead gains nothing, and each frame kept of a large photo is large.
+        options = {"crf": "17", "preset": "veryfast", "profile": "high", "rc-lookahead": "4", "bf": "0", "refs": "1"}
         super().__init__(path, spec, codec="libx264", pixel_format="yuv420p", options=options)
 
 

@@ -161,6 +161,14 @@ def test_many_frames_need_no_more_memory_than_few(tmp_path):
     assert all(late < early + 500_000 for early, late in zip(few, many, strict=True))
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.webm", "clip.gif", "clip.webp", "clip.png"])
+def test_only_the_part_that_changes_is_looked_at(tmp_path, name):
+    frames = moving_frames(8, size_px=(63, 47))
+    clip = write(tmp_path / name, frames, changing=(9, 13, 41, 35))
+    for shown, meant in zip(clip.frames, frames, strict=True):
+        assert error(shown[:47, :63], meant) <= LOSSY_ERROR.get(name, 0)
+
+
 def test_formats_are_told_by_suffix():
     assert {format_of(f"clip{suffix}").name for suffix in (".mp4", ".MP4", ".m4v", ".mov")} == {"mp4"}
     assert format_of("clip").name == "frames"
