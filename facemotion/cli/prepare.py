@@ -162,16 +162,17 @@ def teacher(
     """Any portraits to clips of every expression, through a 3-D head that wears the person's own skin."""
     from facemotion.data.layouts import find_portraits
     from facemotion.data.photo_importers import TeacherImporter, lendable_smiles
+    from facemotion.data.recipes import Recipes
     from facemotion.data.teacher import TeacherSettings
 
     common = Common(out, seed, workers, limit, split, validation, validation_share, overwrite, as_json)
     own, splits = _own(folders, licence, credit), common.splits()
-    names = _given(expressions=tuple(word.strip() for word in expr.split(",")) if expr else None)
+    names = _expressions(expr, Recipes.load(recipes).expressions) if expr else None
     importer = TeacherImporter(
         head=head,
         landmarks=_landmark_files([*folders, *(smiles or ())], landmarks, find_landmarks),
         teacher=TeacherSettings(
-            crop_px=crop_px, **names, **_given(frames=frames, clips_per_expression=clips, mixes=mixes)
+            crop_px=crop_px, **_given(expressions=names, frames=frames, clips_per_expression=clips, mixes=mixes)
         ),
         recipes=recipes,
         smiles=lendable_smiles(smiles or folders, splits, required=bool(smiles)),
@@ -265,6 +266,16 @@ def ckplus(
 def _given(**options: object) -> dict:
     """The options that were used; the others keep the defaults of the settings."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _expressions(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    from facemotion.errors import UsageError
+    from facemotion.expressions import NEUTRAL, canonical
+
+    names = tuple(canonical(word, known=known) for word in text.split(","))
+    if NEUTRAL in names:
+        raise UsageError("Neutral is the source itself and cannot be rendered.", f"Choose from {', '.join(known)}.")
+    return names
 
 
 def _own(folders: list[Path], licence: str, credit: str) -> "Source":

@@ -25,6 +25,8 @@ from facemotion.version import __version__
 FORMAT = "facemotion-clips"
 FORMAT_VERSION = 1
 NO_CLIP = "gave no clip"
+NOTHING = ""
+"""The plan of an empty folder."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class ClipWriter:
     def __enter__(self) -> "ClipWriter":
         plan = self._plan()
         with _writing(self.path):
+            self._made_folder = not self.path.exists()
             self.work.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(self.work / "lock")
             try:
@@ -88,10 +91,11 @@ class ClipWriter:
             if self._overwrite:
                 self._clear()
             made_by = self._made_by()
-            if made_by is None:
-                _write_whole(self.work / "plan", plan.encode())
             self.finished = (self.path / "manifest.json").exists()
-            if made_by not in (None, plan):
+            if made_by == NOTHING:
+                self._clear(".work/*.*", ".work/plan")
+                _write_whole(self.work / "plan", plan.encode())
+            elif made_by != plan:
                 self._leave()
                 raise OutputError(
                     f"{self.path}: holds clips made from other items or with other settings",
@@ -158,11 +162,9 @@ class ClipWriter:
             return
         shard = self.path / name
         if not shard.exists():
-            with open(f"{shard}.part", "wb") as file:
-                for part in parts:
-                    file.write(part.read_bytes())
-                file.write(END_OF_ARCHIVE)
-            os.replace(f"{shard}.part", shard)
+            _write_whole(shard, *(part.read_bytes() for part in parts), END_OF_ARCHIVE)
+        if shard.stat().st_size != position + len(END_OF_ARCHIVE):
+            raise OutputError(f"{shard}: not what an earlier run wrote", "Start again with --overwrite.")
         for part in parts:
             part.unlink(missing_ok=True)
         self._shards.append(_file_record(shard))
@@ -170,7 +172,6 @@ class ClipWriter:
     def _finish(self) -> None:
         if not self._entries:
             self._clear()
-            shutil.rmtree(self.work, ignore_errors=True)
             raise InputError(f"None of the {len(self.items)} items gave a clip.", _most_frequent(self._problems))
         repeated = len(self._entries) - len({entry.id for entry in self._entries})
         if repeated:
@@ -199,26 +200,42 @@ class ClipWriter:
         plan = [__version__, self.items, self.settings, self.clips_per_shard]
         return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 
-    def _made_by(self) -> str | None:
-        """Plan of what the folder holds; None for an empty one."""
+    def _made_by(self) -> str:
+        """Plan of what the folder holds: NOTHING where it holds no work, something else where that cannot be told."""
         manifest, plan = self.path / "manifest.json", self.work / "plan"
         if manifest.exists():
             try:
                 return str(json.loads(manifest.read_bytes()).get("plan"))
             except ValueError:
-                return "damaged"
-        return plan.read_text() if plan.exists() else None
+                return "a damaged manifest"
+        if plan.exists() and self._has_records():
+            return plan.read_text()
+        return "shards without a manifest" if any(self.path.glob("shard-?????.tar")) else NOTHING
 
-    def _clear(self) -> None:
-        """Remove the clip set, and nothing else, from the folder."""
-        for pattern in ("manifest.json", "index.json", "shard-?????.tar", "*.part", ".work/*.*", ".work/plan"):
+    def _has_records(self) -> bool:
+        return any(self.work.glob("*.json"))
+
+    def _clear(self, *patterns: str) -> None:
+        """Remove files that a ClipWriter made, by default all of them, and nothing else."""
+        for pattern in patterns or (
+            "manifest.json",
+            "index.json",
+            "shard-?????.tar",
+            "*.part",
+            ".work/*.*",
+            ".work/plan",
+        ):
             for path in self.path.glob(pattern):
                 path.unlink()
 
     def _leave(self) -> None:
+        """Keep the work folder only where it holds work."""
         self._lock.release()
-        if self.finished:
+        if self.finished or not self._has_records():
             shutil.rmtree(self.work, ignore_errors=True)
+        if self._made_folder:
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
 
 
 def _most_frequent(problems: list[dict]) -> str:
@@ -255,10 +272,13 @@ def _write_record(work: Path, number: int, *, reason: str, size: int, entries: l
     _write_whole(work / f"{number:06d}.json", json.dumps(record).encode())
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    """Under its final name a file is always whole."""
+def _write_whole(path: Path, *content: bytes) -> None:
+    """Under its final name a file is always whole, also after a power cut."""
     part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
+    with open(part, "wb") as file:
+        file.writelines(content)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(part, path)
 
 

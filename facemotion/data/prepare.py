@@ -82,13 +82,13 @@ class Preparation:
 
         Raises OutputError where the set cannot be written. Closing the iteration early keeps what is done.
         """
+        self.importer.load()
         with self.writer:
             tasks = [self.tasks[number] for number in self.writer.pending()]
             self.left = len(tasks)
             if not tasks:
                 return
             work = self.writer.work
-            self.importer.load()
             importer = self.importer.shared(work)
             if self.workers == 1:
                 outcomes = (run_task(importer, work, task) for task in tasks)

@@ -225,6 +225,21 @@ def test_a_finished_set_stays_as_it_is(tmp_path):
     assert tree(tmp_path / "set") == before
 
 
+def test_stray_shards_are_not_taken_for_ones_own(tmp_path):
+    write_clips(tmp_path / "set", [make_clip(0)])
+    (tmp_path / "set" / "manifest.json").unlink()
+    with pytest.raises(OutputError, match="other settings"):
+        write_clips(tmp_path / "set", [make_clip(0)])
+    write_clips(tmp_path / "set", [make_clip(0)], overwrite=True)
+    ClipSet.open(tmp_path / "set").verify()
+
+
+def test_a_run_that_did_nothing_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), ClipWriter(tmp_path / "set", ["a"]):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "set").exists()
+
+
 def test_two_writers_do_not_share_a_folder(tmp_path):
     with (
         ClipWriter(tmp_path / "set", ["a"]),

@@ -102,7 +102,7 @@ def test_portraits_and_lent_smiles(renderers, london, tmp_path):
     made_up.write_image(root / "dark.png", made_up.frame() // 3)
     (root / "broken.jpg").write_bytes(b"\xff\xd8 cut")
     words = ("teacher", root, "--head", "ICT", "--smiles", london, "--out", tmp_path / "set", *SMALL)
-    code, out, err = prepare(*words, "--expr", "fear, smile")
+    code, out, err = prepare(*words, "--expr", "fear, happy")
     assert code == 3 and "1 of 4 items used" in out
     assert "people/two.png: 2 faces found" in err and "people/broken.jpg: broken.jpg is" in err
     clips = list(ClipSet.open(tmp_path / "set"))
