@@ -50,17 +50,18 @@ def count_answers(paths: Sequence[Path]) -> Outcome:
         (keys if record["format"] == KEY_FORMAT else sheets)[path] = record
     if len(keys) != 1:
         raise InputError(
-            f"{len(keys)} keys among the files; one is needed", "Name the study's key.json beside the answers."
+            f"There are {len(keys)} keys among the files; one is needed.",
+            "Name the study's key.json beside the answers.",
         )
     if not sheets:
-        raise InputError("no answers among the files", "Name the files that the page saved.")
+        raise InputError("No answers among the files.", "Name the files that the page saved.")
     try:
         key = next(iter(keys.values()))
         trials = {row["id"]: Trial(**row) for row in key["trials"]}
         study, ask = key["study"], key["ask"]
         given = _given(sheets, study, trials, CHOICES[ask])
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"damaged key or answers ({type(error).__name__}: {error})", "Save them again.") from error
+        raise InputError(f"Damaged key or answers ({type(error).__name__}: {error}).", "Save them again.") from error
     expressions = list(dict.fromkeys(trial.expression for trial in trials.values()))
     lines = [ALL, *(sorted(expressions) if len(expressions) > 1 else [])]
     verdicts = tuple(_verdict(name, ask, [(t, c) for t, c in given if name in (ALL, t.expression)]) for name in lines)
@@ -73,15 +74,15 @@ def _given(
     given, seen = [], {}
     for path, sheet in sheets.items():
         if sheet["study"] != study:
-            raise InputError(f"{path}: answers of another study ({sheet['study']}, not {study})", "Leave it out.")
+            raise InputError(f"{path}: answers of another study ({sheet['study']}, not {study}).", "Leave it out.")
         who = (sheet["participant"], sheet["started"])
         if who in seen:
-            raise InputError(f"{path}: the same answers as in {seen[who]}", "Name each file once.")
+            raise InputError(f"{path}: the same answers as in {seen[who]}.", "Name each file once.")
         seen[who] = path
         answered = set()
         for row in sheet["answers"]:
             if row["trial"] not in trials or row["trial"] in answered or row["choice"] not in choices:
-                raise InputError(f"{path}: no valid answer: {row}", "Save the answers again from the page.")
+                raise InputError(f"{path}: no valid answer: {row}.", "Save the answers again from the page.")
             answered.add(row["trial"])
             given.append((trials[row["trial"]], row["choice"]))
     return given
@@ -105,8 +106,8 @@ def _read(path: Path) -> dict:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.", "Check the name.") from error
     except ValueError as error:
-        raise InputError(f"{path}: no JSON ({error})", "Name key.json and the files that the page saved.") from error
+        raise InputError(f"{path}: no JSON ({error}).", "Name key.json and the files that the page saved.") from error
     known = (KEY_FORMAT, ANSWERS_FORMAT)
     if not isinstance(record, dict) or record.get("format") not in known or record.get("version") != FORMAT_VERSION:
-        raise InputError(f"{path}: neither a study's key nor answers", "Name key.json and the files the page saved.")
+        raise InputError(f"{path}: neither a study's key nor answers.", "Name key.json and the files the page saved.")
     return record

@@ -99,7 +99,7 @@ def find_cases(
     """
     wanted = list(expressions or known)
     if unknown := [name for name in wanted if name not in known]:
-        raise UsageError(f"the model knows no {', '.join(unknown)}", f"It knows {', '.join(known)}.")
+        raise UsageError(f"The model knows no {', '.join(unknown)}.", f"It knows {', '.join(known)}.")
     cases: list[Case] = []
     for path in map(Path, paths):
         if not path.exists():
@@ -108,7 +108,7 @@ def find_cases(
     cases = [case for case in cases if split in (None, case.split) and _is_wanted(case, expressions, known)]
     if not cases:
         raise InputError(
-            f"nothing to evaluate in {', '.join(map(str, paths))}",
+            f"Nothing to evaluate in {', '.join(map(str, paths))}.",
             "Give a clip set, a folder of pairs (neutral/, smile/ ...), a copy of CK+, or a folder of photos.",
         )
     return cases
@@ -167,13 +167,14 @@ def _ckplus_cases(path: Path, locate: Locate) -> list[Case]:
     from facemotion.data.sequences import read_frames
 
     def read(item: SequenceItem) -> Material:
-        frames, numbers = read_frames(item, CKPLUS_FRAMES)
-        photo, landmarks = frames[0], _located(frames[0], item.key, locate)
+        frames = read_frames(item, CKPLUS_FRAMES)
+        _, _, photo = next(frames)
+        landmarks = _located(photo, item.key, locate)
         source, in_crop = _crop(photo, landmarks)
         truth = []
-        for number, frame in zip(numbers[1:], frames[1:], strict=True):
+        for position, _, frame in frames:
             to_crop = head_similarity(_located(frame, item.key, locate), in_crop)
-            truth.append((number / numbers[-1], warp_crop(frame, to_crop, CROP_PX)))
+            truth.append((position, warp_crop(frame, to_crop, CROP_PX)))
         return Material(source, in_crop, tuple(truth), photo, landmarks)
 
     return [
@@ -229,7 +230,7 @@ def _case(key: str, person: str, kind: str, expression: str, read: Callable[[], 
 def _located(photo: np.ndarray, name: object, locate: Locate) -> np.ndarray:
     landmarks = locate(photo)
     if landmarks is None:
-        raise InputError(f"{name}: no face found")
+        raise InputError(f"{name}: no face found.")
     return landmarks
 
 

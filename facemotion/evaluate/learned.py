@@ -198,7 +198,8 @@ def load_learned(*, offline: bool | None = None) -> tuple[list[LearnedMetric], d
         except WeightsError as error:
             skipped[name] = error.message
         except ModuleNotFoundError as error:
-            skipped[name] = f"{error.name or 'a library'} is not installed: pip install 'facemotion[evaluate]'"
+            library = (error.name or "a library").replace("_", "-")
+            skipped[name] = f"{library} is not installed: pip install 'facemotion[evaluate]'"
     return metrics, skipped
 
 

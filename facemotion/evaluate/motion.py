@@ -49,7 +49,7 @@ def unit_motion(landmarks: Tensor) -> dict[str, Tensor]:
         "lids": gap((37, 41), (38, 40), (43, 47), (44, 46)),
         "upper_lip": height(50, 51, 52),
         "corner_up": height(48, 54),
-        "corner_out": gap((48, 54)),
+        "corner_out": landmarks[:, 54, 0] - landmarks[:, 48, 0],
         "corner_skew": height(48) - height(54),
         "mouth_open": gap((61, 67), (62, 66), (63, 65)),
         "jaw": -height(7, 8, 9),

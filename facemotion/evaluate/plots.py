@@ -41,8 +41,8 @@ def motion_plot(measurements: Sequence[Measurement]) -> Figure | None:
         axes.axvline(1, color="#999999", linewidth=0.8, linestyle=":")
         axes.set_title(f"{group} (n = {len(some)})", fontsize=10)
         axes.legend(fontsize=7, frameon=False)
-    figure.supxlabel("control")
-    figure.supylabel("motion, % of inter-ocular distance (median, quartiles)")
+    figure.supxlabel("control", fontsize=10)
+    figure.supylabel("motion, % IOD (median, quartiles)", fontsize=10)
     return figure
 
 

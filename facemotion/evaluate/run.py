@@ -157,7 +157,7 @@ def _measure_all(
         if watch:
             watch(done + 1, len(cases), case.id)
     if sample is None:
-        raise InputError(f"none of {len(cases)} cases could be used: {problems[0][1]}", "Look at the photos.")
+        raise InputError(f"None of {len(cases)} cases could be used: {problems[0][1]}", "Look at the photos.")
     return strips, problems, sample
 
 

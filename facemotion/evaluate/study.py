@@ -93,7 +93,7 @@ def write_study(
                 watch(done + 1, len(cases), case.id)
     if not shown:
         raise InputError(
-            "no case has frames from a camera to show",
+            "No case has frames from a camera to show.",
             "Give folders of photo pairs, CK+, or a clip set made of recordings; rendered clips are no real pictures.",
         )
     questions = _questions(shown, ask, np.random.default_rng(seed))
@@ -117,7 +117,7 @@ def _real_and_generated(case: Case, material: Material, generator: Generator) ->
     """Both as data URLs, as clips where there are frames enough, else as stills at the peak."""
     truth = material.truth
     if not truth:
-        raise InputError(f"{case.id}: no real frames")
+        raise InputError(f"{case.id}: no real frames.")
     is_clip = len(truth) >= MIN_CLIP_FRAMES
     chosen = truth if is_clip else [min(truth, key=lambda t: abs(t[0] - 1))]
     controls = control_vectors(case.expression, [control for control, _ in chosen], generator.config.expressions)
