@@ -15,12 +15,15 @@ import numpy as np
 from facemotion.face import geometry
 from facemotion.face.feather import face_feather
 from facemotion.face.grain import TILE_PX, grain_tile
+from facemotion.face.texture import ZERO, fine_texture, share_kept
 from facemotion.face.tint import Tint
 
 _MAP_PX = 512  # size at which feather and flow are prepared before they go to photo pixels
 _STRIP_PIXELS = 250_000  # rows are worked on in strips of about this many pixels: little memory, warm caches
+_PAINT_BLUR = 1 / 512  # of the crop's width: what is finer the generator cannot paint, as it sees 256 px
+_LEAST_BLUR_PX = 0.7  # where paint is about as sharp as the photo, there is no finer texture to keep
 _THREADS = 2  # strips worked on at a time; OpenCV and NumPy let go of the interpreter while they work
-_MASK_FLOOR = 1 / 64  # a mask below this paints nothing: faint paint everywhere would only blur the skin
+_MASK_FLOOR = 1 / 32  # a mask below this paints nothing: faint paint everywhere would only blur the skin
 
 Bounds = tuple[int, int, int, int]
 """(x0, y0, x1, y1) in photo px, ends excluded."""
@@ -41,7 +44,7 @@ class Composite:
 
     photo: (H, W, 3) uint8, kept and never written to. landmarks: (68, 2) photo px. crop_px: size of the square crop
     that `geometry.photo_to_crop` defines; the generator's maps cover that square edge to edge, whatever their size.
-    grain: whether painted pixels get grain of the photo's own strength.
+    grain: whether painted pixels get grain of the photo's own strength; not wanted where pixels are no picture.
 
     region: bounds (x0, y0, x1, y1), ends excluded, outside of which no pixel changes.
     """
@@ -61,6 +64,10 @@ class Composite:
         feather = _sample(self._feather, self._photo_to_map, self.region)
         self._inside = (feather > 0).astype(np.uint8)
         self._grain = grain_tile(face, feather > 0.99) if grain else None
+        finer_than_px = _PAINT_BLUR * self._crop_in_photo_px
+        self._texture = (
+            fine_texture(face, feather > 0.99, finer_than_px=finer_than_px) if finer_than_px > _LEAST_BLUR_PX else None
+        )
         self._threads = ThreadPoolExecutor(_THREADS)
 
     def crop(self, size: int) -> np.ndarray:
@@ -79,7 +86,8 @@ class Composite:
         """The photo with its face moved and painted; the photo's very bits where flow, shade and mask are zero.
 
         ``frame(p) = (1 - mask) * (photo(p + flow) + shade) + mask * colour``, all faded out towards the edge of the
-        face's region. Outside the photo, its edge is repeated.
+        face's region. Outside the photo, its edge is repeated. Beyond that formula, paint keeps the photo's texture
+        where it is thin, and takes the photo's grain and tone.
 
         flow: (h, w, 2) backward displacement (x, y) in crop widths, in the crop's axes. shade: (h, w) luminance to
         add, 2 being the way from black to white. mask: (m, m) in [0, 1]. colour: (m, m, 3), uint8 or float in
@@ -136,15 +144,16 @@ class Composite:
     def _write_strip(self, frame: np.ndarray, motion: np.ndarray, paint: _Paint | None, strip: Bounds) -> None:
         """Write one strip of the region into a frame, where the face may change and nowhere else."""
         x0, y0, x1, y1 = strip
-        levels = self._move(motion, strip)
+        levels, where = self._move(motion, strip)
         if paint is not None and (part := _overlap(paint.bounds, strip)):
-            self._paint_over(levels[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0], paint, part)
+            inner = np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
+            self._paint_over(levels[inner], where[inner], paint, part)
         rounded = cv2.convertScaleAbs(np.maximum(levels, 0, out=levels))  # saturates, too
         inside = self._inside[y0 - self.region[1] : y1 - self.region[1]]
         cv2.copyTo(rounded, inside, frame[y0:y1, x0:x1])
 
-    def _move(self, motion: np.ndarray, bounds: Bounds) -> np.ndarray:
-        """The moved and relit photo within bounds, (h, w, 3) float32 levels."""
+    def _move(self, motion: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, np.ndarray]:
+        """The moved and relit photo within bounds, (h, w, 3) float32 levels; and from where, (h, w, 2) source px."""
         motion = _sample(motion, self._photo_to_map, bounds)
         left, top, right, bottom = self._source
         where = np.empty((*motion.shape[:2], 2), np.float32)
@@ -154,18 +163,24 @@ class Composite:
         np.add(motion[..., 1], rows[:, None], out=where[..., 1])
         source = self.photo[top:bottom, left:right]
         moved = cv2.remap(source, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        return cv2.add(moved, cv2.merge([motion[..., 2]] * 3), dtype=cv2.CV_32F)
+        return cv2.add(moved, cv2.merge([motion[..., 2]] * 3), dtype=cv2.CV_32F), where
 
-    def _paint_over(self, levels: np.ndarray, paint: _Paint, bounds: Bounds) -> None:
+    def _paint_over(self, levels: np.ndarray, where: np.ndarray, paint: _Paint, bounds: Bounds) -> None:
         """Paint over the moved photo within bounds, in place."""
         layers = _sample(paint.layers, paint.photo_to_layers, bounds, interpolation=cv2.INTER_CUBIC)
         alpha = np.clip(layers[..., 3], 0, 1)
         levels *= cv2.merge([1 - alpha] * 3)
         levels += layers[..., :3]
+        kept = 1 - alpha
+        if self._texture is not None:
+            kept = share_kept(alpha)
+            where = where + np.float32([self._source[0] - self.region[0], self._source[1] - self.region[1]])
+            texture = cv2.remap(self._texture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            levels += cv2.merge([(kept - (1 - alpha)) * (texture - np.float32(ZERO))] * 3)
         if self._grain is not None:
             columns, rows = (np.arange(bounds[k], bounds[k + 2]) % TILE_PX for k in (0, 1))
-            # The moved photo keeps (1 - alpha) of its grain; this much more restores the variance.
-            levels += cv2.merge([self._grain[rows[:, None], columns] * np.sqrt(alpha * (2 - alpha))] * 3)
+            # Of the photo's own grain this share is there; so much more restores the variance.
+            levels += cv2.merge([self._grain[rows[:, None], columns] * np.sqrt(1 - kept * kept)] * 3)
 
 
 def _sample(
