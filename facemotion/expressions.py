@@ -30,7 +30,7 @@ ALIASES = {
     "disgust": ("disgusted",),
     "fear": ("afraid", "scared", "fearful", "frightened"),
     "contempt": ("contemptuous", "scorn", "smirk"),
-    "blink": ("wink", "close-eyes", "eyes-closed"),
+    "blink": ("close-eyes", "eyes-closed", "shut-eyes"),
     NEUTRAL: ("none", "photo", "rest"),
 }
 
