@@ -85,7 +85,7 @@ def openings(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     mask = np.zeros(image.shape[:2], np.uint8)
     for start in (36, 42):
         cv2.fillPoly(mask, [np.round(landmarks[start : start + 6] * 16).astype(np.int32)], 1, shift=4)
-    grown = max(1, round(0.012 * np.linalg.norm(landmarks[45] - landmarks[36])))
+    grown = max(1, round(0.008 * np.linalg.norm(landmarks[45] - landmarks[36])))
     return cv2.dilate(mask, np.ones((2 * grown + 1, 2 * grown + 1), np.uint8)).astype(np.float32)
 
 

@@ -6,7 +6,10 @@ carries the landmark vertices exactly onto the landmarks.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 
 import numpy as np
 from scipy.optimize import lsq_linear
@@ -16,9 +19,27 @@ from facemotion.data.head import HeadModel
 LANDMARK_WEIGHTS = np.ones(68)
 LANDMARK_WEIGHTS[:17] = 0.25  # the visible jaw line slides over the mesh
 LANDMARK_WEIGHTS[27:31] = 0.6
-_IDENTITY_PENALTY = 6e-4
-_EXPRESSION_PENALTY = 3e-3
+_IDENTITY_PENALTY = 3e-4
+_EXPRESSION_PENALTY = 4e-3
+_FITTED_UNITS = (
+    "browDown", "browInnerUp", "browOuterUp", "eyeBlink", "eyeSquint", "eyeWide", "jawLeft", "jawOpen", "jawRight",
+    "mouthFrown", "mouthFunnel", "mouthLeft", "mouthLowerDown", "mouthPucker", "mouthRight", "mouthRollLower",
+    "mouthRollUpper", "mouthShrugLower", "mouthSmile", "mouthStretch", "mouthUpperUp", "noseSneer",
+)  # fmt: skip
+"""What 68 landmarks can tell. Puffed cheeks, gaze and the like would only absorb what identity does not explain."""
 _IDENTITIES = 60
+
+
+@cache
+def landmark_offsets() -> np.ndarray:
+    """(68, 3) cm from the head's landmark vertices to where face finders put these landmarks on neutral faces.
+
+    Definitions differ along the jaw line, the brows' upper edge, the nostrils and the lower lip. Mean of the neutral
+    photos of the London and Canada sets, made symmetric.
+    """
+    with files("facemotion").joinpath("assets/landmark_offsets.json").open() as file:
+        plane = np.array(json.load(file)["offsets_cm"], np.float64)
+    return np.column_stack([plane, np.zeros(len(plane))])
 
 
 @dataclass(frozen=True)
@@ -49,8 +70,8 @@ def fit_head(landmarks: np.ndarray, head: HeadModel, *, identity: np.ndarray | N
     target = np.asarray(landmarks, np.float64)[:, :2] * [1, -1]
     at = head.landmark_vertices
     weight = np.sqrt(LANDMARK_WEIGHTS / LANDMARK_WEIGHTS.sum())
-    fitted_units = np.array([i for i, name in enumerate(head.unit_names) if not name.startswith("browTogether")])
-    mean = head.vertices[at].astype(np.float64)
+    fitted_units = np.array([i for i, name in enumerate(head.unit_names) if name.removesuffix("_L").removesuffix("_R") in _FITTED_UNITS])
+    mean = head.vertices[at].astype(np.float64) + landmark_offsets()
     units = head.unit_deltas[fitted_units][:, at].astype(np.float64)
     shapes = head.identity_deltas[:, at].astype(np.float64)
     used = min(_IDENTITIES, len(shapes))
@@ -113,7 +134,7 @@ def corrected(vertices: np.ndarray, fit: Fit, landmarks: np.ndarray, head: HeadM
     """
     points, _ = project(fit, vertices)
     sigma = 0.35 * np.linalg.norm(landmarks[45] - landmarks[36])
-    centres = points[head.landmark_vertices]
+    centres, _ = project(fit, vertices[head.landmark_vertices] + landmark_offsets())
     kernel = np.exp(-((centres[:, None] - centres[None]) ** 2).sum(-1) / (2 * sigma**2))
     ridge = np.where(np.arange(68) < 17, 1.0, rest)
     coefficients = np.linalg.solve(kernel + np.diag(ridge), landmarks[:, :2] - centres)

@@ -104,7 +104,7 @@ class HeadModel:
         for part, sign in (("upper_teeth", 1), ("lower_teeth", -1)):
             start, stop = VERTEX_RANGES[part]
             x, y, z = self.vertices[start:stop].T
-            front = np.flatnonzero((np.abs(x) < 2.2) & (z > 8.3))
+            front = np.flatnonzero((np.abs(x) < 1.8) & (z > 8.3))
             bins = np.round(x[front] / 0.25).astype(int)
             best = [front[bins == b][np.argmin(sign * y[front[bins == b]])] for b in np.unique(bins)]
             edges.append(np.array(best) + start)

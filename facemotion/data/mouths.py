@@ -21,6 +21,8 @@ from facemotion.errors import InputError
 IOD_PX = 320.0
 """Distance of the outer eye corners in a stored mouth."""
 WIDTH_PX, HEIGHT_PX = 300, 160
+_WHITEST = 0.78
+"""Least blue of teeth, relative to their red."""
 _MIDDLE = (WIDTH_PX / 2, HEIGHT_PX / 2)
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -105,6 +107,9 @@ def borrowed(photo: np.ndarray, landmarks: np.ndarray) -> Mouth | None:
     if opening.sum() < 300:
         return None
     bright = np.percentile(luminance[opening], 92)
+    colour = image[opening & (luminance > 0.75 * bright)].mean(0)
+    if colour[2] < _WHITEST * colour[0]:
+        return None  # stained, or no teeth at all
     teeth = opening & (luminance > 0.6 * bright) & (redness < 0.22 * bright + 0.06)
     if teeth.sum() < 0.3 * opening.sum():
         return None
@@ -141,6 +146,8 @@ class Opening:
 
     inside: np.ndarray
     """(N, N) bool."""
+    corners: np.ndarray
+    """(2, 2) px of the inner mouth corners, image left first."""
     middle: float
     """Column of the face's midline."""
     upper_edge: np.ndarray
@@ -151,8 +158,13 @@ class Opening:
     """Distance of the outer eye corners."""
 
 
-def paint(image: np.ndarray, opening: Opening, mouth: Mouth, *, skin: np.ndarray, white: float) -> None:
-    """Paint teeth, tongue and throat into the opening of ``image`` (N, N, 3 float RGB in [0, 1]), in place."""
+def paint(
+    image: np.ndarray, opening: Opening, mouth: Mouth, *, skin: np.ndarray, white: float, strength: float = 1.0
+) -> None:
+    """Paint teeth, tongue and throat into the opening of ``image`` (N, N, 3 float RGB in [0, 1]), in place.
+
+    ``skin`` (3,) and ``white`` are the face's own skin colour and brightness of eye whites; ``strength`` 0 paints nothing.
+    """
     mask = cv2.morphologyEx(opening.inside.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
     ys, xs = np.nonzero(mask)
     if len(ys) < 12:
@@ -164,22 +176,31 @@ def paint(image: np.ndarray, opening: Opening, mouth: Mouth, *, skin: np.ndarray
     x, y = np.arange(x0, x1, dtype=np.float32)[None], np.arange(y0, y1, dtype=np.float32)[:, None]
     unit = IOD_PX / opening.iod_px  # library px per frame px
     upper, lower = (np.polyval(edge, x).astype(np.float32) for edge in (opening.upper_edge, opening.lower_edge))
-    light = float(np.clip(white / max(mouth.white, 0.1), 0.45, 1.0)) * 0.94
-    tint = _tint(skin, mouth.skin)
-    upper_teeth, upper_alpha = _row(mouth, unit * (x - opening.middle), unit * (y - upper), soft=0.8 * unit)
-    lower_teeth, lower_alpha = _row(mouth, 1.22 * unit * (x - opening.middle), -unit * (y - lower), soft=0.8 * unit)
     top = np.where(mask.any(0), np.argmax(mask > 0, 0), 0)[None] + y0
     bottom = np.where(mask.any(0), mask.shape[0] - 1 - np.argmax(mask[::-1] > 0, 0), 0)[None] + y0
     height = float((bottom - top).max()) / opening.iod_px
     from_middle = np.abs(x - (xs.min() + xs.max()) / 2) / max(1, (xs.max() - xs.min()) / 2)
+    strength *= float(np.clip((height - 0.012) / 0.02, 0, 1))
+    if strength == 0:
+        return
+    light = float(np.clip(white / max(mouth.white, 0.1), 0.45, 1.0)) * 0.94
+    tint = _tint(skin, mouth.skin)
+    # a smile's lower lip follows the upper teeth: where they nearly fill the opening, they fill it
+    shown, open_px = float(np.median((upper - top)[:, mask.any(0)])), float(np.median((bottom - top)[:, mask.any(0)]))
+    if 0 < shown < open_px:
+        upper = upper + (0.97 * (bottom - top) - (upper - top)) * float(np.clip((2.4 - open_px / shown) / 0.6, 0, 1))
+    upper_teeth, upper_alpha = _row(mouth, unit * (x - opening.middle), unit * (y - upper), soft=0.8 * unit)
+    lower_teeth, lower_alpha = _row(mouth, 1.22 * unit * (x - opening.middle), -unit * (y - lower), soft=0.8 * unit)
     # throat and tongue
     depth = np.clip((y - top) / np.maximum(bottom - top, 1), 0, 1)
     lips = np.array([0.62, 0.30, 0.28], np.float32)
     throat = lips * 0.13
-    rise = np.clip((height - 0.10) / 0.15, 0, 1)
-    tongue_top = bottom - (0.16 * opening.iod_px * rise) * np.sqrt(np.clip(1 - (from_middle / 0.8) ** 2, 0, 1))
+    rise = np.clip((height - 0.08) / 0.1, 0, 1)
+    tongue_top = bottom - (0.13 * opening.iod_px * rise) * np.sqrt(np.clip(1 - (from_middle / 0.8) ** 2, 0, 1))
     tongue = np.clip((y - tongue_top) / (0.05 * opening.iod_px), 0, 1) * np.clip((0.85 - from_middle) / 0.2, 0, 1) * rise
-    tone = (0.35 + 0.35 * depth)[..., None]
+    groove = 1 - 0.18 * np.exp(-((from_middle / 0.12) ** 2))
+    tone = ((0.30 + 0.55 * np.clip((y - tongue_top) / (0.12 * opening.iod_px), 0, 1)) * (1 - 0.55 * from_middle**2) * groove)[..., None]
+    throat = throat * (0.55 + 0.9 * depth[..., None])
     inner = throat * (1 - tongue[..., None]) + lips * tone * tongue[..., None]
     # lower teeth lie behind the upper ones and in shadow
     shade_lower = 0.6 - 0.25 * from_middle[..., None] ** 2
@@ -191,9 +212,40 @@ def paint(image: np.ndarray, opening: Opening, mouth: Mouth, *, skin: np.ndarray
     grey = (inner @ _LUMINANCE)[..., None]
     inner = grey + _colourful(skin) * (inner - grey)
     alpha = np.clip(cv2.GaussianBlur(mask, (0, 0), max(0.6, n / 640)), 0, 1)
-    alpha = np.where(mask > 0, np.clip(1.5 * alpha - 0.3, 0, 1), 0.45 * alpha)[..., None]
+    alpha = strength * np.where(mask > 0, np.clip(1.5 * alpha - 0.3, 0, 1), 0.45 * alpha)[..., None]
     region = image[y0:y1, x0:x1]
     region += alpha * (inner - region)
+
+
+def keep(image: np.ndarray, opening: Opening, photo: np.ndarray, landmarks: np.ndarray) -> float:
+    """Fill the opening of ``image`` with the inside of the mouth that the photo itself shows, in place.
+
+    From the upper lip down at its own size, stretched where the mouth opens further than in the photo. Returns how
+    much further, as the ratio of heights.
+    """
+    mask = opening.inside
+    ys, xs = np.nonzero(mask)
+    if len(ys) < 12:
+        return 0.0
+    y0, y1, x0, x1 = max(ys.min() - 3, 0), ys.max() + 4, max(xs.min() - 3, 0), xs.max() + 4
+    mask = mask[y0:y1, x0:x1]
+    x, y = np.arange(x0, x0 + mask.shape[1], dtype=np.float64), np.arange(y0, y0 + mask.shape[0], dtype=np.float64)[:, None]
+    inner = landmarks[60:68]
+    (left, _), (right, _) = opening.corners
+    columns = inner[0, 0] + np.clip((x - left) / max(1.0, right - left), 0, 1) * (inner[4, 0] - inner[0, 0])
+    own_top = np.interp(columns, inner[[0, 1, 2, 3, 4], 0], inner[[0, 1, 2, 3, 4], 1])
+    own_bottom = np.interp(columns, inner[[0, 7, 6, 5, 4], 0], inner[[0, 7, 6, 5, 4], 1])
+    filled = mask.any(0)
+    top = np.interp(x, x[filled], y[np.argmax(mask, 0), 0][filled])
+    bottom = np.interp(x, x[filled], y[mask.shape[0] - 1 - np.argmax(mask[::-1], 0), 0][filled])
+    ratio = float((bottom - top).max() / max(1.0, (own_bottom - own_top).max()))
+    rows = own_top + (y - top) / max(1.0, ratio)
+    rows = np.clip(rows, own_top, np.maximum(own_bottom, own_top))
+    inside = cv2.remap(photo, np.broadcast_to(columns, rows.shape).astype(np.float32), rows.astype(np.float32), cv2.INTER_CUBIC)
+    alpha = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), max(0.6, image.shape[0] / 640))[..., None]
+    region = image[y0:y1, x0:x1]
+    region += alpha * (inside - region)
+    return ratio
 
 
 def _row(mouth: Mouth, x: np.ndarray, above_edge: np.ndarray, *, soft: float) -> tuple[np.ndarray, np.ndarray]:
@@ -202,7 +254,7 @@ def _row(mouth: Mouth, x: np.ndarray, above_edge: np.ndarray, *, soft: float) ->
     line = np.arange(WIDTH_PX)
     known = np.isfinite(mouth.edge)
     edge, top = (np.interp(columns, line[known], values[known]).astype(np.float32) for values in (mouth.edge, mouth.top))
-    rows = np.maximum(edge + above_edge, top + 2)
+    rows = np.maximum(edge + above_edge, top + 2).astype(np.float32)
     teeth = cv2.remap(mouth.image, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     sides = np.clip(np.minimum(columns - line[known][0] - 4, line[known][-1] - 4 - columns) / 10, 0, 1)
     beyond = np.clip((top - (edge + above_edge)) / 40, 0, 1)[..., None]  # above what the lender showed: towards gums

@@ -13,14 +13,18 @@ from facemotion.data.head import EYE_SOCKET, EYES, FACE, HEAD, SOCKET, HeadModel
 from facemotion.data.rasterise import NOTHING, rasterise, vertex_normals
 from facemotion.errors import InputError
 from facemotion.face import geometry
+from facemotion.face.pose import head_pose
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _FEATHER = 0.09
 """How far the motion of the face reaches beyond the mesh, in crop widths."""
 _TURN_FEATHER = 0.35
 """The same for a turn of the whole head."""
-_UPPER_TEETH_CM, _LOWER_TEETH_CM = 0.22, 0.22
+_FULL_SMILE = 0.65
+"""Strength of ``mouthSmile`` that belongs to the real smiles' shading."""
+_UPPER_TEETH_CM, _LOWER_TEETH_CM = 0.38, 0.3
 """How much lower than the model's the teeth stand, seen on real smiles."""
+_WORST_FIT = 0.03
 _COARSE = 4
 """Flow beyond the mesh is made at a quarter of the crop's resolution."""
 
@@ -66,6 +70,8 @@ class Portrait:
         self.face_triangles, _ = head.drawn(FACE)
         self.skin = self.crop.astype(np.float32) / 255
         self.iod_px = float(np.linalg.norm(self.landmarks[45] - self.landmarks[36]))
+        self.gap = float(np.linalg.norm(self.landmarks[[61, 62, 63]] - self.landmarks[[67, 66, 65]], axis=1).mean() / self.iod_px)
+        """How far the photo's lips are parted, in distances of the outer eye corners."""
         self.frontal = View(self.fit.rotation, np.array([[1.0, 0, 0], [0, 1, 0]]))
         self.eye_texture = eyes.extended(self.skin, self.landmarks)
         self.skin_colour, self.skin_likeness = folds.skin(self.skin, self.landmarks)
@@ -159,7 +165,8 @@ class Portrait:
         points, depth = self.projected(vertices, view)
         neutral_points = self.projected(self.vertices, view)[0]
         shade = np.log(self._shade(self._normals(vertices)) / self.neutral_shade) * self.shade_weight
-        attributes = np.column_stack([self.source_points, neutral_points, np.clip(shade, -0.35, 0.25), self.trusted])
+        shade += self._smile_shade(strengths)
+        attributes = np.column_stack([self.source_points, neutral_points, np.clip(shade, -0.4, 0.3), self.trusted])
         part_map, values = rasterise(points, self.layered(depth), self.triangles, self.parts, attributes, size_px=n)
         solid = (part_map == FACE) | (part_map == HEAD) | (part_map == EYES)
         inside = part_map == SOCKET
@@ -169,8 +176,18 @@ class Portrait:
         self.draw_eyes(image, part_map, at)
         self._draw_lashes(image, part_map, at, strengths)
         ratio = np.where(part_map == FACE, values[..., 4], 0)
-        image *= np.exp(cv2.GaussianBlur(ratio, (0, 0), n / 120))[..., None]
+        image *= np.exp(cv2.GaussianBlur(ratio, (0, 0), n / 160))[..., None]
+        smooth_seams(image, at)
         return Rendering(np.clip(image, 0, 1), inside, points, self.fit.scale)
+
+    def _smile_shade(self, strengths: np.ndarray) -> np.ndarray:
+        """(V,) log-shading of a real smile, in proportion to the smile's strength."""
+        index = self.head.unit_index
+        smile = sum(strengths[index[f"mouthSmile_{side}"]] for side in "LR") / 2 / _FULL_SMILE
+        shade = np.zeros(len(self.head.vertices), np.float32)
+        if smile > 0 and len(real_smile := folds.smile_shading()) <= len(shade):
+            shade[: len(real_smile)] = min(1.4, smile) * real_smile
+        return shade
 
     def source_at(self, values: np.ndarray, part_map: np.ndarray, solid: np.ndarray, view_flow: np.ndarray | None) -> np.ndarray:
         """(N, N, 2) where in the photo each pixel comes from: exactly on the mesh, continued smoothly beyond it.
@@ -194,8 +211,9 @@ class Portrait:
         )
         upper[2] += _UPPER_TEETH_CM * rendering.scale
         lower[2] += _LOWER_TEETH_CM * rendering.scale
+        corners = rendering.points[self.head.landmark_vertices[[60, 64]]].astype(np.float64)
         middle = float(rendering.points[self.head.teeth_edges[0], 0].mean())
-        return mouths.Opening(rendering.inside, middle, upper, lower, self.iod_px)
+        return mouths.Opening(rendering.inside, corners, middle, upper, lower, self.iod_px)
 
     def draw_eyes(self, image: np.ndarray, part_map: np.ndarray, at: np.ndarray) -> None:
         """The eyeballs, from the extended eye texture, shadowed under the upper lid; a line of lashes where lids meet."""
@@ -225,7 +243,32 @@ class Portrait:
         within = cv2.remap(self.eye_opening, at[..., 0], at[..., 1], cv2.INTER_LINEAR)
         alpha = np.where(part_map == FACE, within, 0) * min(1.0, 1.5 * (closing - 0.2))
         alpha = cv2.GaussianBlur(alpha, (0, 0), self.size_px / 700)[..., None]
-        image += np.clip(1.3 * alpha, 0, 1) * (self.lash_colour - image)
+        image += np.clip(0.9 * alpha, 0, 0.8) * (self.lash_colour - image)
+
+
+    def relight(self, view: View, toward: np.ndarray) -> np.ndarray:
+        """(N, N, 1) gain that adds light from ``toward`` (3,) (camera axes, length is the strength) to a view."""
+        normals = self._normals(self.vertices) @ self.fit.rotation @ view.rotation.T
+        points, depth = self.projected(self.vertices, view)
+        gain = (normals @ toward.astype(np.float32))[:, None]
+        triangles, parts = self.head.drawn(FACE, HEAD)
+        part_map, values = rasterise(points, depth, triangles, parts, gain, size_px=self.size_px)
+        known = part_map == FACE
+        field = continued(np.repeat(values, 2, 2), known, 0.5 * self.size_px)[..., :1]
+        return np.exp(cv2.GaussianBlur(field, (0, 0), self.size_px / 40))[..., None]
+
+
+def smooth_seams(image: np.ndarray, at: np.ndarray) -> None:
+    """Soften the stairs where neighbouring pixels come from far apart in the photo (chin before neck, lids)."""
+    jump_x, jump_y = (np.abs(np.diff(at, axis=axis)).max(2) > 5 for axis in (1, 0))
+    seam = np.zeros(image.shape[:2], np.float32)
+    seam[:, 1:] += jump_x
+    seam[:, :-1] += jump_x
+    seam[1:] += jump_y
+    seam[:-1] += jump_y
+    if seam.any():
+        alpha = np.clip(1.5 * cv2.GaussianBlur(np.minimum(seam, 1), (0, 0), 0.8), 0, 1)[..., None]
+        image += alpha * (cv2.GaussianBlur(image, (0, 0), 0.9) - image)
 
 
 def pixel_grid(size_px: int) -> np.ndarray:
@@ -274,6 +317,18 @@ def _pull_push(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def check_fit(portrait: Portrait) -> None:
-    """Raise ``InputError`` with the reason when the head does not fit this photo well enough to be rendered."""
-    if portrait.fit.inner_error > 0.045:
+    """Raise ``InputError`` with the reason where the rendering would not be worth learning from.
+
+    The head must fit the 51 inner landmarks to 3 % of the distance of the outer eye corners on average, the face must
+    not be turned by more than 40° or nodded by more than 30°, and at least two fifths of it must have the colour of
+    its cheeks (hands, masks and hair before the face do not).
+    """
+    if portrait.fit.inner_error > _WORST_FIT:
         raise InputError(f"the head does not fit: mean error {portrait.fit.inner_error:.1%} of the eye distance")
+    yaw, pitch, _ = head_pose(portrait.landmarks)
+    if abs(yaw) > 40 or abs(pitch) > 30:
+        raise InputError(f"the head is turned too far: yaw {yaw:.0f}°, pitch {pitch:.0f}°")
+    at = np.clip(np.round(portrait.source_points[:9409][portrait.trusted[:9409] > 0.9]).astype(int), 0, portrait.size_px - 1)
+    skin = float((portrait.skin_likeness[at[:, 1], at[:, 0]] > 0.25).mean())
+    if skin < 0.4:
+        raise InputError(f"only {skin:.0%} of the face looks like skin: something covers it, or its light is too uneven")

@@ -8,11 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from facemotion.data.head import HeadModel
-from facemotion.data.mouths import Mouth, MouthLibrary, borrowed, paint
+from facemotion.data.mouths import Mouth, MouthLibrary, borrowed, keep, paint
 from facemotion.data.portrait import Portrait, check_fit
 from facemotion.data.recipes import Recipes
 from facemotion.data.rendered import RenderedClip
+from facemotion.errors import InputError
 from facemotion.face.pose import head_pose
+
+_PARTED = 0.045
+"""Lips further apart than this, in distances of the outer eye corners, show the mouth's inside in the photo."""
+_WIDE_OPEN = 0.13
+"""Photos whose lips are further apart would need more than a recipe to show another expression."""
+_OWN = 0.25
+"""Fitted strengths up to this are noise, not an expression of the photo."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,8 @@ def teacher_clips(
     generator = np.random.default_rng(seed)
     portrait = Portrait(photo_rgb, landmarks68, head=head, crop_px=settings.crop_px)
     check_fit(portrait)
+    if portrait.gap > _WIDE_OPEN:
+        raise InputError(f"the mouth is wide open: lips part {portrait.gap:.0%} of the eye distance")
     own = borrowed(portrait.crop, portrait.landmarks)
     names = settings.expressions or recipes.expressions
     performances = [{name: 1.0} for name in names for _ in range(settings.clips_per_expression)]
@@ -105,27 +115,48 @@ def _clip(
 ) -> RenderedClip:
     head = portrait.head
     peak = sum(weight * recipes.draw(name, head, generator, jitter=settings.jitter) for name, weight in expression.items())
+    undone = _undone(portrait, peak)
     fold_strength = float(generator.uniform(0.7, 1.2)) if settings.jitter else 1.0
-    turned = generator.uniform() < settings.turned
+    turned, relit = generator.uniform(size=2) < (settings.turned, settings.relit)
     turn = generator.uniform(-1, 1, 2) * (settings.yaw_deg, settings.pitch_deg)
+    toward = generator.normal(size=3) * (1, 0.6, 0.2)
+    toward *= generator.uniform(0.1, 0.3) / np.linalg.norm(toward)
     if settings.controls is not None:
         control = np.array(settings.controls, np.float32)
     else:
         control = draw_controls(settings.frames, generator)
     view = portrait.turned(*turn) if turned else portrait.frontal
     flow = portrait.view_flow(view)
+    gain = portrait.relight(view, toward) if relit else np.float32(1)
+    parted = portrait.gap > _PARTED
     frames, landmarks = [], []
     for a in control:
-        strengths = np.clip(a * peak, 0, 1.6).astype(np.float32)
-        for name in ("eyeBlink_L", "eyeBlink_R"):
-            strengths[head.unit_index[name]] = min(1.0, strengths[head.unit_index[name]])
+        strengths = np.clip(a * peak, 0, 1.6)
+        for side in "LR":
+            blink = head.unit_index[f"eyeBlink_{side}"]
+            strengths[blink] = min(1.0, strengths[blink])
+        strengths = (strengths - min(a, 1.0) * undone).astype(np.float32)
         if a == 0 and not turned:
-            frames.append(portrait.crop)
+            image = portrait.skin
         else:
             rendering = portrait.render(strengths, view=view, view_flow=flow, fold_strength=fold_strength)
-            if mouth is not None and a > 0:
-                paint(rendering.image, portrait.opening(rendering), mouth, skin=portrait.skin_colour, white=portrait.white)
-            frames.append(np.round(rendering.image * 255).astype(np.uint8))
+            image, opening = rendering.image, portrait.opening(rendering)
+            share = 1.0
+            if parted:
+                ratio = keep(image, opening, portrait.skin, portrait.landmarks)
+                share = float(np.clip((ratio - 1.4) / 0.8, 0, 1))
+            if mouth is not None and a > 0 and share > 0:
+                paint(image, opening, mouth, skin=portrait.skin_colour, white=portrait.white, strength=share)
+        frames.append(np.round(np.clip(image * gain, 0, 1) * 255).astype(np.uint8))
         landmarks.append(portrait.landmarks_at(portrait.expressed(strengths), view))
-    pose = np.array([head_pose(points) for points in landmarks[:1]], np.float32).repeat(len(control), 0)
+    pose = np.array(head_pose(landmarks[0]), np.float32)[None].repeat(len(control), 0)
     return RenderedClip(frames, control, expression, np.stack(landmarks), pose)
+
+
+def _undone(portrait: Portrait, peak: np.ndarray) -> np.ndarray:
+    """(U,) how much of the photo's own expression is gone at the peak: of mouth or brows, where ``peak`` moves them."""
+    names = np.array(portrait.head.unit_names)
+    mouth = np.char.startswith(names, "mouth") | np.char.startswith(names, "jaw")
+    brows = np.char.startswith(names, "brow")
+    affected = (mouth & bool(peak[mouth].any())) | (brows & bool(peak[brows].any()))
+    return np.where(affected, 0.8 * np.maximum(portrait.fit.expression - _OWN, 0), 0).astype(np.float32)
