@@ -32,8 +32,9 @@ Bounds = tuple[int, int, int, int]
 class _Paint(NamedTuple):
     """What one frame paints, where that lies, and the photo pixels it can reach."""
 
-    layers: np.ndarray  # (h, w, 4) float32: colour in 8-bit levels times mask, and mask
-    photo_to_layers: np.ndarray
+    colour: np.ndarray  # (h, w, 3) float32, 8-bit levels times opacity
+    opacity: np.ndarray  # (h, w) float32 in [0, 1]
+    photo_to_paint: np.ndarray
     bounds: Bounds
 
 
@@ -68,6 +69,10 @@ class Composite:
         self._texture = (
             fine_texture(face, feather > 0.99, finer_than_px=finer_than_px) if finer_than_px > _LEAST_BLUR_PX else None
         )
+        # By opacity: the share of texture beyond what blending leaves, and of grain that restores the variance.
+        opacity = np.linspace(0, 1, 256, dtype=np.float32)
+        kept = 1 - opacity if self._texture is None else share_kept(opacity)
+        self._texture_saved, self._grain_missing = kept - (1 - opacity), np.sqrt(1 - kept * kept)
         self._threads = ThreadPoolExecutor(_THREADS)
 
     def crop(self, size: int) -> np.ndarray:
@@ -131,15 +136,16 @@ class Composite:
             levels = (levels + 1) * 127.5
         if self._tint is not None:
             levels = self._tint.apply(levels)
-        layers = np.empty((*alpha.shape, 4), np.float32)
-        np.multiply(levels, alpha[..., None], out=layers[..., :3])
-        layers[..., 3] = alpha
-        photo_to_layers = self._photo_to_square(size)
-        photo_to_layers[:, 2] -= (x0, y0)
+        levels = cv2.multiply(levels, cv2.merge([alpha] * 3))
+        photo_to_paint = self._photo_to_square(size)
+        photo_to_paint[:, 2] -= (x0, y0)
         if shrink > 1:
-            layers = cv2.resize(layers, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
-            photo_to_layers = geometry.compose(photo_to_layers, geometry.resized(shrink, 1))
-        return _Paint(layers, photo_to_layers, _reach(layers[..., 3], photo_to_layers, self.photo.shape))
+            levels, alpha = (
+                cv2.resize(layer, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
+                for layer in (levels, alpha)
+            )
+            photo_to_paint = geometry.compose(photo_to_paint, geometry.resized(shrink, 1))
+        return _Paint(levels, alpha, photo_to_paint, _reach(alpha, photo_to_paint, self.photo.shape))
 
     def _write_strip(self, frame: np.ndarray, motion: np.ndarray, paint: _Paint | None, strip: Bounds) -> None:
         """Write one strip of the region into a frame, where the face may change and nowhere else."""
@@ -167,31 +173,33 @@ class Composite:
 
     def _paint_over(self, levels: np.ndarray, where: np.ndarray, paint: _Paint, bounds: Bounds) -> None:
         """Paint over the moved photo within bounds, in place."""
-        layers = _sample(paint.layers, paint.photo_to_layers, bounds, interpolation=cv2.INTER_CUBIC)
-        alpha = np.clip(layers[..., 3], 0, 1)
+        colour, alpha = (_sample(layer, paint.photo_to_paint, bounds) for layer in (paint.colour, paint.opacity))
         levels *= cv2.merge([1 - alpha] * 3)
-        levels += layers[..., :3]
-        kept = 1 - alpha
+        if self._texture is not None or self._grain is not None:
+            colour = cv2.add(colour, cv2.merge([self._fine_detail(where, alpha, bounds)] * 3))
+        levels += colour
+
+    def _fine_detail(self, where: np.ndarray, alpha: np.ndarray, bounds: Bounds) -> np.ndarray:
+        """What paint of this opacity leaves or takes of the photo's texture and grain, (h, w) float32 levels."""
+        opacity = cv2.convertScaleAbs(alpha, alpha=255)
+        fine = np.zeros_like(alpha)
         if self._texture is not None:
-            kept = share_kept(alpha)
-            where = where + np.float32([self._source[0] - self.region[0], self._source[1] - self.region[1]])
+            offset = self._source[0] - self.region[0], self._source[1] - self.region[1]
+            where = cv2.add(where, (*offset, 0, 0))
             texture = cv2.remap(self._texture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            levels += cv2.merge([(kept - (1 - alpha)) * (texture - np.float32(ZERO))] * 3)
+            fine = cv2.LUT(opacity, self._texture_saved) * (texture - np.float32(ZERO))
         if self._grain is not None:
             columns, rows = (np.arange(bounds[k], bounds[k + 2]) % TILE_PX for k in (0, 1))
-            # Of the photo's own grain this share is there; so much more restores the variance.
-            levels += cv2.merge([self._grain[rows[:, None], columns] * np.sqrt(1 - kept * kept)] * 3)
+            fine += self._grain[rows[:, None], columns] * cv2.LUT(opacity, self._grain_missing)
+        return fine
 
 
-def _sample(
-    values: np.ndarray, photo_to_values: np.ndarray, bounds: Bounds, *, interpolation: int = cv2.INTER_LINEAR
-) -> np.ndarray:
+def _sample(values: np.ndarray, photo_to_values: np.ndarray, bounds: Bounds) -> np.ndarray:
     """A map seen at every photo pixel within bounds; zero beyond the map."""
     x0, y0, x1, y1 = bounds
     bounds_to_values = geometry.compose(np.array([[1.0, 0, x0], [0, 1.0, y0]]), photo_to_values)
-    return cv2.warpAffine(
-        values, bounds_to_values, (x1 - x0, y1 - y0), flags=interpolation | cv2.WARP_INVERSE_MAP, borderValue=(0,) * 4
-    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(values, bounds_to_values, (x1 - x0, y1 - y0), flags=flags, borderValue=(0,) * 4)
 
 
 def _box_of(values: np.ndarray, *, margin: int) -> Bounds:
