@@ -25,7 +25,7 @@ from facemotion.evaluate.regions import (
     pixel_region,
     still_points,
 )
-from facemotion.evaluate.render import Performer, Rendered, control_vectors
+from facemotion.evaluate.render import Performer, Rendered, control_vectors, motion_maps
 
 if TYPE_CHECKING:
     from facemotion.evaluate.cases import Case, Material
@@ -169,9 +169,8 @@ def _composite_values(material: Material, performer: Performer, controls: Tensor
         return {}
     composite = Composite(material.photo, material.photo_landmarks, len(material.source))
     with torch.inference_mode():
-        moved = performer.generator.decode(performer.encoding, controls.to(performer.device))
-    maps = [x.cpu().movedim(1, -1).numpy() for x in (moved.flow, moved.shade, moved.mask, moved.colour)]
-    frames = [composite.frame(maps[0][k], maps[1][k, ..., 0], maps[2][k, ..., 0], maps[3][k]) for k in (0, 1)]
+        maps = motion_maps(performer.generator.decode(performer.encoding, controls.to(performer.device)))
+    frames = [composite.frame(*each) for each in maps]
     outside = torch.ones(material.photo.shape[:2], dtype=torch.bool)
     x0, y0, x1, y1 = square_in_photo(composite.photo_to_crop, len(material.source), material.photo.shape)
     outside[y0:y1, x0:x1] = False

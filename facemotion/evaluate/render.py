@@ -63,6 +63,13 @@ def warp_only(motion: Motion) -> Motion:
     return replace(motion, mask=torch.zeros_like(motion.mask), shade=torch.zeros_like(motion.shade))
 
 
+def motion_maps(motion: Motion) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Flow (h, w, 2), shade (h, w), mask (P, P) and colour (P, P, 3) of each frame, as the composite takes them."""
+    maps = (motion.flow, motion.shade[:, 0], motion.mask[:, 0], motion.colour)
+    arrays = [x.cpu().movedim(1, -1).numpy() if x.ndim == 4 else x.cpu().numpy() for x in maps]
+    return list(zip(*arrays, strict=True))
+
+
 def control_vectors(expression: dict[str, float], values: Sequence[float], names: Sequence[str]) -> Tensor:
     """Control vectors (T, E) that run through ``expression`` (weights at 1) at the control values (T,)."""
     peak = torch.tensor([expression.get(name, 0.0) for name in names])

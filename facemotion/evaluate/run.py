@@ -87,7 +87,7 @@ def evaluate(settings: Settings, *, observe: Observe | None = None, watch: Watch
     learned, skipped = load_learned(offline=settings.offline) if settings.learned else ([], _NOT_ASKED)
     strips, problems, sample = _measure_all(cases, candidates, learned, observe, settings, watch)
     report = _report(settings, candidates, learned, skipped, problems)
-    report.costs[:] = measure_costs(candidates[0].generator, sample.source, observe=observe, devices=devices_here())
+    report.costs[:] = measure_costs(candidates[0].generator, sample, observe=observe, devices=devices_here())
     with whole_folder(settings.out, mark=REPORT_FILE, overwrite=settings.overwrite) as folder:
         write_report(report, candidates[0].measurements, strips, folder)
     return report

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from facemotion.evaluate.measure import Observe
-from facemotion.evaluate.render import to_signed, to_uint8
-from facemotion.model.generator import resize
+from facemotion.evaluate.render import motion_maps, to_signed
 
 if TYPE_CHECKING:
+    from facemotion.evaluate.cases import Material
     from facemotion.model.generator import Generator
 
 REPEATS = 7
@@ -32,7 +31,7 @@ class Cost:
     threads: int
     photo_px: int
     stages_ms: dict[str, float]
-    """``find`` and ``encode`` once per photo; ``decode`` and ``compose`` once per frame."""
+    """``find``, ``crop`` and ``encode`` once per photo; ``decode`` and ``composite`` once per frame."""
     peak_memory_mb: float
     """CUDA: most memory that tensors took; CPU: most memory that the process has had so far."""
 
@@ -67,11 +66,14 @@ def measure_size(generator: Generator, path: Path | None) -> Size:
     )
 
 
-def measure_costs(generator: Generator, source: np.ndarray, *, observe: Observe, devices: list[str]) -> list[Cost]:
-    """Time every stage for the crop ``source`` (N, N, 3) on each device; the generator stays where it was."""
+def measure_costs(generator: Generator, material: Material, *, observe: Observe, devices: list[str]) -> list[Cost]:
+    """Time every stage for one photo (its crop where the case has no photo) on each device.
+
+    The generator stays on the device where it was. Finding and compositing run on the CPU everywhere.
+    """
     home = next(generator.parameters()).device
     try:
-        return [_cost(generator.to(device), source, observe, device) for device in devices]
+        return [_cost(generator.to(device), material, observe, device) for device in devices]
     finally:
         generator.to(home)
 
@@ -93,24 +95,30 @@ def machine() -> str:
     )
 
 
-def _cost(generator: Generator, source: np.ndarray, observe: Observe, device: str) -> Cost:
+def _cost(generator: Generator, material: Material, observe: Observe, device: str) -> Cost:
+    from facemotion.face.composite import Composite
+
+    photo, landmarks = material.photo, material.photo_landmarks
+    if photo is None or landmarks is None:
+        photo, landmarks = material.source, material.landmarks
     size, count = generator.config.input_px, len(generator.config.expressions)
-    image = to_signed(source).to(device)
+    composite = Composite(photo, landmarks, size)
     control = torch.eye(count, device=device)[:1]
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     with torch.inference_mode():
-        small = resize(image, (size, size))
-        encoding = generator.encode(small, control)
-        motion = generator.decode(encoding, control)
+        crop = to_signed(composite.crop(size)).to(device)
+        encoding = generator.encode(crop, control)
+        maps = motion_maps(generator.decode(encoding, control))[0]
         stages = {
-            "find": lambda: observe(source[None]),
-            "encode": lambda: generator.encode(small, control),
+            "find": lambda: observe(photo[None]),
+            "crop": lambda: composite.crop(size),
+            "encode": lambda: generator.encode(crop, control),
             "decode": lambda: generator.decode(encoding, control),
-            "compose": lambda: to_uint8(generator.compose(image, motion)),
+            "composite": lambda: composite.frame(*maps),
         }
         times = {name: _median_ms(stage, device) for name, stage in stages.items()}
-    return Cost(device, torch.get_num_threads(), len(source), times, _peak_memory_mb(device))
+    return Cost(device, torch.get_num_threads(), max(photo.shape[:2]), times, _peak_memory_mb(device))
 
 
 def _median_ms(stage: Callable[[], object], device: str) -> float:

@@ -188,7 +188,11 @@ def _costs(report: Report) -> str:
         for cost in report.costs
     ]
     headings = ["device", "threads", *(f"{stage}, ms" for stage in stages), "peak memory, MB"]
-    text = f"## Cost\n\n{report.machine}. Find and encode once a photo, the rest once a frame.\n\n"
+    side = report.costs[0].photo_px
+    text = (
+        f"## Cost\n\n{report.machine}. The photo's longer side is {side} px. "
+        "Find, crop and encode once a photo, the rest once a frame.\n\n"
+    )
     return text + table(headings, rows)
 
 

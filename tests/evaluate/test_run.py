@@ -73,7 +73,7 @@ def test_the_report_says_what_was_measured(report_folder):
     assert answers["repeat"]["psnr_eyes"]["mean"] == 100  # nothing but the mouth differs
     assert report["skipped"] == {"learned metrics": "switched off (--no-learned)"}
     assert report["costs"][0]["device"] == "cpu"
-    assert {"find", "encode", "decode", "compose"} == set(report["costs"][0]["stages_ms"])
+    assert {"find", "crop", "encode", "decode", "composite"} == set(report["costs"][0]["stages_ms"])
     assert report["tested"][0]["size"]["file_bytes"] > 0
 
 
