@@ -65,6 +65,7 @@ Frames = Annotated[int | None, typer.Option(min=2, max=100, help="Frames of a cl
 Control = Annotated[
     ControlChoice, typer.Option(help="position: even from first to last frame. landmarks: measured on the face.")
 ]
+Yaw = Annotated[float | None, typer.Option(min=0, max=45, help="Furthest turn of the head to either side, degrees.")]
 Person = Annotated[PersonChoice, typer.Option(help="Who is one person: each file, or each folder.")]
 CropPx = Annotated[int, typer.Option(min=64, max=2048, help="Side of the crops.")]
 
@@ -87,6 +88,7 @@ def pairs(
     ] = None,
     clips: Annotated[int | None, typer.Option(min=1, help="Clips of a pair; all but one with the head turned.")] = None,
     frames: Frames = None,
+    yaw: Yaw = None,
     crop_px: CropPx = 512,
     landmarks: Landmarks = None,
     find_landmarks: FindLandmarks = False,
@@ -116,7 +118,7 @@ def pairs(
     importer = PairImporter(
         head=head,
         landmarks=_landmark_files(folders, landmarks, find_landmarks),
-        pairs=PairSettings(crop_px=crop_px, **_given(frames=frames, clips=clips)),
+        pairs=PairSettings(crop_px=crop_px, **_given(frames=frames, clips=clips, yaw_deg=yaw)),
         crop_px=crop_px,
         splits=common.splits(),
     )
@@ -139,7 +141,13 @@ def teacher(
     recipes: Annotated[Path | None, typer.Option(help="JSON of further recipes, see docs/recipes.md.")] = None,
     clips: Annotated[int | None, typer.Option(min=1, help="Clips of each expression.")] = None,
     mixes: Annotated[int | None, typer.Option(min=0, help="Further clips of two expressions at once.")] = None,
+    choose: Annotated[
+        int | None, typer.Option(min=1, help="Expressions of each photo, drawn at random; default: all.")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Pass over files of such names, e.g. 'Occlusion*'.")] = None,
     frames: Frames = None,
+    yaw: Yaw = None,
+    turned: Annotated[float | None, typer.Option(min=0, max=1, help="Share of clips with a turned head.")] = None,
     crop_px: CropPx = 512,
     person: Annotated[
         PersonChoice, typer.Option(help="Who is one person: each file, or each folder.")
@@ -172,8 +180,11 @@ def teacher(
         head=head,
         landmarks=_landmark_files([*folders, *(smiles or ())], landmarks, find_landmarks),
         teacher=TeacherSettings(
-            crop_px=crop_px, **_given(expressions=names, frames=frames, clips_per_expression=clips, mixes=mixes)
+            crop_px=crop_px,
+            **_given(expressions=names, frames=frames, clips_per_expression=clips, mixes=mixes),
+            **_given(yaw_deg=yaw, turned=turned),
         ),
+        choose=choose,
         recipes=recipes,
         smiles=lendable_smiles(smiles or folders, splits, required=bool(smiles)),
         crop_px=crop_px,
@@ -181,7 +192,7 @@ def teacher(
     )
     run(
         importer,
-        find_portraits(folders, own_source=own, person_from=person.value),
+        find_portraits(folders, own_source=own, person_from=person.value, exclude=exclude or ()),
         common,
     )
 

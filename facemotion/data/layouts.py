@@ -5,8 +5,9 @@ Nothing is read here but names; what does not fit is an item with a ``problem``.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from facemotion.data.clip_writer import Source
@@ -60,17 +61,21 @@ class PairItem:
     problem: str = ""
 
 
-def find_portraits(folders: Iterable[Path], *, own_source: Source, person_from: str = "file") -> list[PhotoItem]:
+def find_portraits(
+    folders: Iterable[Path], *, own_source: Source, person_from: str = "file", exclude: Sequence[str] = ()
+) -> list[PhotoItem]:
     """The photos of ``folders`` and their sub-folders, by name; of photo pairs only the neutral ones.
 
     ``own_source`` says where photos that belong to no known set come from. ``person_from`` is ``"file"`` (each photo
-    shows another person) or ``"folder"`` (each folder holds one person). Raises InputError for a folder without photos.
+    shows another person) or ``"folder"`` (each folder holds one person). File names that match a pattern of
+    ``exclude`` (``Occlusion*``) are passed over. Raises InputError for a folder without photos.
     """
     items = []
     for folder in map(_existing, folders):
         pairs = {place for place in _folders(folder) if place.name in NEUTRAL_FOLDERS}
         peaks = {place.parent / name for place in pairs for name in PEAK_FOLDERS}
         paths = [path for path in _photos(folder, deep=True) if path.parent not in peaks]
+        paths = [path for path in paths if not any(fnmatchcase(path.name, pattern) for pattern in exclude)]
         if not paths:
             raise InputError(f"{folder}: holds no photos", "Name a folder with JPEG or PNG portraits.")
         for path in paths:

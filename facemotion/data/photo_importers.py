@@ -91,6 +91,8 @@ class TeacherImporter(PortraitImporter):
 
     origin: str = "teacher"
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
+    choose: int | None = None
+    """How many of the expressions each photo gets, drawn at random; all when None."""
     recipes: Path | None = None
     """A file that extends the built-in recipes."""
     smiles: tuple[Path, ...] = ()
@@ -101,6 +103,7 @@ class TeacherImporter(PortraitImporter):
     def settings(self) -> dict:
         return self._shared_settings() | {
             "teacher": asdict(self.teacher),
+            "choose": self.choose,
             "recipes": file_sha256(self.recipes) if self.recipes else "built-in",
             "smiles": [path.name for path in self.smiles],
         }
@@ -121,15 +124,24 @@ class TeacherImporter(PortraitImporter):
 
     def render(self, item: PhotoItem, *, seed: int) -> Iterator[RenderedClip]:
         photo, landmarks = self.read(item.path)
+        recipes = _load_recipes(self.recipes)
         yield from teacher_clips(
             photo,
             landmarks,
             head=_load_head(self.head),
-            recipes=_load_recipes(self.recipes),
+            recipes=recipes,
             mouths=_load_mouths(self.mouths) if self.mouths else None,
-            settings=self.teacher,
+            settings=self._chosen(recipes, seed),
             seed=seed,
         )
+
+    def _chosen(self, recipes: Recipes, seed: int) -> TeacherSettings:
+        """The settings for one photo, with the expressions drawn for it."""
+        names = self.teacher.expressions or recipes.expressions
+        if self.choose is None or self.choose >= len(names):
+            return self.teacher
+        drawn = np.random.default_rng([seed, 1]).choice(len(names), self.choose, replace=False)
+        return replace(self.teacher, expressions=tuple(names[k] for k in sorted(drawn)))
 
     def _readable_smiles(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for path in self.smiles:

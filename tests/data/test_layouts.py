@@ -98,6 +98,12 @@ def test_own_portraits(tmp_path):
         find_portraits([touch(tmp_path / "empty", "notes.txt")], own_source=OWN)
 
 
+def test_names_to_pass_over(tmp_path):
+    root = touch(tmp_path / "people", "Occlusion_1.jpg", "Age_1.jpg", "ben/Hat_2.jpg")
+    items = find_portraits([root], own_source=OWN, exclude=["Occlusion*", "Hat_?.jpg"])
+    assert [item.person for item in items] == ["people-Age_1"]
+
+
 def test_a_users_folder_called_portraits_is_not_the_known_set(tmp_path):
     (item,) = find_portraits([touch(tmp_path / "portraits", "anna.jpg")], own_source=OWN)
     assert (item.person, item.source) == ("portraits-anna", OWN)

@@ -38,11 +38,14 @@ def renderers(monkeypatch):
     """Stands in for head, recipes, mouths, teacher and pairs; gives the list of what they were called with."""
     calls = []
 
+    class Recipes:
+        expressions = ("smile", "fear", "anger", "blink")
+
     def teacher_clips(photo, landmarks, *, head, recipes, mouths, settings, seed):
         calls.append({"seed": seed, "mouths": mouths, "settings": settings})
         if photo[..., 0].max() < 100:
             raise InputError("face too dark")
-        for name in settings.expressions or ("smile", "fear"):
+        for name in settings.expressions or recipes.expressions:
             yield rendered(photo, landmarks, {name: 1.0}, settings.crop_px)
 
     def pair_clips(neutral, neutral_landmarks, peak, peak_landmarks, *, head, expression, settings, seed):
@@ -60,7 +63,7 @@ def renderers(monkeypatch):
     monkeypatch.setattr(photo_importers, "MouthLibrary", Mouths)
     monkeypatch.setattr(photo_importers, "_load_mouths", lambda path: f"mouths of {path.read_text()} people")
     monkeypatch.setattr(photo_importers, "_load_head", lambda path: "head")
-    monkeypatch.setattr(photo_importers, "_load_recipes", lambda path: "recipes")
+    monkeypatch.setattr(photo_importers, "_load_recipes", lambda path: Recipes)
     monkeypatch.setattr("facemotion.face.find.find_faces", made_up.find_faces)
     return calls
 
@@ -108,6 +111,16 @@ def test_portraits_and_lent_smiles(renderers, london, tmp_path):
     clips = list(ClipSet.open(tmp_path / "set"))
     assert [clip.id for clip in clips] == ["people-anna-00-fear", "people-anna-01-smile"]
     assert renderers[0]["mouths"] == "mouths of 2 people", "nobody kept for validation lends a smile"
+
+
+def test_expressions_drawn_for_each_photo(renderers, tmp_path):
+    for number in range(12):
+        made_up.write_image(tmp_path / "people" / f"{number}.png", made_up.frame())
+    words = ("teacher", tmp_path / "people", "--head", "ICT", "--choose", 2, "--yaw", 12, "--turned", 0.25, *SMALL)
+    assert prepare(*words, "--out", tmp_path / "set")[0] == 0
+    shown = [call["settings"].expressions for call in renderers]
+    assert {len(set(names)) for names in shown} == {2} and len(set(shown)) > 2
+    assert {(call["settings"].yaw_deg, call["settings"].turned) for call in renderers} == {(12, 0.25)}
 
 
 def test_the_folders_own_pairs_lend_smiles(london):
