@@ -62,12 +62,12 @@ class Composite:
         x0, y0, x1, y1 = self.region
         face = photo[y0:y1, x0:x1]
         self._tint = Tint.of(face)
-        feather = _sample(self._feather, self._photo_to_map, self.region)
-        self._inside = (feather > 0).astype(np.uint8)
-        self._grain = grain_tile(face, feather > 0.99) if grain else None
+        feather = _sample(np.ceil(self._feather * 255).astype(np.uint8), self._photo_to_map, self.region)
+        self._inside, on_face = (feather > 0).view(np.uint8), feather > 252
+        self._grain = grain_tile(face, on_face) if grain else None
         finer_than_px = _PAINT_BLUR * self._crop_in_photo_px
         self._texture = (
-            fine_texture(face, feather > 0.99, finer_than_px=finer_than_px) if finer_than_px > _LEAST_BLUR_PX else None
+            fine_texture(face, on_face, finer_than_px=finer_than_px) if finer_than_px > _LEAST_BLUR_PX else None
         )
         # By opacity: the share of texture beyond what blending leaves, and of grain that restores the variance.
         opacity = np.linspace(0, 1, 256, dtype=np.float32)

@@ -7,6 +7,7 @@ import numpy as np
 
 TILE_PX = 512
 _BLOCK_PX = 8
+_MOST_PX = 1024  # the middle of larger faces says enough
 _QUIET = 0.1  # share of the blocks that is measured: the quietest, where beard, lashes and edges do not count
 _FINE_PX = 1.5  # what a Gaussian of this width removes counts as fine
 _BLURS_PX = (0.4, 0.5, 0.6, 0.8)
@@ -22,6 +23,8 @@ def grain_tile(photo: np.ndarray, inside: np.ndarray) -> np.ndarray | None:
     """
     if min(inside.shape) <= _BLOCK_PX:
         return None
+    middle = tuple(slice(max(0, (side - _MOST_PX) // 2), (side + _MOST_PX) // 2) for side in inside.shape)
+    photo, inside = photo[middle], inside[middle]
     fine = _fine(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32))
     whole = _block_means(inside[:, 1:].astype(np.float32)) > 0.99
     variance = _block_means(fine[:, 1:] * fine[:, 1:])[whole]

@@ -26,8 +26,10 @@ def fine_texture(photo: np.ndarray, inside: np.ndarray, *, finer_than_px: float)
     usual = float(np.abs(measured).mean()) if measured.size else 0.0
     if usual < 0.25:
         return None
-    limit = int(np.ceil(_STRAY * usual))
-    return (np.clip(texture, -min(limit, 127), min(limit, 127)) + ZERO).astype(np.uint8)
+    limit = min(127, int(np.ceil(_STRAY * usual)))
+    np.clip(texture, -limit, limit, out=texture)
+    texture += ZERO
+    return texture.astype(np.uint8)
 
 
 def share_kept(alpha: np.ndarray) -> np.ndarray:

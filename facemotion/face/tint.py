@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_SAMPLES = 40_000
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. 601
 _MOST_SPREAD = 2.0
 """Standard deviation, in 8-bit levels, of the colours of a toned photo from its tone; colour photos have 4 and more."""
@@ -23,7 +24,8 @@ class Tint:
     @classmethod
     def of(cls, pixels: np.ndarray) -> Tint | None:
         """The tone of a picture (H, W, 3) uint8, grey included; None for one in colour."""
-        sample = pixels[::3, ::3].reshape(-1, 3).astype(np.float32)
+        step = max(1, round((pixels.shape[0] * pixels.shape[1] / _SAMPLES) ** 0.5))
+        sample = pixels[::step, ::step].reshape(-1, 3).astype(np.float32)
         luminance = sample @ _LUMA
         departures = sample[:, [0, 2]] - luminance[:, None]
         coefficients = np.linalg.lstsq(_powers(luminance), departures, rcond=None)[0]
