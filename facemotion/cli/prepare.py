@@ -149,9 +149,7 @@ def teacher(
     yaw: Yaw = None,
     turned: Annotated[float | None, typer.Option(min=0, max=1, help="Share of clips with a turned head.")] = None,
     crop_px: CropPx = 512,
-    person: Annotated[
-        PersonChoice, typer.Option(help="Who is one person: each file, or each folder.")
-    ] = PersonChoice.FILE,
+    person: Person = PersonChoice.FILE,
     landmarks: Landmarks = None,
     find_landmarks: FindLandmarks = False,
     licence: Licence = "",
