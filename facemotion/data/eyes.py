@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from facemotion.data.warping import sample
+
 if TYPE_CHECKING:
     from facemotion.data.portrait import Portrait
 
@@ -14,6 +16,51 @@ _IRIS_RADIUS = 0.068
 """Of the distance between the outer eye corners (11.7 mm iris, 87 mm)."""
 _LOWER_LID_SHARE = 0.1
 """How much of the closing the lower lid does."""
+
+
+class Eyes:
+    """Both eyes of a photo: what the lids hide, and the colour of the lashes."""
+
+    def __init__(self, image: np.ndarray, landmarks: np.ndarray):
+        """``image`` (N, N, 3) float RGB in [0, 1], ``landmarks`` (68, 2) px."""
+        self.texture = extended(image, landmarks)
+        self.opening = openings(image, landmarks)
+        self.lash_colour = lash_colour(image, landmarks)
+        self.iod_px = float(np.linalg.norm(landmarks[45] - landmarks[36]))
+
+    def draw(self, image: np.ndarray, visible: np.ndarray, at: np.ndarray) -> None:
+        """Draw the eyeballs into ``image`` in place, shadowed under the upper lid; a line of lashes where lids meet.
+
+        ``visible`` (N, N) bool is where they show, ``at`` (N, N, 2) px where in the photo each pixel comes from.
+        """
+        rows, columns = np.flatnonzero(visible.any(1)), np.flatnonzero(visible.any(0))
+        if not len(rows):
+            return
+        size_px = image.shape[0]
+        box = slice(max(rows[0] - 4, 0), rows[-1] + 5), slice(max(columns[0] - 4, 0), columns[-1] + 5)
+        mask = visible[box].astype(np.uint8)
+        below_lid = np.where(mask, np.cumsum(mask, 0, dtype=np.float32), 0)
+        texture = sample(self.texture, at[box])
+        texture *= 1 - 0.4 * np.exp(-below_lid / (0.012 * self.iod_px))[..., None]
+        height = max(2, round(0.022 * self.iod_px))
+        wide = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((height, 1), np.uint8)).astype(np.float32)
+        wide = cv2.GaussianBlur(wide, (0, 0), 0.006 * self.iod_px + 0.4)[..., None]
+        texture = texture * wide + self.lash_colour * (1 - wide)
+        alpha = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), size_px / 640)
+        alpha = np.where(mask, alpha, 0.5 * alpha)[..., None]
+        image[box] += alpha * (texture - image[box])
+
+    def draw_rims(self, image: np.ndarray, face: np.ndarray, at: np.ndarray, *, closing: float) -> None:
+        """The rim of a closing lid, in place: in the photo the eye shows there, closed it is a line of lashes.
+
+        ``face`` (N, N) bool is where the face's skin shows, ``closing`` how far the lids are closed, 0 to 1.
+        """
+        if closing <= 0.2:
+            return
+        within = cv2.remap(self.opening, at[..., 0], at[..., 1], cv2.INTER_LINEAR)
+        alpha = np.where(face, within, 0) * min(1.0, 1.5 * (closing - 0.2))
+        alpha = cv2.GaussianBlur(alpha, (0, 0), image.shape[0] / 700)[..., None]
+        image += np.clip(0.9 * alpha, 0, 0.8) * (self.lash_colour - image)
 
 
 def extended(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -54,7 +101,9 @@ def _extend_eye(texture: np.ndarray, outline: np.ndarray, radius: float) -> None
     mean = patch[white].mean(0) if white.sum() > 5 else np.array([0.75, 0.72, 0.70], np.float32)
     filled = (cv2.GaussianBlur(values, (0, 0), spread) + 0.02 * mean) / (total + 0.02)
     # iris: reflected about the horizontal through its centre, else its mean by radius
-    mirrored = cv2.remap(patch, grid_x, 2 * np.float32(centre[1]) - grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    mirrored = cv2.remap(
+        patch, grid_x, 2 * np.float32(centre[1]) - grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     mirror_seen = cv2.remap(seen.astype(np.float32), grid_x, 2 * np.float32(centre[1]) - grid_y, cv2.INTER_LINEAR)
     ring = np.clip(from_centre / radius, 0, 1.2)
     dark = patch[seen & iris].mean(0) if (seen & iris).sum() > 5 else mean * 0.3

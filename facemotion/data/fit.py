@@ -70,7 +70,9 @@ def fit_head(landmarks: np.ndarray, head: HeadModel, *, identity: np.ndarray | N
     target = np.asarray(landmarks, np.float64)[:, :2] * [1, -1]
     at = head.landmark_vertices
     weight = np.sqrt(LANDMARK_WEIGHTS / LANDMARK_WEIGHTS.sum())
-    fitted_units = np.array([i for i, name in enumerate(head.unit_names) if name.removesuffix("_L").removesuffix("_R") in _FITTED_UNITS])
+    fitted_units = np.array(
+        [i for i, name in enumerate(head.unit_names) if name.removesuffix("_L").removesuffix("_R") in _FITTED_UNITS]
+    )
     mean = head.vertices[at].astype(np.float64) + landmark_offsets()
     units = head.unit_deltas[fitted_units][:, at].astype(np.float64)
     shapes = head.identity_deltas[:, at].astype(np.float64)
@@ -88,7 +90,9 @@ def fit_head(landmarks: np.ndarray, head: HeadModel, *, identity: np.ndarray | N
         low, high = np.zeros(len(free)), np.ones(len(free))
         penalty[len(units) :], low[len(units) :], high[len(units) :] = _IDENTITY_PENALTY, -3, 3
         solution = lsq_linear(
-            np.vstack([columns, np.diag(np.sqrt(penalty))]), np.concatenate([residual, np.zeros(len(free))]), (low, high)
+            np.vstack([columns, np.diag(np.sqrt(penalty))]),
+            np.concatenate([residual, np.zeros(len(free))]),
+            (low, high),
         ).x
         expression = solution[: len(units)]
         if identity is None:
@@ -96,7 +100,9 @@ def fit_head(landmarks: np.ndarray, head: HeadModel, *, identity: np.ndarray | N
             person[:used] = solution[len(units) :]
     full = np.zeros(len(head.unit_names))
     full[fitted_units] = expression
-    placed = (mean + np.tensordot(person, shapes, 1) + np.tensordot(expression, units, 1)) @ rotation[:2].T * scale + shift
+    placed = (mean + np.tensordot(person, shapes, 1) + np.tensordot(expression, units, 1)) @ rotation[
+        :2
+    ].T * scale + shift
     error = np.linalg.norm(placed - target, axis=1) / np.linalg.norm(target[45] - target[36])
     return Fit(scale, rotation, shift, person, full, error)
 
@@ -116,7 +122,9 @@ def _pose(points3: np.ndarray, points2: np.ndarray) -> tuple[float, np.ndarray, 
 def shape(fit: Fit, head: HeadModel, expression: np.ndarray | None = None) -> np.ndarray:
     """(V, 3) vertices of the fitted head, with its own or another expression."""
     strengths = fit.expression if expression is None else expression
-    vertices = head.vertices + np.einsum("k,kvj->vj", fit.identity.astype(np.float32), head.identity_deltas, optimize=True)
+    vertices = head.vertices + np.einsum(
+        "k,kvj->vj", fit.identity.astype(np.float32), head.identity_deltas, optimize=True
+    )
     return vertices + head.displacement(strengths.astype(np.float32))
 
 
@@ -126,7 +134,9 @@ def project(fit: Fit, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (camera[:, :2] * fit.scale + fit.shift) * [1, -1], camera[:, 2] * fit.scale
 
 
-def corrected(vertices: np.ndarray, fit: Fit, landmarks: np.ndarray, head: HeadModel, *, rest: float = 0.05) -> np.ndarray:
+def corrected(
+    vertices: np.ndarray, fit: Fit, landmarks: np.ndarray, head: HeadModel, *, rest: float = 0.05
+) -> np.ndarray:
     """Vertices moved within the image plane so that the landmark vertices meet the landmarks.
 
     Gaussian radial basis functions of a third of the inter-ocular distance; ``rest`` is their ridge. The jaw line

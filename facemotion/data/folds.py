@@ -39,24 +39,66 @@ _WARMTH = np.array([0.85, 1.05, 1.1], np.float32)
 
 FOLDS = (
     Fold("glabella", ((0.60, 4.9), (0.56, 5.7), (0.62, 6.6)), 0.25, 0.28, {"browDown": 0.55, "browTogether": 0.6}),
-    Fold("nose root", ((-0.75, 4.35), (0.0, 4.25), (0.75, 4.35)), 0.18, 0.30, {"noseSneer": 0.6, "browDown": 0.35}, False),
+    Fold(
+        "nose root", ((-0.75, 4.35), (0.0, 4.25), (0.75, 4.35)), 0.18, 0.30, {"noseSneer": 0.6, "browDown": 0.35}, False
+    ),
     Fold("nose bridge", ((-0.6, 3.75), (0.0, 3.65), (0.6, 3.75)), 0.16, 0.22, {"noseSneer": 0.9}, False),
     Fold("bunny upper", ((0.55, 3.25), (1.0, 2.9), (1.5, 2.75)), 0.16, 0.26, {"noseSneer": 0.9}),
     Fold("bunny lower", ((0.6, 2.6), (1.05, 2.2), (1.5, 2.0)), 0.17, 0.26, {"noseSneer": 0.9}),
-    Fold("forehead low", ((-3.9, 7.7), (-2.0, 7.95), (0.0, 7.75), (2.0, 7.95), (3.9, 7.7)), 0.22, 0.20,
-         {"browInnerUp": 0.5, "browOuterUp": 0.5}, False),
-    Fold("forehead middle", ((-3.6, 8.6), (-1.8, 8.85), (0.0, 8.7), (1.8, 8.85), (3.6, 8.6)), 0.22, 0.22,
-         {"browInnerUp": 0.5, "browOuterUp": 0.5}, False),
-    Fold("forehead high", ((-3.0, 9.5), (0.0, 9.65), (3.0, 9.5)), 0.22, 0.16, {"browInnerUp": 0.5, "browOuterUp": 0.5}, False),
-    Fold("nasolabial", ((1.5, -0.35), (2.0, -0.95), (2.7, -1.9), (3.2, -2.9), (3.35, -3.7)), 0.36, 0.20,
-         {"mouthSmile": 0.3, "noseSneer": 0.6, "mouthUpperUp": 0.45, "mouthStretch": 0.2}),
-    Fold("crow upper", ((4.85, 3.75), (5.5, 4.1)), 0.15, 0.16, {"cheekSquint": 0.6, "mouthSmile": 0.3, "eyeSquint": 0.3}),
-    Fold("crow lower", ((4.85, 3.15), (5.5, 2.85)), 0.15, 0.18, {"cheekSquint": 0.6, "mouthSmile": 0.3, "eyeSquint": 0.3}),
-    Fold("lower lid", ((1.9, 2.55), (2.7, 2.25), (3.6, 2.2), (4.5, 2.6)), 0.18, 0.20,
-         {"eyeSquint": 0.5, "cheekSquint": 0.5, "noseSneer": 0.3}),
+    Fold(
+        "forehead low",
+        ((-3.9, 7.7), (-2.0, 7.95), (0.0, 7.75), (2.0, 7.95), (3.9, 7.7)),
+        0.22,
+        0.20,
+        {"browInnerUp": 0.5, "browOuterUp": 0.5},
+        False,
+    ),
+    Fold(
+        "forehead middle",
+        ((-3.6, 8.6), (-1.8, 8.85), (0.0, 8.7), (1.8, 8.85), (3.6, 8.6)),
+        0.22,
+        0.22,
+        {"browInnerUp": 0.5, "browOuterUp": 0.5},
+        False,
+    ),
+    Fold(
+        "forehead high",
+        ((-3.0, 9.5), (0.0, 9.65), (3.0, 9.5)),
+        0.22,
+        0.16,
+        {"browInnerUp": 0.5, "browOuterUp": 0.5},
+        False,
+    ),
+    Fold(
+        "nasolabial",
+        ((1.5, -0.35), (2.0, -0.95), (2.7, -1.9), (3.2, -2.9), (3.35, -3.7)),
+        0.36,
+        0.20,
+        {"mouthSmile": 0.3, "noseSneer": 0.6, "mouthUpperUp": 0.45, "mouthStretch": 0.2},
+    ),
+    Fold(
+        "crow upper", ((4.85, 3.75), (5.5, 4.1)), 0.15, 0.16, {"cheekSquint": 0.6, "mouthSmile": 0.3, "eyeSquint": 0.3}
+    ),
+    Fold(
+        "crow lower", ((4.85, 3.15), (5.5, 2.85)), 0.15, 0.18, {"cheekSquint": 0.6, "mouthSmile": 0.3, "eyeSquint": 0.3}
+    ),
+    Fold(
+        "lower lid",
+        ((1.9, 2.55), (2.7, 2.25), (3.6, 2.2), (4.5, 2.6)),
+        0.18,
+        0.20,
+        {"eyeSquint": 0.5, "cheekSquint": 0.5, "noseSneer": 0.3},
+    ),
     Fold("mouth corner", ((2.75, -3.7), (3.05, -4.4), (3.1, -5.1)), 0.30, 0.26, {"mouthFrown": 0.9}),
     Fold("dimple", ((3.0, -3.0), (3.15, -3.5), (3.05, -4.0)), 0.25, 0.24, {"mouthDimple": 0.8}),
-    Fold("chin", ((-1.1, -5.35), (0.0, -5.15), (1.1, -5.35)), 0.24, 0.22, {"mouthShrugLower": 0.9, "mouthPress": 0.35}, False),
+    Fold(
+        "chin",
+        ((-1.1, -5.35), (0.0, -5.15), (1.1, -5.35)),
+        0.24,
+        0.22,
+        {"mouthShrugLower": 0.9, "mouthPress": 0.35},
+        False,
+    ),
 )
 
 
@@ -71,7 +113,7 @@ def smile_shading() -> np.ndarray:
 
 
 def skin(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Typical skin colour (3,) of a face (H, W, 3 float RGB), and how much each pixel looks like skin, (H, W) in [0, 1]."""
+    """Typical skin colour (3,) of a face (H, W, 3 float RGB), and how much each pixel looks like it, (H, W) in [0, 1]."""
     n = image.shape[0]
     cheeks = np.zeros(image.shape[:2], np.uint8)
     for eye, corner in ((slice(36, 42), 48), (slice(42, 48), 54)):
@@ -81,7 +123,9 @@ def skin(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarr
     smooth = cv2.GaussianBlur(image, (0, 0), max(0.8, n / 250))
     brightness = smooth.mean(2) / (colour.mean() + 1e-3)
     chroma = smooth / (smooth.sum(2, keepdims=True) + 1e-3) - colour / (colour.sum() + 1e-3)
-    distance = (chroma**2).sum(2) / 0.035**2 + np.where(brightness < 1, (np.log(np.maximum(brightness, 0.05)) / 0.55) ** 2, 0)
+    distance = (chroma**2).sum(2) / 0.035**2 + np.where(
+        brightness < 1, (np.log(np.maximum(brightness, 0.05)) / 0.55) ** 2, 0
+    )
     likeness = np.exp(-0.5 * distance)
     return colour.astype(np.float32), cv2.GaussianBlur(likeness.astype(np.float32), (0, 0), n / 128)
 
@@ -115,7 +159,9 @@ class FoldMaps:
         """The photo (N, N, 3) with its folds at the depth that these unit strengths (U,) give them."""
         total = None
         for units, shading in self.maps:
-            depth = scale * min(1.4, sum(value * max(0.0, strengths[head.unit_index[name]]) for name, value in units.items()))
+            depth = scale * min(
+                1.4, sum(value * max(0.0, strengths[head.unit_index[name]]) for name, value in units.items())
+            )
             if depth > 0.02:
                 total = depth * shading if total is None else total + depth * shading
         return image if total is None else image * np.exp(total[..., None] * _WARMTH)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,6 @@ class HeadModel:
             total += strengths[index] * self.unit_deltas[index]
         return total
 
-
     @cached_property
     def teeth_edges(self) -> tuple[np.ndarray, np.ndarray]:
         """Vertices along the biting edges of the upper and the lower front teeth, from right to left."""
@@ -144,26 +144,32 @@ def _read_npz(path: Path) -> HeadModel:
                 kit["landmark68_vertices"].astype(np.int64),
             )
     except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is no packed ICT-FaceKit: {error}", "Give the npz that holds the whole kit.") from error
+        raise InputError(
+            f"{path} is no packed ICT-FaceKit: {error}", "Give the npz that holds the whole kit."
+        ) from error
 
 
 def _read_author_folder(folder: Path) -> HeadModel:
     vertices, triangles = _read_obj(folder / "generic_neutral_mesh.obj")
-    indices_file = next((f for f in (folder / "vertex_indices.json", folder.parent / "vertex_indices.json") if f.is_file()), None)
-    if indices_file is None:
+    indices_file = folder / "vertex_indices.json"
+    if not indices_file.is_file():
         raise InputError(f"No vertex_indices.json in {folder}", "Give the FaceXModel folder as its authors ship it.")
-    landmarks = json.loads(indices_file.read_text())["idx_to_landmark_verts"]
-    identities = sorted(folder.glob("identity*.obj"))
-    left_out = {"generic_neutral_mesh", *(f.stem for f in identities)}
-    units = [f for f in sorted(folder.glob("*.obj")) if f.stem not in left_out]
-    return HeadModel(
-        vertices,
-        triangles,
-        tuple(f.stem for f in units),
-        np.stack([_read_obj(f)[0] - vertices for f in units]),
-        np.stack([_read_obj(f)[0] - vertices for f in identities]),
-        np.asarray(landmarks, np.int64),
-    )
+    try:
+        indices = json.loads(indices_file.read_text(encoding="utf-8"))
+        units, landmarks = tuple(indices["expressions"]), indices["idx_to_landmark_verts"]
+        identities = sorted(folder.glob("identity*.obj"))
+        return HeadModel(
+            vertices,
+            triangles,
+            units,
+            np.stack([_read_obj(folder / f"{unit}.obj")[0] - vertices for unit in units]),
+            np.stack([_read_obj(file)[0] - vertices for file in identities]),
+            np.asarray(landmarks, np.int64),
+        )
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{folder} is no whole ICT-FaceKit: {error}", "Download its FaceXModel folder again."
+        ) from error
 
 
 def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -175,5 +181,5 @@ def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:
                 vertices.append([float(word) for word in line.split()[1:4]])
             elif line.startswith("f "):
                 corners = [int(word.split("/")[0]) - 1 for word in line.split()[1:]]
-                triangles += [[corners[0], b, c] for b, c in zip(corners[1:], corners[2:], strict=False)]
+                triangles += [[corners[0], b, c] for b, c in pairwise(corners[1:])]
     return np.asarray(vertices, np.float32), np.asarray(triangles, np.int32)

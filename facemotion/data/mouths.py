@@ -51,7 +51,7 @@ class MouthLibrary:
 
     @classmethod
     def build(cls, smiles: Iterable[tuple[np.ndarray, np.ndarray]]) -> MouthLibrary:
-        """From smiling photos: (photo RGB uint8 (H, W, 3), landmarks (68, 2) px). Mouths that show no teeth are left out."""
+        """From smiling photos: (RGB uint8 (H, W, 3), landmarks (68, 2) px). Mouths that show no teeth are left out."""
         return cls(tuple(mouth for photo, landmarks in smiles if (mouth := borrowed(photo, landmarks)) is not None))
 
     def save(self, path: str | Path) -> None:
@@ -71,7 +71,12 @@ class MouthLibrary:
                 rest = [arrays[name] for name in ("top", "edge", "skin", "white")]
         except (OSError, KeyError, ValueError, BadZipFile) as error:
             raise InputError(f"{path} is no mouth library: {error}", "Make one with `facemotion prepare`.") from error
-        return cls(tuple(Mouth(image, top, edge, skin, float(white)) for image, top, edge, skin, white in zip(images, *rest, strict=True)))
+        return cls(
+            tuple(
+                Mouth(image, top, edge, skin, float(white))
+                for image, top, edge, skin, white in zip(images, *rest, strict=True)
+            )
+        )
 
     def near(self, skin: np.ndarray, generator: np.random.Generator) -> Mouth | None:
         """One of the mouths whose lender's skin is close in brightness; None in an empty library."""
@@ -117,10 +122,18 @@ def borrowed(photo: np.ndarray, landmarks: np.ndarray) -> Mouth | None:
     known = np.isfinite(edge) & np.isfinite(top) & (np.abs(columns - _MIDDLE[0]) < 0.25 * IOD_PX)
     if known.sum() < 40:
         return None
-    fitted = np.polyval(np.polyfit(columns[known], edge[known], 2, w=1 / (1 + ((columns[known] - _MIDDLE[0]) / 40) ** 2)), columns)
+    fitted = np.polyval(
+        np.polyfit(columns[known], edge[known], 2, w=1 / (1 + ((columns[known] - _MIDDLE[0]) / 40) ** 2)), columns
+    )
     edge = np.where(np.isfinite(top), np.clip(fitted, top, bottom), np.nan)
     skin, _ = folds.skin(photo.astype(np.float32) / 255, landmarks)
-    return Mouth(image, top.astype(np.float32), edge.astype(np.float32), skin, white_of_eyes(photo.astype(np.float32) / 255, landmarks))
+    return Mouth(
+        image,
+        top.astype(np.float32),
+        edge.astype(np.float32),
+        skin,
+        white_of_eyes(photo.astype(np.float32) / 255, landmarks),
+    )
 
 
 def white_of_eyes(image: np.ndarray, landmarks: np.ndarray) -> float:
@@ -163,7 +176,7 @@ def paint(
 ) -> None:
     """Paint teeth, tongue and throat into the opening of ``image`` (N, N, 3 float RGB in [0, 1]), in place.
 
-    ``skin`` (3,) and ``white`` are the face's own skin colour and brightness of eye whites; ``strength`` 0 paints nothing.
+    ``skin`` (3,) and ``white`` are the face's own skin colour and brightness of eye whites; ``strength`` in [0, 1].
     """
     mask = cv2.morphologyEx(opening.inside.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
     ys, xs = np.nonzero(mask)
@@ -171,7 +184,12 @@ def paint(
         return
     n = image.shape[0]
     pad = 4
-    y0, y1, x0, x1 = max(ys.min() - pad, 0), min(ys.max() + pad + 1, n), max(xs.min() - pad, 0), min(xs.max() + pad + 1, n)
+    y0, y1, x0, x1 = (
+        max(ys.min() - pad, 0),
+        min(ys.max() + pad + 1, n),
+        max(xs.min() - pad, 0),
+        min(xs.max() + pad + 1, n),
+    )
     mask = mask[y0:y1, x0:x1].astype(np.float32)
     x, y = np.arange(x0, x1, dtype=np.float32)[None], np.arange(y0, y1, dtype=np.float32)[:, None]
     unit = IOD_PX / opening.iod_px  # library px per frame px
@@ -197,9 +215,13 @@ def paint(
     throat = lips * 0.13
     rise = np.clip((height - 0.08) / 0.1, 0, 1)
     tongue_top = bottom - (0.13 * opening.iod_px * rise) * np.sqrt(np.clip(1 - (from_middle / 0.8) ** 2, 0, 1))
-    tongue = np.clip((y - tongue_top) / (0.05 * opening.iod_px), 0, 1) * np.clip((0.85 - from_middle) / 0.2, 0, 1) * rise
+    tongue = (
+        np.clip((y - tongue_top) / (0.05 * opening.iod_px), 0, 1) * np.clip((0.85 - from_middle) / 0.2, 0, 1) * rise
+    )
     groove = 1 - 0.18 * np.exp(-((from_middle / 0.12) ** 2))
-    tone = ((0.30 + 0.55 * np.clip((y - tongue_top) / (0.12 * opening.iod_px), 0, 1)) * (1 - 0.55 * from_middle**2) * groove)[..., None]
+    tone = (
+        (0.30 + 0.55 * np.clip((y - tongue_top) / (0.12 * opening.iod_px), 0, 1)) * (1 - 0.55 * from_middle**2) * groove
+    )[..., None]
     throat = throat * (0.55 + 0.9 * depth[..., None])
     inner = throat * (1 - tongue[..., None]) + lips * tone * tongue[..., None]
     # lower teeth lie behind the upper ones and in shadow
@@ -229,7 +251,10 @@ def keep(image: np.ndarray, opening: Opening, photo: np.ndarray, landmarks: np.n
         return 0.0
     y0, y1, x0, x1 = max(ys.min() - 3, 0), ys.max() + 4, max(xs.min() - 3, 0), xs.max() + 4
     mask = mask[y0:y1, x0:x1]
-    x, y = np.arange(x0, x0 + mask.shape[1], dtype=np.float64), np.arange(y0, y0 + mask.shape[0], dtype=np.float64)[:, None]
+    x, y = (
+        np.arange(x0, x0 + mask.shape[1], dtype=np.float64),
+        np.arange(y0, y0 + mask.shape[0], dtype=np.float64)[:, None],
+    )
     inner = landmarks[60:68]
     (left, _), (right, _) = opening.corners
     columns = inner[0, 0] + np.clip((x - left) / max(1.0, right - left), 0, 1) * (inner[4, 0] - inner[0, 0])
@@ -241,7 +266,9 @@ def keep(image: np.ndarray, opening: Opening, photo: np.ndarray, landmarks: np.n
     ratio = float((bottom - top).max() / max(1.0, (own_bottom - own_top).max()))
     rows = own_top + (y - top) / max(1.0, ratio)
     rows = np.clip(rows, own_top, np.maximum(own_bottom, own_top))
-    inside = cv2.remap(photo, np.broadcast_to(columns, rows.shape).astype(np.float32), rows.astype(np.float32), cv2.INTER_CUBIC)
+    inside = cv2.remap(
+        photo, np.broadcast_to(columns, rows.shape).astype(np.float32), rows.astype(np.float32), cv2.INTER_CUBIC
+    )
     alpha = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), max(0.6, image.shape[0] / 640))[..., None]
     region = image[y0:y1, x0:x1]
     region += alpha * (inside - region)
@@ -249,11 +276,13 @@ def keep(image: np.ndarray, opening: Opening, photo: np.ndarray, landmarks: np.n
 
 
 def _row(mouth: Mouth, x: np.ndarray, above_edge: np.ndarray, *, soft: float) -> tuple[np.ndarray, np.ndarray]:
-    """Teeth at x (right of the middle) and rows relative to the biting edge (negative: above), library px; and alpha."""
+    """Teeth at x (right of the middle) and rows below the biting edge (negative: above), library px; and alpha."""
     columns = np.broadcast_to(x + np.float32(_MIDDLE[0]), above_edge.shape).astype(np.float32)
     line = np.arange(WIDTH_PX)
     known = np.isfinite(mouth.edge)
-    edge, top = (np.interp(columns, line[known], values[known]).astype(np.float32) for values in (mouth.edge, mouth.top))
+    edge, top = (
+        np.interp(columns, line[known], values[known]).astype(np.float32) for values in (mouth.edge, mouth.top)
+    )
     rows = np.maximum(edge + above_edge, top + 2).astype(np.float32)
     teeth = cv2.remap(mouth.image, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     sides = np.clip(np.minimum(columns - line[known][0] - 4, line[known][-1] - 4 - columns) / 10, 0, 1)

@@ -22,10 +22,11 @@ from facemotion.data.head import (
     UPPER_TEETH,
     HeadModel,
 )
-from facemotion.data.portrait import Portrait, View, check_fit, sample, smooth_seams
+from facemotion.data.portrait import Portrait, View, check_fit
 from facemotion.data.rasterise import rasterise
 from facemotion.data.rendered import RenderedClip
 from facemotion.data.teacher import draw_controls
+from facemotion.data.warping import sample, smooth_seams
 from facemotion.errors import InputError
 from facemotion.face import geometry
 from facemotion.face.pose import head_pose
@@ -106,11 +107,15 @@ class _Pair:
         landmarks = geometry.apply(to_crop, np.asarray(peak_l68, np.float64))
         peak_fit = fit_head(landmarks, head, identity=self.portrait.fit.identity)
         if peak_fit.inner_error > _WORST_FIT:
-            raise InputError(f"the head does not fit the peak photo: mean error {peak_fit.inner_error:.1%} of the eye distance")
+            raise InputError(
+                f"the head does not fit the peak photo: mean error {peak_fit.inner_error:.1%} of the eye distance"
+            )
         peak_vertices = corrected(shape(peak_fit, head), peak_fit, landmarks, head, rest=0.02)
         self.peak_points, _ = project(peak_fit, peak_vertices)
         self.peak_vertices = self._settled(peak_vertices)
-        self.peak_residual = (landmarks - self.peak_points[head.landmark_vertices]) * self.portrait.fit.scale / peak_fit.scale
+        self.peak_residual = (
+            (landmarks - self.peak_points[head.landmark_vertices]) * self.portrait.fit.scale / peak_fit.scale
+        )
         self.triangles, self.parts = head.drawn(FACE, HEAD, SOCKET, EYE_SOCKET, GUMS, UPPER_TEETH, LOWER_TEETH, EYES)
         self.peak_skin = self._matched(peak_crop.astype(np.float32) / 255)
 
@@ -162,9 +167,16 @@ class _Pair:
             else:
                 frames.append(np.round(self._frame(float(a), vertices, view, flow) * 255).astype(np.uint8))
             points = portrait.landmarks_at(vertices, view)
-            landmarks.append(points + a * (self.peak_residual - portrait.residual).astype(np.float32) @ view.recrop[:, :2].T.astype(np.float32))
+            landmarks.append(
+                points
+                + a
+                * (self.peak_residual - portrait.residual).astype(np.float32)
+                @ view.recrop[:, :2].T.astype(np.float32)
+            )
         pose = np.array(head_pose(landmarks[0]), np.float32)[None].repeat(len(control), 0)
-        return RenderedClip(frames, np.round(control * reach, 3), {expression: 1.0}, np.stack(landmarks).astype(np.float32), pose)
+        return RenderedClip(
+            frames, np.round(control * reach, 3), {expression: 1.0}, np.stack(landmarks).astype(np.float32), pose
+        )
 
     def _frame(self, a: float, vertices: np.ndarray, view: View, view_flow: np.ndarray | None) -> np.ndarray:
         portrait, n = self.portrait, self.portrait.size_px
@@ -177,7 +189,7 @@ class _Pair:
         solid = (part_map == FACE) | (part_map == HEAD) | (part_map == EYES)
         at = portrait.source_at(values, part_map, solid, view_flow)
         image = sample(portrait.skin, at)
-        portrait.draw_eyes(image, part_map, at)
+        portrait.eyes.draw(image, eye, at)
         if a <= 0:
             return np.clip(image, 0, 1)
         peak = sample(self.peak_skin, values[..., 4:6])
@@ -186,7 +198,9 @@ class _Pair:
         hull = cv2.convexHull(np.round(points[self.head.landmark_vertices]).astype(np.int32)[:, None])
         face = cv2.fillConvexPoly(np.zeros((n, n), np.uint8), hull, 1) & whole.astype(np.uint8)
         margin = max(3, round(0.04 * n))
-        weight = cv2.GaussianBlur(cv2.erode(face, np.ones((margin, margin), np.uint8)).astype(np.float32), (0, 0), 0.02 * n)
+        weight = cv2.GaussianBlur(
+            cv2.erode(face, np.ones((margin, margin), np.uint8)).astype(np.float32), (0, 0), 0.02 * n
+        )
         weight = min(a, 1.0) * weight * (1 - cv2.GaussianBlur(eye.astype(np.float32), (0, 0), n / 200))
         soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), n / 500)
         weight = np.maximum(weight, np.clip(1.6 * soft - 0.4, 0, 1) * min(1.0, 4 * a))
@@ -195,7 +209,7 @@ class _Pair:
         return np.clip(image, 0, 1)
 
     def shading(self) -> np.ndarray:
-        """(9409,) log-brightness of the peak's skin relative to the neutral one, nan where either photo does not see it."""
+        """(9409,) log-brightness of the peak's skin over the neutral one's; nan where a photo does not see it."""
         luminance = np.array([0.299, 0.587, 0.114], np.float32)
         values = []
         for image, points in ((self.portrait.skin, self.portrait.source_points), (self.peak_skin, self.peak_points)):
@@ -204,8 +218,10 @@ class _Pair:
         return np.where(self.portrait.trusted[:9409] > 0.9, values[1] - values[0], np.nan)
 
 
-def mean_shading(pairs: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]], *, head: HeadModel) -> np.ndarray:
-    """(9409,) float16 mean log-shading of peak over neutral skin on the face's vertices, symmetric, 0 around eyes and lips.
+def mean_shading(
+    pairs: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]], *, head: HeadModel
+) -> np.ndarray:
+    """(9409,) float16 median log-shading of peak over neutral skin by vertex, symmetric, 0 around eyes and lips.
 
     ``pairs`` as the arguments of `pair_clips`. Kept as ``assets/smile_shading.npy``.
     """

@@ -11,6 +11,7 @@ from facemotion.data import eyes, folds, mouths
 from facemotion.data.fit import Fit, corrected, fit_head, project, shape
 from facemotion.data.head import EYE_SOCKET, EYES, FACE, HEAD, SOCKET, HeadModel
 from facemotion.data.rasterise import NOTHING, rasterise, vertex_normals
+from facemotion.data.warping import continued, pixel_grid, sample, smooth_seams
 from facemotion.errors import InputError
 from facemotion.face import geometry
 from facemotion.face.pose import head_pose
@@ -25,8 +26,6 @@ _FULL_SMILE = 0.65
 _UPPER_TEETH_CM, _LOWER_TEETH_CM = 0.38, 0.3
 """How much lower than the model's the teeth stand, seen on real smiles."""
 _WORST_FIT = 0.03
-_COARSE = 4
-"""Flow beyond the mesh is made at a quarter of the crop's resolution."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,9 @@ class Rendering:
 class Portrait:
     """A square crop of a photo, the head fitted to it, and what is needed to render it again."""
 
-    def __init__(self, photo: np.ndarray, landmarks: np.ndarray, *, head: HeadModel, crop_px: int, fit_given: Fit | None = None):
+    def __init__(
+        self, photo: np.ndarray, landmarks: np.ndarray, *, head: HeadModel, crop_px: int, fit_given: Fit | None = None
+    ):
         """Crop and fit; ``photo`` uint8 (H, W, 3), ``landmarks`` (68, 2) photo px."""
         self.head, self.size_px = head, crop_px
         to_crop = geometry.photo_to_crop(landmarks, crop_px)
@@ -70,15 +71,15 @@ class Portrait:
         self.face_triangles, _ = head.drawn(FACE)
         self.skin = self.crop.astype(np.float32) / 255
         self.iod_px = float(np.linalg.norm(self.landmarks[45] - self.landmarks[36]))
-        self.gap = float(np.linalg.norm(self.landmarks[[61, 62, 63]] - self.landmarks[[67, 66, 65]], axis=1).mean() / self.iod_px)
+        self.gap = float(
+            np.linalg.norm(self.landmarks[[61, 62, 63]] - self.landmarks[[67, 66, 65]], axis=1).mean() / self.iod_px
+        )
         """How far the photo's lips are parted, in distances of the outer eye corners."""
         self.frontal = View(self.fit.rotation, np.array([[1.0, 0, 0], [0, 1, 0]]))
-        self.eye_texture = eyes.extended(self.skin, self.landmarks)
+        self.eyes = eyes.Eyes(self.skin, self.landmarks)
         self.skin_colour, self.skin_likeness = folds.skin(self.skin, self.landmarks)
         self.fold_maps = folds.FoldMaps(self)
         self.blink = eyes.closing(self)
-        self.eye_opening = eyes.openings(self.skin, self.landmarks)
-        self.lash_colour = eyes.lash_colour(self.skin, self.landmarks)
         self.white = mouths.white_of_eyes(self.skin, self.landmarks)
         self._light()
 
@@ -100,8 +101,13 @@ class Portrait:
         vertices = self.head.vertices
         tip = np.linalg.norm((vertices - vertices[self.head.landmark_vertices[30]]) / [2.2, 2.6, 3.0], axis=1)
         lips = np.linalg.norm((vertices - vertices[self.head.landmark_vertices[62]]) / [2.6, 1.0, 3.0], axis=1)
-        eye = np.min([np.linalg.norm((vertices - vertices[self.head.landmark_vertices[i]].mean(0)) / [2.0, 1.2, 3.0], axis=1)
-                      for i in (slice(36, 42), slice(42, 48))], axis=0)
+        eye = np.min(
+            [
+                np.linalg.norm((vertices - vertices[self.head.landmark_vertices[i]].mean(0)) / [2.0, 1.2, 3.0], axis=1)
+                for i in (slice(36, 42), slice(42, 48))
+            ],
+            axis=0,
+        )
         self.shade_weight = np.prod([np.clip(d - 0.5, 0, 1) for d in (tip, lips, eye)], axis=0).astype(np.float32)
 
     def _normals(self, vertices: np.ndarray) -> np.ndarray:
@@ -158,7 +164,9 @@ class Portrait:
         depth[21451:24591] -= 0.4 * self.fit.scale
         return depth
 
-    def render(self, strengths: np.ndarray, *, view: View, view_flow: np.ndarray | None, fold_strength: float = 1.0) -> Rendering:
+    def render(
+        self, strengths: np.ndarray, *, view: View, view_flow: np.ndarray | None, fold_strength: float = 1.0
+    ) -> Rendering:
         """The face with these units (U,) added, seen in ``view`` (``view_flow`` from `view_flow` for the same view)."""
         n = self.size_px
         vertices = self.expressed(strengths)
@@ -173,8 +181,9 @@ class Portrait:
         at = self.source_at(values, part_map, solid, view_flow)
         texture = self.fold_maps.applied(self.skin, strengths, self.head, fold_strength)
         image = sample(texture, at)
-        self.draw_eyes(image, part_map, at)
-        self._draw_lashes(image, part_map, at, strengths)
+        self.eyes.draw(image, (part_map == EYES) | (part_map == EYE_SOCKET), at)
+        closing = max(strengths[self.head.unit_index[f"eyeBlink_{side}"]] for side in "LR")
+        self.eyes.draw_rims(image, part_map == FACE, at, closing=closing)
         ratio = np.where(part_map == FACE, values[..., 4], 0)
         image *= np.exp(cv2.GaussianBlur(ratio, (0, 0), n / 160))[..., None]
         smooth_seams(image, at)
@@ -189,7 +198,9 @@ class Portrait:
             shade[: len(real_smile)] = min(1.4, smile) * real_smile
         return shade
 
-    def source_at(self, values: np.ndarray, part_map: np.ndarray, solid: np.ndarray, view_flow: np.ndarray | None) -> np.ndarray:
+    def source_at(
+        self, values: np.ndarray, part_map: np.ndarray, solid: np.ndarray, view_flow: np.ndarray | None
+    ) -> np.ndarray:
         """(N, N, 2) where in the photo each pixel comes from: exactly on the mesh, continued smoothly beyond it.
 
         ``values`` are interpolated source points, neutral points in the view and, last, trust.
@@ -206,45 +217,12 @@ class Portrait:
 
     def opening(self, rendering: Rendering) -> mouths.Opening:
         """Where the mouth of a rendered frame is open, and the edges of its teeth."""
-        upper, lower = (
-            np.polyfit(*rendering.points[edge].T.astype(np.float64), 2) for edge in self.head.teeth_edges
-        )
+        upper, lower = (np.polyfit(*rendering.points[edge].T.astype(np.float64), 2) for edge in self.head.teeth_edges)
         upper[2] += _UPPER_TEETH_CM * rendering.scale
         lower[2] += _LOWER_TEETH_CM * rendering.scale
         corners = rendering.points[self.head.landmark_vertices[[60, 64]]].astype(np.float64)
         middle = float(rendering.points[self.head.teeth_edges[0], 0].mean())
         return mouths.Opening(rendering.inside, corners, middle, upper, lower, self.iod_px)
-
-    def draw_eyes(self, image: np.ndarray, part_map: np.ndarray, at: np.ndarray) -> None:
-        """The eyeballs, from the extended eye texture, shadowed under the upper lid; a line of lashes where lids meet."""
-        eye = ((part_map == EYES) | (part_map == EYE_SOCKET)).astype(np.uint8)
-        rows, columns = np.flatnonzero(eye.any(1)), np.flatnonzero(eye.any(0))
-        if not len(rows):
-            return
-        box = slice(max(rows[0] - 4, 0), rows[-1] + 5), slice(max(columns[0] - 4, 0), columns[-1] + 5)
-        mask = eye[box]
-        below_lid = np.where(mask, np.cumsum(mask, 0, dtype=np.float32), 0)
-        texture = sample(self.eye_texture, at[box])
-        texture *= 1 - 0.4 * np.exp(-below_lid / (0.012 * self.iod_px))[..., None]
-        height = max(2, round(0.022 * self.iod_px))
-        wide = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((height, 1), np.uint8)).astype(np.float32)
-        wide = cv2.GaussianBlur(wide, (0, 0), 0.006 * self.iod_px + 0.4)[..., None]
-        texture = texture * wide + self.lash_colour * (1 - wide)
-        alpha = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), self.size_px / 640)
-        alpha = np.where(mask, alpha, 0.5 * alpha)[..., None]
-        image[box] += alpha * (texture - image[box])
-
-
-    def _draw_lashes(self, image: np.ndarray, part_map: np.ndarray, at: np.ndarray, strengths: np.ndarray) -> None:
-        """The rim of a closing lid: in the photo it lies before the eyeball, so its pixels would show the eye."""
-        closing = max(strengths[self.head.unit_index[f"eyeBlink_{side}"]] for side in "LR")
-        if closing <= 0.2:
-            return
-        within = cv2.remap(self.eye_opening, at[..., 0], at[..., 1], cv2.INTER_LINEAR)
-        alpha = np.where(part_map == FACE, within, 0) * min(1.0, 1.5 * (closing - 0.2))
-        alpha = cv2.GaussianBlur(alpha, (0, 0), self.size_px / 700)[..., None]
-        image += np.clip(0.9 * alpha, 0, 0.8) * (self.lash_colour - image)
-
 
     def relight(self, view: View, toward: np.ndarray) -> np.ndarray:
         """(N, N, 1) gain that adds light from ``toward`` (3,) (camera axes, length is the strength) to a view."""
@@ -256,64 +234,6 @@ class Portrait:
         known = part_map == FACE
         field = continued(np.repeat(values, 2, 2), known, 0.5 * self.size_px)[..., :1]
         return np.exp(cv2.GaussianBlur(field, (0, 0), self.size_px / 40))[..., None]
-
-
-def smooth_seams(image: np.ndarray, at: np.ndarray) -> None:
-    """Soften the stairs where neighbouring pixels come from far apart in the photo (chin before neck, lids)."""
-    jump_x, jump_y = (np.abs(np.diff(at, axis=axis)).max(2) > 5 for axis in (1, 0))
-    seam = np.zeros(image.shape[:2], np.float32)
-    seam[:, 1:] += jump_x
-    seam[:, :-1] += jump_x
-    seam[1:] += jump_y
-    seam[:-1] += jump_y
-    if seam.any():
-        alpha = np.clip(1.5 * cv2.GaussianBlur(np.minimum(seam, 1), (0, 0), 0.8), 0, 1)[..., None]
-        image += alpha * (cv2.GaussianBlur(image, (0, 0), 0.9) - image)
-
-
-def pixel_grid(size_px: int) -> np.ndarray:
-    """(N, N, 2) float32 px coordinates."""
-    line = np.arange(size_px, dtype=np.float32)
-    return np.dstack(np.meshgrid(line, line))
-
-
-def sample(image: np.ndarray, at: np.ndarray) -> np.ndarray:
-    at = at.astype(np.float32)
-    return cv2.remap(image, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-
-
-def continued(flow: np.ndarray, known: np.ndarray, feather_px: float, *, hole: np.ndarray | None = None, blur_px: float = 0) -> np.ndarray:
-    """Flow continued smoothly beyond ``known`` (pull-push) and faded out over ``feather_px``.
-
-    ``hole`` (default: ``known``) marks what counts as the face, where nothing fades.
-    """
-    n = flow.shape[0]
-    size = n // _COARSE
-    coarse_known = cv2.resize(known.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
-    coarse_flow = cv2.resize(flow * known[..., None].astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
-    filled = _pull_push(coarse_flow, coarse_known)
-    face = known if hole is None else hole
-    away = cv2.distanceTransform((cv2.resize(face.astype(np.uint8), (size, size), interpolation=cv2.INTER_AREA) == 0).astype(np.uint8), cv2.DIST_L2, 5)
-    filled *= np.exp(-((away * _COARSE / feather_px) ** 2))[..., None]
-    if blur_px:
-        filled = cv2.GaussianBlur(filled, (0, 0), blur_px / _COARSE)
-    filled = cv2.resize(filled, (n, n), interpolation=cv2.INTER_LINEAR)
-    return np.where(known[..., None], flow, filled).astype(np.float32)
-
-
-def _pull_push(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Smooth continuation of weighted values (H, W, 2) to where the weight is 0."""
-    levels = []
-    while min(values.shape[:2]) > 2:
-        levels.append((values, weight))
-        size = (values.shape[1] // 2, values.shape[0] // 2)
-        values = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
-        weight = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
-    current = values / np.maximum(weight, 1e-6)[..., None]
-    for values, weight in reversed(levels):
-        up = cv2.resize(current, (values.shape[1], values.shape[0]), interpolation=cv2.INTER_LINEAR)
-        current = values + up * (1 - np.clip(weight, 0, 1))[..., None]
-    return current
 
 
 def check_fit(portrait: Portrait) -> None:
@@ -328,7 +248,11 @@ def check_fit(portrait: Portrait) -> None:
     yaw, pitch, _ = head_pose(portrait.landmarks)
     if abs(yaw) > 40 or abs(pitch) > 30:
         raise InputError(f"the head is turned too far: yaw {yaw:.0f}°, pitch {pitch:.0f}°")
-    at = np.clip(np.round(portrait.source_points[:9409][portrait.trusted[:9409] > 0.9]).astype(int), 0, portrait.size_px - 1)
+    at = np.clip(
+        np.round(portrait.source_points[:9409][portrait.trusted[:9409] > 0.9]).astype(int), 0, portrait.size_px - 1
+    )
     skin = float((portrait.skin_likeness[at[:, 1], at[:, 0]] > 0.25).mean())
     if skin < 0.4:
-        raise InputError(f"only {skin:.0%} of the face looks like skin: something covers it, or its light is too uneven")
+        raise InputError(
+            f"only {skin:.0%} of the face looks like skin: something covers it, or its light is too uneven"
+        )

@@ -50,7 +50,9 @@ class Recipes:
             try:
                 text = Path(path).read_text(encoding="utf-8")
             except OSError as error:
-                raise InputError(f"Cannot read recipes: {error}", "Give a JSON file as docs/recipes.md describes it.") from error
+                raise InputError(
+                    f"Cannot read recipes: {error}", "Give a JSON file as docs/recipes.md describes it."
+                ) from error
             recipes |= _parse(text, str(path))
         return cls(recipes)
 
@@ -66,7 +68,9 @@ class Recipes:
                 for unit in units:
                     _sides(unit, head, expression)
 
-    def draw(self, expression: str, head: HeadModel, generator: np.random.Generator, *, jitter: float = 1.0) -> np.ndarray:
+    def draw(
+        self, expression: str, head: HeadModel, generator: np.random.Generator, *, jitter: float = 1.0
+    ) -> np.ndarray:
         """(U,) unit strengths at control 1 of one performance; ``jitter`` 0 is the first variant as written."""
         recipe = self.recipes[expression]
         chances = np.array([chance for chance, _ in recipe.variants])
@@ -108,7 +112,10 @@ def _parse(text: str, name: str) -> dict[str, Recipe]:
                 spread=float(entry.get("spread", 0.1)),
                 asymmetry=float(entry.get("asymmetry", 0.05)),
                 variants=tuple(
-                    (float(variant.get("probability", 1)), {unit: float(value) for unit, value in variant["units"].items()})
+                    (
+                        float(variant.get("probability", 1)),
+                        {unit: float(value) for unit, value in variant["units"].items()},
+                    )
                     for variant in entry["variants"]
                 ),
             )

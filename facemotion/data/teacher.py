@@ -114,7 +114,9 @@ def _clip(
     generator: np.random.Generator,
 ) -> RenderedClip:
     head = portrait.head
-    peak = sum(weight * recipes.draw(name, head, generator, jitter=settings.jitter) for name, weight in expression.items())
+    peak = sum(
+        weight * recipes.draw(name, head, generator, jitter=settings.jitter) for name, weight in expression.items()
+    )
     undone = _undone(portrait, peak)
     fold_strength = float(generator.uniform(0.7, 1.2)) if settings.jitter else 1.0
     turned, relit = generator.uniform(size=2) < (settings.turned, settings.relit)
