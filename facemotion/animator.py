@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from facemotion.animation import Animation
 from facemotion.contact_sheet import ContactSheet
 from facemotion.device import choose_placement
-from facemotion.errors import UsageError
+from facemotion.errors import OutputError, UsageError
 from facemotion.expressions import EXPRESSIONS, Blend, check_blend, parse_expressions
 from facemotion.framing import Box, flattened
 from facemotion.images import Photo, read_photo
@@ -94,6 +94,8 @@ class Animator:
         sheet_path = out_path.with_name(f"{out_path.stem}-sheet.png") if self.settings.sheet else None
         for path in filter(None, (out_path, sheet_path)):
             check_output(path, overwrite=overwrite)
+            if path.exists() and Path(photo_path).exists() and path.samefile(photo_path):
+                raise OutputError(f"{path} is the photo itself.", "Choose another name with --out.")
         notes: list[str] = []
 
         def note(line: str) -> None:

@@ -95,6 +95,13 @@ def test_sixteen_bits_of_grey_become_eight(tmp_path, dtype):
     assert photo.pixels.shape == (30, 40, 3)
 
 
+def test_sixteen_bits_of_colour_become_eight(tmp_path, pixels):
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "photo.png"), pixels[..., ::-1].astype(np.uint16) * 257)
+    np.testing.assert_array_equal(read_photo(tmp_path / "photo.png").pixels, pixels)
+
+
 def test_floating_grey_becomes_eight_bits(tmp_path):
     Image.fromarray(np.linspace(0, 1, 1200, dtype=np.float32).reshape(30, 40)).save(tmp_path / "photo.tif")
     photo = read_photo(tmp_path / "photo.tif")

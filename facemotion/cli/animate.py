@@ -206,7 +206,7 @@ def animate(
     if len(photos) > 1 or shard is not None or Path(photos[0]).is_dir():
         if "-" in photos:
             raise UsageError("Standard input is one photo.", "Give - alone, without --shard.")
-        inputs, folder = [Path(photo) for photo in photos], Path(out) if out else None
+        inputs, folder = [Path(photo) for photo in photos], _batch_folder(out)
         report = job.run_batch(inputs, folder, _format(format, None), word=word, shard=shard, workers=workers)
         if as_json:
             console.say_json(report.as_dict())
@@ -238,9 +238,23 @@ def _format(name: str | None, out: str | None) -> "ClipFormat":
         if out is not None and Path(out).suffix and format_of(out) is not FORMATS[name]:
             raise UsageError(f"--format {name} does not fit --out {out}.", "Leave one of them out.")
         return FORMATS[name]
+    if out == "-":
+        raise UsageError("Clips are not written to standard output.", "Name a file with --out.")
     if out is None or _is_place(out):
         return FORMATS["mp4"]
     return format_of(out)
+
+
+def _batch_folder(out: str | None) -> Path | None:
+    """``--out`` of a batch, which is a folder."""
+    from facemotion.video import FORMATS
+
+    if out is None:
+        return None
+    suffixes = {suffix for format in FORMATS.values() for suffix in format.suffixes if suffix}
+    if Path(out).suffix.lower() in suffixes and not Path(out).is_dir():
+        raise UsageError(f"--out {out} is one file, but several photos may come.", "Name a folder, and a --format.")
+    return Path(out)
 
 
 def _is_place(out: str) -> bool:

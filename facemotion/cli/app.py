@@ -98,6 +98,8 @@ for _name in COMMANDS:
 def main() -> None:
     """Entry point of the console script."""
     signal.signal(signal.SIGTERM, _terminated)
+    for stream in (sys.stdout, sys.stderr):  # a file name need not be printable
+        stream.reconfigure(errors="backslashreplace")
     app()
 
 

@@ -145,6 +145,8 @@ def test_existing_clips_are_kept_unless_overwriting_was_asked_for(animate, photo
         (("PHOTO", "--precision", "fp8"), 2, "'fp8' is no precision", "fp32"),
         (("PHOTO", "--frames", "many"), 2, "--frames", "facemotion animate --help"),
         (("PHOTO", "--frame", "3"), 2, "No such option: --frame", "facemotion animate --help"),
+        (("PHOTO", "PHOTO", "--out", "clip.mp4"), 2, "is one file", "folder"),
+        (("PHOTO", "--out", "-"), 2, "standard output", "--out"),
         (("PHOTO", "-"), 2, "Standard input is one photo", "alone"),
         (("--crop",), 2, "Missing argument", "facemotion animate --help"),
     ],
@@ -154,6 +156,12 @@ def test_errors_are_one_line_and_what_to_do(animate, photo, words, code, message
     assert message in happened
     assert hint in to_do
     assert [path.name for path in photo.parent.iterdir()] == [photo.name]
+
+
+def test_the_photo_itself_is_never_replaced(animate, photo):
+    before = photo.read_bytes()
+    assert "the photo itself" in failed(animate(photo, "--out", photo, "--overwrite"), 1)[0]
+    assert photo.read_bytes() == before
 
 
 def test_photos_that_are_none(animate, photo, known_faces, tmp_path):

@@ -56,6 +56,15 @@ def test_as_a_module():
     assert done.stdout.strip() == f"facemotion {__version__}"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_name_that_is_no_unicode_is_told_all_the_same(tmp_path):
+    name = os.fsencode(tmp_path) + b"/\xff.jpg"
+    done = subprocess.run([sys.executable, "-m", "facemotion", "animate", name], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "No such file" in done.stderr
+    assert "\\udcff.jpg" in done.stderr
+
+
 def test_completion_of_expressions_and_choices():
     def complete(line: str) -> list[str]:
         words = {"_FACEMOTION_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
