@@ -52,7 +52,7 @@ def test_a_crop_has_even_sides_lies_in_the_photo_and_holds_the_face(landmarks):
 
 
 def test_a_crop_of_several_faces_holds_them_all(landmarks):
-    faces = [landmarks - (70, 0), landmarks + (60, 30)]
+    faces = [landmarks - (70, 0), np.add(landmarks, (60, 30))]
     box = frame_photo(photo_with_dots(landmarks), faces, crop=True, size=None).box
     assert box[0] < faces[0].min(axis=0)[0]
     assert box[2] > faces[1].max(axis=0)[0]
