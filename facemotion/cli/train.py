@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from facemotion.cli import console
+
 HELP = """Train the generator on clip sets made by `facemotion prepare`.
 
 Run the same command again to resume. OUT holds state.pt (to resume), release.safetensors (averaged weights, for
@@ -74,6 +76,6 @@ def train(
     finally:
         world.leave()
     if world.leads:
-        typer.echo(f"{ending} at {trainer.progress.images:,} images; weights: {out / 'release.safetensors'}", err=True)
+        console.say(f"{ending} at {trainer.progress.images:,} images; weights: {out / 'release.safetensors'}")
     if ending == "stopped":
         raise typer.Exit(130)

@@ -3,9 +3,9 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from facemotion.cli.console import is_quiet, stderr
 from facemotion.train.loop import Report, Trainer
 
 SHOWN = ("reconstruction", "landmark", "adversarial", "face_told_apart", "mouth_told_apart")
@@ -14,14 +14,14 @@ SHOWN = ("reconstruction", "landmark", "adversarial", "face_told_apart", "mouth_
 @contextlib.contextmanager
 def watched(trainer: Trainer) -> Iterator[Callable[[Report], None]]:
     """A function that takes the trainer's reports and shows them, by the leading process only."""
-    if not trainer.world.leads:
+    if not trainer.world.leads or is_quiet():
         yield lambda _: None
         return
-    console = Console(stderr=True)
+    console = stderr()
     groups = ", ".join(f"{name} {share:.0%}" for name, share in trainer.shares.items())
-    console.print(f"{len(trainer.pool):,} clips on {trainer.world.device.type}; samples: {groups}", highlight=False)
+    console.print(f"{len(trainer.pool):,} clips on {trainer.world.device.type}; samples: {groups}")
     if trainer.progress.images:
-        console.print(f"resumed at {trainer.progress.images:,} images", highlight=False)
+        console.print(f"resumed at {trainer.progress.images:,} images")
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         task = bars.add_task("", total=trainer.config.images, completed=trainer.progress.images)
@@ -33,6 +33,6 @@ def watched(trainer: Trainer) -> Iterator[Callable[[Report], None]]:
                 parts = ", ".join(f"{name} {now.losses[name]:.3f}" for name in SHOWN if name in now.losses)
                 eta = (now.total - now.images) / max(now.images_per_s, 1e-9) / 3600
                 line = f"{now.images:,} images, {rates}, waited {now.waited:.0%}, {eta:.1f} h to go: {parts}"
-                console.print(line, highlight=False, soft_wrap=True)
+                console.print(line)
 
         yield report

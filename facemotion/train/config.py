@@ -192,6 +192,8 @@ class TrainConfig:
             raise UsageError(f"preset must be one of {', '.join(PRESETS)}, not {self.generator.preset!r}")
         if self.precision not in ("fp32", "bf16"):
             raise UsageError(f"precision must be fp32 or bf16, not {self.precision!r}")
+        if min(self.images, self.log_images, self.sheet_images) < 1:
+            raise UsageError("images, log_images and sheet_images must be at least 1")
         if not self.phases or self.phases[0].from_images:
             raise UsageError("the first phase must start at image 0", "For example --set phases=0:256/512x8")
         starts = [phase.from_images for phase in self.phases]

@@ -30,23 +30,24 @@ def landmarks_at(opening: float) -> np.ndarray:
     angle = np.linspace(0.1 * np.pi, 0.9 * np.pi, 17)
     jaw = np.stack([32 - 22 * np.cos(angle), 30 + 24 * np.sin(angle)], 1)
     brows = np.stack([np.r_[np.linspace(16, 27, 5), np.linspace(37, 48, 5)], np.full(10, 20.0)], 1)
-    nose = np.stack([np.r_[np.full(4, 32.0), np.linspace(28, 36, 5)], np.r_[np.linspace(25, 36, 4), np.full(5, 38.0)]], 1)
+    bridge = np.stack([np.full(4, 32.0), np.linspace(25, 36, 4)], 1)
+    nostrils = np.stack([np.linspace(28, 36, 5), np.full(5, 38.0)], 1)
     turn = np.linspace(np.pi, -np.pi, 7)[:6]
     eyes = [np.stack([x + 4 * np.cos(turn), 26 - 2 * np.sin(turn)], 1) for x in (22, 42)]
     turn = np.linspace(np.pi, -np.pi, 13)[:12]
     outer = np.stack([32 + 9 * np.cos(turn), 46 - (2 + opening / 2) * np.sin(turn)], 1)
     turn = np.linspace(np.pi, -np.pi, 9)[:8]
     inner = np.stack([32 + 7 * np.cos(turn), 46 - opening / 2 * np.sin(turn)], 1)
-    return np.concatenate([jaw, brows, nose, *eyes, outer, inner])
+    return np.concatenate([jaw, brows, bridge, nostrils, *eyes, outer, inner])
 
 
 def draw(points: np.ndarray, skin: tuple[int, int, int]) -> np.ndarray:
     """A face with these landmarks, RGB (64, 64, 3)."""
     image = np.full((SIZE, SIZE, 3), 90, np.uint8)
     cv2.ellipse(image, (32, 34), (22, 27), 0, 0, 360, skin, -1)
-    for part, colour in ((slice(36, 42), (250, 250, 250)), (slice(42, 48), (250, 250, 250)), (slice(48, 60), (150, 40, 40))):
-        cv2.fillPoly(image, [points[part].round().astype(np.int32)], colour)
-    cv2.fillPoly(image, [points[60:68].round().astype(np.int32)], (30, 0, 0))
+    white, lips, dark = (250, 250, 250), (150, 40, 40), (30, 0, 0)
+    for first, last, colour in ((36, 42, white), (42, 48, white), (48, 60, lips), (60, 68, dark)):
+        cv2.fillPoly(image, [points[first:last].round().astype(np.int32)], colour)
     return image
 
 
