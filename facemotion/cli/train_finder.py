@@ -28,6 +28,9 @@ def train_finder(
     faceless: Annotated[
         Path | None, typer.Option("--faceless", help="Folder of further pictures without any face, as negatives.")
     ] = None,
+    clips: Annotated[
+        list[Path] | None, typer.Option("--clips", help="Prepared clip set (repeatable): its moved frames join in.")
+    ] = None,
     threads: Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: as PyTorch chooses.")] = 0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the weights and of every batch.")] = 0,
 ) -> None:
@@ -44,6 +47,7 @@ def train_finder(
         data=data,
         out=out,
         faceless=faceless,
+        clips=tuple(clips or ()),
         detector_schedule=Schedule(budget_s=DETECTOR_SHARE * budget_s, seed=seed),
         landmark_schedule=Schedule(budget_s=(1 - DETECTOR_SHARE) * budget_s, batch=32, learning_rate=2e-3, seed=seed),
     )

@@ -12,24 +12,33 @@ from facemotion.train_finder.degrade import degrade
 from facemotion.train_finder.faceless import Faceless
 from facemotion.train_finder.photos import Photo
 
+EXPRESSIVE_SHARE = 0.3
+"""Share of the faces that comes from the frames of clips, where there are any."""
+
 
 class Crops:
     """Draws crops with their landmarks; about one in seven shows no face."""
 
-    def __init__(self, photos: Sequence[Photo], faceless: Faceless, config: LandmarkConfig):
-        self.photos, self.faceless, self.size = photos, faceless, config.input_px
+    def __init__(
+        self, photos: Sequence[Photo], faceless: Faceless, config: LandmarkConfig, *, expressive: Sequence[Photo] = ()
+    ):
+        self.photos, self.expressive, self.faceless, self.size = photos, expressive, faceless, config.input_px
         self.mined: list[np.ndarray] = []
         """Faceless crops that the detector took for faces."""
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
         """A degraded crop (input_px, input_px, 3) uint8, and its landmarks (68, 2) in crop px or None."""
-        if rng.random() < 0.14:
-            if self.mined and rng.random() < 0.5:
+        if rng.random() < 0.16:
+            chance = rng.random()
+            if chance < 0.6 and self.mined:
                 crop = self.mined[rng.integers(len(self.mined))]
+            elif chance < 0.8:
+                crop = self._piece_of_face(rng)
             else:
                 crop = self.faceless.draw(self.size, rng)
             return degrade(np.ascontiguousarray(crop), rng, strength=0.7), None
-        photo = self.photos[rng.integers(len(self.photos))]
+        photos = self.expressive if self.expressive and rng.random() < EXPRESSIVE_SHARE else self.photos
+        photo = photos[rng.integers(len(photos))]
         transform = compose(tight_crop(photo.landmarks, self.size), self._jitter(rng))
         mirrored = rng.random() < 0.5
         if mirrored:
@@ -44,6 +53,16 @@ class Crops:
         if rng.random() < 0.08:
             crop, landmarks = self._cut_off(crop, landmarks, rng)
         return degrade(crop, rng), landmarks
+
+    def _piece_of_face(self, rng: np.random.Generator) -> np.ndarray:
+        """A crop so near a head that hair, an eye or a cheek is alone in it."""
+        photo = self.photos[rng.integers(len(self.photos))]
+        transform = tight_crop(photo.landmarks, self.size) * np.exp(rng.uniform(np.log(2.5), np.log(6)))
+        extent = np.ptp(photo.landmarks, axis=0)
+        spot = photo.landmarks.min(0) + rng.uniform(-0.3, 1.2, 2) * extent
+        spot = np.clip(spot, 0, np.array(photo.image.shape[1::-1]) - 1)
+        transform[:, 2] = (self.size - 1) / 2 - transform[:, :2] @ spot
+        return photo.warp(transform, (self.size, self.size))
 
     def _jitter(self, rng: np.random.Generator) -> np.ndarray:
         """How far the crop differs from the one that the true landmarks give: an affine transform (2, 3) of it."""

@@ -58,7 +58,7 @@ class Faceless:
             return self._piece(self.pictures[rng.integers(len(self.pictures))], size, rng)
         if chance < 0.75:
             return self._portrait_without_face(size, rng)
-        return _pattern(size, rng)
+        return draw_pattern(size, rng)
 
     @staticmethod
     def _piece(picture: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -84,7 +84,7 @@ class Faceless:
                     scale = size / side
                     x, y = -corner * scale
                     return photo.warp(np.array([[scale, 0, x], [0, scale, y]]), (size, size))
-            return _pattern(size, rng)
+            return draw_pattern(size, rng)
         # the face at the detector's sizes, spoiled
         scale = rng.uniform(20, 60) / face_px
         centre = rng.uniform(0.3, 0.7, 2) * size
@@ -110,7 +110,8 @@ class Faceless:
         return picture
 
 
-def _pattern(size: int, rng: np.random.Generator) -> np.ndarray:
+def draw_pattern(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Clouds, stripes, checks, or shapes and letters on a ground, (size, size, 3) uint8."""
     colours = rng.integers(0, 256, (2, 3)).astype(np.float32)
     if rng.random() < 0.35:  # skin, from pale to dark
         colours[0] = np.array([225, 175, 145]) * rng.uniform(0.25, 1.1) * np.exp(rng.normal(0, 0.06, 3))

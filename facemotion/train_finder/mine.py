@@ -1,38 +1,52 @@
 """Hard negatives for the landmark network: what a trained detector wrongly takes for faces."""
 
+from collections.abc import Sequence
+
 import numpy as np
-import torch
 
 from facemotion.face.finder_crop import crop_of_points
-from facemotion.face.finder_networks import Detector, detector_input
+from facemotion.face.finder_detect import Candidate, candidates, merge, pyramid
+from facemotion.face.finder_networks import Detector
 from facemotion.face.geometry import warp_crop
 from facemotion.train_finder.faceless import Faceless
-from facemotion.train_finder.scenes import SCENE_PX
+from facemotion.train_finder.photos import Photo
+
+LEAST_SCORE = 0.15
+"""Detector score from which a mistake is worth learning from."""
+
+PICTURE_PX = 320
 
 
-@torch.no_grad()
 def mine_crops(
-    detector: Detector, faceless: Faceless, *, size: int, count: int, draws: int, seed: int = 7
+    detector: Detector, faceless: Faceless, photos: Sequence[Photo], *, size: int, draws: int, seed: int = 7
 ) -> list[np.ndarray]:
-    """Up to ``count`` faceless crops (size, size, 3) uint8, framed where the detector sees a face most surely.
+    """Crops (size, size, 3) uint8 without a face, framed where the detector sees one.
 
-    ``draws``: how many faceless pictures it is shown.
+    It is shown ``draws`` faceless pictures, and as many photos, of which everything counts that is not the face.
     """
     rng = np.random.default_rng(seed)
-    found: list[tuple[float, np.ndarray]] = []
-    for start in range(0, draws, 64):
-        pictures = [faceless.draw(2 * SCENE_PX, rng) for _ in range(min(64, draws - start))]
-        small = np.stack([picture.reshape(SCENE_PX, 2, SCENE_PX, 2, 3).mean((1, 3)) for picture in pictures])
-        out = detector(detector_input(small.astype(np.uint8))).numpy()
-        for picture, answer in zip(pictures, out, strict=True):
-            row, column = np.unravel_index(answer[0].argmax(), answer[0].shape)
-            logit = float(answer[0, row, column])
-            if logit < -2:
-                continue
-            cell = (np.array([column, row]) + 0.5) * detector.config.stride - 0.5
-            points = cell + Detector.offset_px * answer[4:, row, column].reshape(5, 2)
-            if np.ptp(points, axis=0).max() > 2:
-                transform = crop_of_points(2 * points + 0.5, size)
-                found.append((logit, warp_crop(np.ascontiguousarray(picture), transform, size)))
-    found.sort(key=lambda pair: -pair[0])
-    return [crop for _, crop in found[:count]]
+    crops: list[np.ndarray] = []
+    for picture in (np.ascontiguousarray(faceless.draw(PICTURE_PX, rng)) for _ in range(draws)):
+        crops += _crops_of(_mistakes(detector, picture), picture, size)
+    for index in rng.permutation(len(photos))[:draws]:
+        photo = photos[index]
+        low, high = photo.landmarks.min(0), photo.landmarks.max(0)
+        face_px = float((high - low).max())
+        wrong = [
+            candidate
+            for candidate in _mistakes(detector, photo.image)
+            if np.linalg.norm(candidate.centre - (low + high) / 2) > 0.5 * face_px or candidate.size_px < 0.4 * face_px
+        ]
+        crops += _crops_of(wrong, photo.image, size)
+    return crops
+
+
+def _mistakes(detector: Detector, picture: np.ndarray) -> list[Candidate]:
+    levels = pyramid(picture, PICTURE_PX)
+    found = [c for level in levels for c in candidates(detector, level, picture.shape, least_score=LEAST_SCORE)]
+    return merge(found)
+
+
+def _crops_of(wrong: Sequence[Candidate], picture: np.ndarray, size: int) -> list[np.ndarray]:
+    framed = [crop_of_points(candidate.points, size) for candidate in wrong if np.ptp(candidate.points, 0).max() > 2]
+    return [warp_crop(picture, transform, size) for transform in framed]

@@ -11,6 +11,7 @@ import torch
 
 from facemotion.face.finder_networks import Detector, DetectorConfig, LandmarkConfig, LandmarkNetwork, save_finder
 from facemotion.train_finder.crops import Crops
+from facemotion.train_finder.expressive import read_expressive
 from facemotion.train_finder.faceless import (
     TRAINING_PICTURES,
     VALIDATION_PICTURES,
@@ -24,8 +25,6 @@ from facemotion.train_finder.objectives import DetectorObjective, LandmarkObject
 from facemotion.train_finder.photos import read_photos
 from facemotion.train_finder.scenes import Scenes
 
-MINED_CROPS = 400
-
 
 @dataclass(frozen=True)
 class FinderTraining:
@@ -37,12 +36,14 @@ class FinderTraining:
     """Where checkpoints, log and finder.safetensors go."""
     faceless: Path | None = None
     """A folder of further pictures without faces."""
+    clips: tuple[Path, ...] = ()
+    """Prepared clip sets whose frames join the landmark photos."""
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     landmarks: LandmarkConfig = field(default_factory=LandmarkConfig)
     detector_schedule: Schedule = field(default_factory=lambda: Schedule(budget_s=1800))
     landmark_schedule: Schedule = field(default_factory=lambda: Schedule(budget_s=5400, batch=32, learning_rate=2e-3))
-    mined_draws: int = 12000
-    """Faceless pictures shown to the trained detector in search of hard negatives for the landmark network."""
+    mined_draws: int = 3000
+    """Faceless pictures, and photos, searched with the trained detector for what it takes for faces (`mine`)."""
 
 
 def train_finder(training: FinderTraining, *, report: Callable[[str], None]) -> Path:
@@ -84,10 +85,8 @@ def train_finder(training: FinderTraining, *, report: Callable[[str], None]) -> 
         on_checkpoint=check_detector,
     )
 
-    crops = Crops(photos, faceless, training.landmarks)
-    crops.mined = mine_crops(
-        detector, faceless, size=training.landmarks.input_px, count=MINED_CROPS, draws=training.mined_draws
-    )
+    crops = Crops(photos, faceless, training.landmarks, expressive=read_expressive(training.clips))
+    crops.mined = mine_crops(detector, faceless, photos, size=training.landmarks.input_px, draws=training.mined_draws)
     report(f"{len(crops.mined)} faceless crops that the detector took for faces")
 
     def check_landmarks(network: LandmarkNetwork, progress: Progress, losses: dict[str, float]) -> None:
@@ -105,6 +104,7 @@ def train_finder(training: FinderTraining, *, report: Callable[[str], None]) -> 
     record = {
         "photos": len(photos),
         "people": len({photo.person for photo in photos}),
+        "clip_frames": len(crops.expressive),
         "detector_minutes": round(training.detector_schedule.budget_s / 60, 1),
         "landmark_minutes": round(training.landmark_schedule.budget_s / 60, 1),
         "written": time.strftime("%Y-%m-%d"),

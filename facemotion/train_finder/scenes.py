@@ -59,15 +59,17 @@ class Scenes:
             self._cut_off(picture, faces, rng)
         return Scene(picture, faces)
 
-    def _add_face(self, picture, faces: list[SceneFace], rng, *, alone: bool) -> None:
+    def _add_face(self, picture: np.ndarray, faces: list[SceneFace], rng: np.random.Generator, *, alone: bool) -> None:
         photo = self.photos[rng.integers(len(self.photos))]
         landmarks = photo.landmarks
         small, large = self.config.smallest_px, self.config.largest_px
         chance = rng.random()
-        if chance < 0.8 or not alone:
+        if chance < 0.72 or not alone:
             between = (small, large if alone else 36)
-        else:
-            between = (9, small) if chance < 0.88 else (large, 200)
+        elif chance < 0.78:
+            between = (9, small)
+        else:  # so near that hair, cheeks, eyes and collars are alone in the picture
+            between = (large, 6 * large)
         size_px = np.exp(rng.uniform(*np.log(between)))
         extent = np.ptp(landmarks, axis=0).max()
         angle = np.radians(rng.uniform(-50, 50) if rng.random() < 0.5 else rng.normal(0, 10))
@@ -78,10 +80,10 @@ class Scenes:
         if mirrored:
             linear = linear @ np.diag([-1, 1])
         middle = (landmarks.min(0) + landmarks.max(0)) / 2
-        centre = rng.uniform(0.0, 1.0, 2) * (SCENE_PX - 1)
+        centre = (SCENE_PX - 1) / 2 + rng.uniform(-0.5, 0.5, 2) * max(SCENE_PX, 1.6 * size_px)
         transform = np.hstack([linear, (centre - linear @ middle)[:, None]])
         layer = photo.warp(transform, (SCENE_PX, SCENE_PX))
-        mask = self._mask(photo, transform, rng, whole=alone and rng.random() < 0.7)
+        mask = self._mask(photo, transform, rng, whole=size_px > 1.6 * large or (alone and rng.random() < 0.7))
         np.copyto(picture, (picture + (layer.astype(np.float32) - picture) * mask[..., None]).astype(np.uint8))
         for face in faces:  # covered by the newcomer's photo?
             if _share_over(mask, face) > 0.25:
@@ -93,7 +95,7 @@ class Scenes:
         faces.append(SceneFace((low + high) / 2, float((high - low).max()), five_points(seen)))
 
     @staticmethod
-    def _mask(photo: Photo, transform: np.ndarray, rng, *, whole: bool) -> np.ndarray:
+    def _mask(photo: Photo, transform: np.ndarray, rng: np.random.Generator, *, whole: bool) -> np.ndarray:
         """Where the photo shows, (SCENE_PX, SCENE_PX) in [0, 1]: all of it, or the head with a soft edge."""
         height, width = photo.image.shape[:2]
         mask = np.zeros((SCENE_PX, SCENE_PX), np.float32)
