@@ -105,7 +105,12 @@ def find_cases(
         if not path.exists():
             raise InputError(f"No such file or folder: {path}", "Check the name.")
         cases += _cases_of(path, known, wanted, locate)
+    found = len(cases)
     cases = [case for case in cases if split in (None, case.split) and _is_wanted(case, expressions, known)]
+    if found and not cases:
+        raise InputError(
+            f"None of {found} cases is of the wanted split and expressions.", "Leave out --split or --expr."
+        )
     if not cases:
         raise InputError(
             f"Nothing to evaluate in {', '.join(map(str, paths))}.",

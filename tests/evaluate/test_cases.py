@@ -80,7 +80,7 @@ def test_ckplus_sequences_become_cases_with_controls_from_their_order(tmp_path):
 def test_the_split_and_the_wanted_expressions_are_kept(tmp_path):
     path = write_clip_set(tmp_path / "set")
     assert [c.group for c in find(path, expressions=("blink",))] == ["blink", "blink"]
-    with pytest.raises(InputError, match="Nothing to evaluate"):
+    with pytest.raises(InputError, match="None of 4 cases"):
         find(path, split="train")
 
 
