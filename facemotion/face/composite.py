@@ -15,7 +15,7 @@ import numpy as np
 from facemotion.face import geometry
 from facemotion.face.feather import face_feather
 from facemotion.face.grain import TILE_PX, grain_tile
-from facemotion.face.texture import ZERO, fine_texture, share_kept
+from facemotion.face.texture import ZERO, fine_texture, share_kept, unstretched_share
 from facemotion.face.tint import Tint
 
 _MAP_PX = 512  # size at which feather and flow are prepared before they go to photo pixels
@@ -27,6 +27,17 @@ _MASK_FLOOR = 1 / 32  # a mask below this paints nothing: faint paint everywhere
 
 Bounds = tuple[int, int, int, int]
 """(x0, y0, x1, y1) in photo px, ends excluded."""
+
+
+class _Moved(NamedTuple):
+    """A part of the photo after its motion."""
+
+    levels: np.ndarray  # (h, w, 3) float32, relit
+    where: np.ndarray  # (h, w, 2) float32, from where it came, px of the source
+    unstretched: np.ndarray  # (h, w) float32, how far its texture survives
+
+    def cut(self, part: tuple[slice, slice]) -> _Moved:
+        return _Moved(*(values[part] for values in self))
 
 
 class _Paint(NamedTuple):
@@ -112,13 +123,15 @@ class Composite:
         return geometry.compose(self.photo_to_crop, geometry.resized(self.crop_px, size))
 
     def _prepare_motion(self, flow: np.ndarray, shade: np.ndarray) -> np.ndarray:
-        """(map, map, 3) float32: how far to look, in photo px, and light to add, in 8-bit levels; feathered."""
+        """(map, map, 4) float32: how far to look, in photo px, and light to add, in 8-bit levels, feathered; and how
+        far the photo's texture survives the motion."""
         crop_to_photo = np.linalg.inv(self.photo_to_crop[:, :2]) * self.crop_px
-        motion = np.empty((*shade.shape, 3), np.float32)
+        motion = np.empty((*shade.shape, 4), np.float32)
         motion[..., :2] = flow @ crop_to_photo.T
         motion[..., 2] = shade * 127.5
+        motion[..., 3] = unstretched_share(flow)
         motion = cv2.resize(motion, (_MAP_PX, _MAP_PX), interpolation=cv2.INTER_CUBIC)
-        motion *= self._feather[..., None]
+        motion[..., :3] *= self._feather[..., None]
         return motion
 
     def _prepare_paint(self, mask: np.ndarray, colour: np.ndarray) -> _Paint | None:
@@ -150,16 +163,16 @@ class Composite:
     def _write_strip(self, frame: np.ndarray, motion: np.ndarray, paint: _Paint | None, strip: Bounds) -> None:
         """Write one strip of the region into a frame, where the face may change and nowhere else."""
         x0, y0, x1, y1 = strip
-        levels, where = self._move(motion, strip)
+        moved = self._move(motion, strip)
         if paint is not None and (part := _overlap(paint.bounds, strip)):
             inner = np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
-            self._paint_over(levels[inner], where[inner], paint, part)
-        rounded = cv2.convertScaleAbs(np.maximum(levels, 0, out=levels))  # saturates, too
+            self._paint_over(moved.cut(inner), paint, part)
+        rounded = cv2.convertScaleAbs(np.maximum(moved.levels, 0, out=moved.levels))  # saturates, too
         inside = self._inside[y0 - self.region[1] : y1 - self.region[1]]
         cv2.copyTo(rounded, inside, frame[y0:y1, x0:x1])
 
-    def _move(self, motion: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, np.ndarray]:
-        """The moved and relit photo within bounds, (h, w, 3) float32 levels; and from where, (h, w, 2) source px."""
+    def _move(self, motion: np.ndarray, bounds: Bounds) -> _Moved:
+        """The photo within bounds, moved and relit."""
         motion = _sample(motion, self._photo_to_map, bounds)
         left, top, right, bottom = self._source
         where = np.empty((*motion.shape[:2], 2), np.float32)
@@ -169,25 +182,26 @@ class Composite:
         np.add(motion[..., 1], rows[:, None], out=where[..., 1])
         source = self.photo[top:bottom, left:right]
         moved = cv2.remap(source, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        return cv2.add(moved, cv2.merge([motion[..., 2]] * 3), dtype=cv2.CV_32F), where
+        return _Moved(cv2.add(moved, cv2.merge([motion[..., 2]] * 3), dtype=cv2.CV_32F), where, motion[..., 3])
 
-    def _paint_over(self, levels: np.ndarray, where: np.ndarray, paint: _Paint, bounds: Bounds) -> None:
+    def _paint_over(self, moved: _Moved, paint: _Paint, bounds: Bounds) -> None:
         """Paint over the moved photo within bounds, in place."""
         colour, alpha = (_sample(layer, paint.photo_to_paint, bounds) for layer in (paint.colour, paint.opacity))
+        levels = moved.levels
         levels *= cv2.merge([1 - alpha] * 3)
         if self._texture is not None or self._grain is not None:
-            colour = cv2.add(colour, cv2.merge([self._fine_detail(where, alpha, bounds)] * 3))
+            colour = cv2.add(colour, cv2.merge([self._fine_detail(moved, alpha, bounds)] * 3))
         levels += colour
 
-    def _fine_detail(self, where: np.ndarray, alpha: np.ndarray, bounds: Bounds) -> np.ndarray:
+    def _fine_detail(self, where: np.ndarray, unstretched: np.ndarray, alpha: np.ndarray, bounds: Bounds) -> np.ndarray:
         """What paint of this opacity leaves or takes of the photo's texture and grain, (h, w) float32 levels."""
         opacity = cv2.convertScaleAbs(alpha, alpha=255)
         fine = np.zeros_like(alpha)
         if self._texture is not None:
             offset = self._source[0] - self.region[0], self._source[1] - self.region[1]
-            where = cv2.add(where, (*offset, 0, 0))
+            where = cv2.add(moved.where, (*offset, 0, 0))
             texture = cv2.remap(self._texture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            fine = cv2.LUT(opacity, self._texture_saved) * (texture - np.float32(ZERO))
+            fine = cv2.LUT(opacity, self._texture_saved) * moved.unstretched * (texture - np.float32(ZERO))
         if self._grain is not None:
             columns, rows = (np.arange(bounds[k], bounds[k + 2]) % TILE_PX for k in (0, 1))
             fine += self._grain[rows[:, None], columns] * cv2.LUT(opacity, self._grain_missing)

@@ -39,3 +39,16 @@ def share_kept(alpha: np.ndarray) -> np.ndarray:
     """
     t = np.clip((alpha - 0.4) / 0.5, 0, 1)
     return np.maximum(1 - alpha, 1 - t * t * (3 - 2 * t))
+
+
+def unstretched_share(flow: np.ndarray) -> np.ndarray:
+    """How much of the texture survives a motion: none where the photo is pulled out into streaks.
+
+    flow: (h, w, 2) backward displacement in map widths. Returns (h, w) float32 in [0, 1], by the area of the photo
+    that a unit of the frame is taken from (the determinant of the motion's Jacobian).
+    """
+    height, width = flow.shape[:2]
+    x_by_y, x_by_x = np.gradient(flow[..., 0], 1 / height, 1 / width)
+    y_by_y, y_by_x = np.gradient(flow[..., 1], 1 / height, 1 / width)
+    area = (1 + x_by_x) * (1 + y_by_y) - x_by_y * y_by_x
+    return np.clip((area - 0.4) / 0.4, 0, 1).astype(np.float32)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from facemotion.face.composite import Composite
-from facemotion.face.texture import ZERO, fine_texture, share_kept
+from facemotion.face.texture import ZERO, fine_texture, share_kept, unstretched_share
 from tests.face.faces import frontal_landmarks
 
 EVERYWHERE = np.ones((120, 120), bool)
@@ -54,3 +54,10 @@ def test_paint_over_the_skin_of_a_large_photo_leaves_its_pores(opacity, left):
 def test_in_a_small_photo_paint_is_sharp_enough():
     composite = Composite(skin(200), frontal_landmarks(centre=(100, 100), eye_distance_px=40))
     assert composite._texture is None
+
+
+@pytest.mark.parametrize(("stretch", "survives"), [(0.0, 1), (0.5, 1), (-0.15, 1), (-0.4, 0.5), (-0.9, 0)])
+def test_texture_is_lost_where_the_photo_is_stretched(stretch, survives):
+    flow = np.zeros((64, 64, 2), np.float32)
+    flow[..., 1] = stretch * (np.arange(64)[:, None] + 0.5) / 64  # a frame px comes from 1 + stretch photo px
+    assert unstretched_share(flow) == pytest.approx(survives, abs=0.01)
