@@ -96,9 +96,10 @@ class TeacherImporter(PortraitImporter):
     recipes: Path | None = None
     """A file that extends the built-in recipes."""
     smiles: tuple[Path, ...] = ()
-    """Photos of smiling people whose teeth are lent to others; without any, the head model's own teeth show."""
+    """Photos of smiling people whose teeth are lent to others; without any that shows them, the head
+    model's own teeth are used."""
     mouths: Path | None = None
-    """The library made of ``smiles``."""
+    """The library made of ``smiles``, where one of them shows teeth."""
 
     def settings(self) -> dict:
         return self._shared_settings() | {
@@ -109,14 +110,15 @@ class TeacherImporter(PortraitImporter):
         }
 
     def shared(self, folder: Path) -> "TeacherImporter":
-        if not self.smiles:
-            return self
         target = folder / MOUTHS_FILE
-        if not target.exists():
+        if self.smiles and not target.exists():
+            library = MouthLibrary.build(self._readable_smiles())
+            if not library.mouths:
+                return self
             part = folder / f"part-{MOUTHS_FILE}"
-            MouthLibrary.build(self._readable_smiles()).save(part)
+            library.save(part)
             os.replace(part, target)
-        return replace(self, mouths=target)
+        return replace(self, mouths=target) if self.smiles else self
 
     def load(self) -> None:
         super().load()

@@ -55,8 +55,13 @@ def renderers(monkeypatch):
     class Mouths:
         @staticmethod
         def build(smiles):
-            count = len(list(smiles))
-            return type("Built", (), {"save": lambda self, path: Path(path).write_text(str(count))})()
+            showing_teeth = [photo for photo, _ in smiles if photo[..., 0].max() >= 100]
+            library = Mouths()
+            library.mouths = showing_teeth
+            return library
+
+        def save(self, path):
+            Path(path).write_text(str(len(self.mouths)))
 
     monkeypatch.setattr(photo_importers, "teacher_clips", teacher_clips)
     monkeypatch.setattr(photo_importers, "pair_clips", pair_clips)
@@ -111,6 +116,14 @@ def test_portraits_and_lent_smiles(renderers, london, tmp_path):
     clips = list(ClipSet.open(tmp_path / "set"))
     assert [clip.id for clip in clips] == ["people-anna-00-fear", "people-anna-01-smile"]
     assert renderers[0]["mouths"] == "mouths of 2 people", "nobody kept for validation lends a smile"
+
+
+def test_smiles_that_show_no_teeth_lend_none(renderers, tmp_path):
+    root = tmp_path / "people"
+    made_up.write_image(root / "neutral" / "anna.png", made_up.frame())
+    made_up.write_image(root / "smile" / "anna.png", made_up.frame() // 3)
+    assert prepare("teacher", root, "--head", "ICT", "--out", tmp_path / "set", *SMALL)[0] == 0
+    assert renderers[0]["mouths"] is None
 
 
 def test_expressions_drawn_for_each_photo(renderers, tmp_path):
