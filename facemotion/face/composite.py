@@ -187,13 +187,12 @@ class Composite:
     def _paint_over(self, moved: _Moved, paint: _Paint, bounds: Bounds) -> None:
         """Paint over the moved photo within bounds, in place."""
         colour, alpha = (_sample(layer, paint.photo_to_paint, bounds) for layer in (paint.colour, paint.opacity))
-        levels = moved.levels
-        levels *= cv2.merge([1 - alpha] * 3)
+        np.multiply(moved.levels, cv2.merge([1 - alpha] * 3), out=moved.levels)
         if self._texture is not None or self._grain is not None:
             colour = cv2.add(colour, cv2.merge([self._fine_detail(moved, alpha, bounds)] * 3))
-        levels += colour
+        np.add(moved.levels, colour, out=moved.levels)
 
-    def _fine_detail(self, where: np.ndarray, unstretched: np.ndarray, alpha: np.ndarray, bounds: Bounds) -> np.ndarray:
+    def _fine_detail(self, moved: _Moved, alpha: np.ndarray, bounds: Bounds) -> np.ndarray:
         """What paint of this opacity leaves or takes of the photo's texture and grain, (h, w) float32 levels."""
         opacity = cv2.convertScaleAbs(alpha, alpha=255)
         fine = np.zeros_like(alpha)
