@@ -33,7 +33,7 @@ def evaluate(
     data: Annotated[
         list[Path],
         typer.Argument(
-            metavar="DATA...",
+            metavar="DATA",
             help="Clip sets, folders of photo pairs (neutral/, smile/), CK+, folders of photos; "
             "with --answers the saved answers and the study's key.json.",
         ),
