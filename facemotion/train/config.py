@@ -115,6 +115,8 @@ class AdversaryConfig:
     """Images over which its weight grows from 0 to its value."""
     regions: tuple[str, ...] = ("mouth", "eyes")
     """Local discriminators at full detail, beside the one of the whole face; may be empty."""
+    targets: int = 1
+    """Targets of every source that are judged, the one near the peak first: judging costs as much as generating."""
     face_px: int = 128
     """Side at which the discriminator of the whole face looks."""
     spectral_norm: bool = False
@@ -209,8 +211,8 @@ class TrainConfig:
                 )
             if phase.sources < 1:
                 raise UsageError("a phase needs at least one source a step")
-        if self.sampler.frames_per_source < 1:
-            raise UsageError("sampler.frames_per_source must be at least 1")
+        if self.sampler.frames_per_source < 1 or self.adversary.targets < 1:
+            raise UsageError("sampler.frames_per_source and adversary.targets must be at least 1")
 
     def phase_at(self, images: int) -> Phase:
         """The phase in force when ``images`` have been seen."""

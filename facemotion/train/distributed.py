@@ -82,6 +82,7 @@ def _device(name: str, local_rank: int) -> torch.device:
             raise TrainingError("no CUDA device is available", "Train with --device cpu, or install PyTorch for CUDA.")
         device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)
+        torch.backends.cudnn.benchmark = True  # a phase has one size
         return device
     if name not in ("cpu", "mps"):
         raise TrainingError(f"unknown device {name!r}", "Use auto, cpu, cuda or mps.")

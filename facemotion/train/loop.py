@@ -1,8 +1,8 @@
 """The training loop: batches, losses, steps; records, sheets, checkpoints; stops in good order."""
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -11,13 +11,16 @@ from torch import Tensor
 from facemotion.errors import TrainingError
 from facemotion.model.release import save_release
 from facemotion.train.augment import augment
-from facemotion.train.checkpoint import Progress, is_finite, save_state
+from facemotion.train.checkpoint import is_finite, save_state
 from facemotion.train.config import Phase, TrainConfig
 from facemotion.train.dataset import Batch, ClipPool
 from facemotion.train.distributed import World
+from facemotion.train.divergence import DivergenceWatch
 from facemotion.train.loader import Loader
 from facemotion.train.networks import Networks
 from facemotion.train.optimise import learning_rate
+from facemotion.train.plan import Ticket, plan
+from facemotion.train.rates import Clock, Report
 from facemotion.train.record import LossMeter, LossRecord
 from facemotion.train.sampler import Sampler
 from facemotion.train.sheet import SheetPeople, draw_sheet, save_sheet
@@ -26,47 +29,6 @@ from facemotion.train.validate import Validation
 
 CHECK_STEPS = 8
 """Steps between looks at whether all losses were finite (a look waits for the device)."""
-DIVERGED = 3.0
-"""Running mean of the reconstruction loss over its best since the phase began, from which on training has diverged."""
-SETTLED = 8
-"""Lines of the record after which the running mean counts."""
-
-
-@dataclass(frozen=True)
-class Ticket:
-    """An order to the loader: samples ``first`` … ``first + count − 1`` for one batch of one process."""
-
-    first: int
-    count: int
-    phase: Phase
-
-
-def plan(config: TrainConfig, world: World, progress: Progress) -> Iterator[list[Ticket]]:
-    """The batches of this process, step by step, from ``progress`` on."""
-    images, samples = progress.images, progress.samples
-    while True:
-        phase = config.phase_at(images)
-        share = phase.sources
-        batches = config.optimiser.accumulate
-        firsts = [samples + (batch * world.size + world.rank) * share for batch in range(batches)]
-        yield [Ticket(first, share, phase) for first in firsts]
-        samples += share * world.size * batches
-        images += share * world.size * batches * config.sampler.frames_per_source
-
-
-@dataclass(frozen=True)
-class Report:
-    """How the training stands, after every step."""
-
-    images: int
-    total: int
-    images_per_s: float
-    loader_images_per_s: float
-    """What the loader's threads could deliver."""
-    waited: float
-    """Share of the time in which training waited for the loader."""
-    losses: dict[str, float] | None
-    """Means since the last record, when one was just written."""
 
 
 class Trainer:
@@ -94,7 +56,7 @@ class Trainer:
         self._workers = workers
         self._meter = LossMeter()
         self._bad = torch.zeros((), dtype=torch.bool, device=world.device)
-        self._watch = _Watch()
+        self._watch = DivergenceWatch()
 
     @property
     def shares(self) -> dict[str, float]:
@@ -117,7 +79,7 @@ class Trainer:
         tickets = (ticket for step in steps for ticket in step)
         loader = Loader(self._read, lambda: next(tickets), workers=self._workers)
         record = LossRecord(self.folder, images=self.progress.images) if self.world.leads else None
-        clock = _Clock(loader)
+        clock = Clock(loader)
         longest = 0.0
         try:
             while self.progress.images < self.config.images:
@@ -203,7 +165,9 @@ class Trainer:
         terms = supervised_terms(shown, made, config.losses)
         parts: dict[str, Tensor] = {}
         if playing:
-            seen = trial(shown, made, networks.judges, real_weight=config.adversary.real_weight)
+            judged = shown.first(config.adversary.targets)
+            frames = made.frames[:, : config.adversary.targets]
+            seen = trial(judged, frames, networks.judges, real_weight=config.adversary.real_weight)
             every = config.adversary.r1_every
             lazily = config.adversary.r1 * every if self.progress.steps % every == 0 else 0.0
             loss, parts, on_real = discriminator_loss(networks.judges_step, seen, r1=lazily, autocast=autocast)
@@ -229,7 +193,7 @@ class Trainer:
             f"{self.config.optimiser.lr / 2:g} with --init {self.folder / 'state.pt'} and a new --out.",
         )
 
-    def _write(self, record: LossRecord | None, clock: "_Clock") -> dict[str, float]:
+    def _write(self, record: LossRecord | None, clock: Clock) -> dict[str, float]:
         """Write means of the losses since the last line; raise ``TrainingError`` if they diverge."""
         means = self._meter.means()
         values = self.world.mean(torch.stack(list(means.values()))).tolist()
@@ -266,51 +230,3 @@ class Trainer:
 
 def _ramp(images: int, *, start: int, length: int) -> float:
     return min(1.0, max(0.0, (images - start) / max(length, 1)))
-
-
-class _Watch:
-    """Tells a growing loss from a noisy one, phase by phase (another resolution has other losses)."""
-
-    def __init__(self):
-        self._phase: Phase | None = None
-
-    def diverges(self, loss: float, phase: Phase) -> bool:
-        """Whether the running mean of the losses so far, this one included, is ``DIVERGED`` times its best."""
-        if phase != self._phase:
-            self._phase, self._lines, self._mean, self._best = phase, 0, loss, float("inf")
-        self._lines += 1
-        self._mean += (loss - self._mean) / min(self._lines, SETTLED)
-        if self._lines < SETTLED:
-            return False
-        self._best = min(self._best, self._mean)
-        return self._mean > DIVERGED * self._best
-
-
-class _Clock:
-    """Rates over the last part of the run."""
-
-    def __init__(self, loader: Loader):
-        self._loader = loader
-        self._begin()
-
-    def _begin(self) -> None:
-        self._start, self._images = time.monotonic(), 0
-        self._waited, self._busy = self._loader.waited_s, self._loader.busy_s
-
-    def add(self, images: int) -> None:
-        self._images += images
-
-    def report(self, images: int, total: int, losses: dict[str, float] | None) -> Report:
-        values = self.values()
-        if losses is not None:
-            self._begin()
-        return Report(images, total, values["images_per_s"], values["loader_images_per_s"], values["waited"], losses)
-
-    def values(self) -> dict[str, float]:
-        elapsed = max(time.monotonic() - self._start, 1e-9)
-        busy = (self._loader.busy_s - self._busy) / self._loader.workers
-        return {
-            "images_per_s": self._images / elapsed,
-            "loader_images_per_s": self._images / max(busy, 1e-9),
-            "waited": (self._loader.waited_s - self._waited) / elapsed,
-        }

@@ -34,6 +34,11 @@ class Shown:
         """(B, K, 3, N, N)"""
         return self.frames[:, 1:]
 
+    def first(self, targets: int) -> "Shown":
+        """The batch with only the first ``targets`` of every source."""
+        frames, landmarks = self.frames[:, : 1 + targets], self.landmarks[:, : 1 + targets]
+        return Shown(frames, landmarks, self.control[:, :targets], self.real)
+
     def per_target(self, of_source: Tensor) -> Tensor:
         """Rows of the sources, repeated for every target: (B, …) -> (B·K, …)."""
         return of_source.repeat_interleave(self.control.shape[1], 0)
@@ -109,12 +114,12 @@ class Trial:
     """(B·K,) of every sample in the discriminators' loss."""
 
 
-def trial(shown: Shown, generated: Generated, judges: Discriminators, *, real_weight: float) -> Trial:
-    """Real and generated frames as the discriminators see them: same places, same degradation."""
+def trial(shown: Shown, frames: Tensor, judges: Discriminators, *, real_weight: float) -> Trial:
+    """Real and generated frames (B, K, 3, N, N) as the discriminators see them: same places, same degradation."""
     landmarks = shown.landmarks[:, 1:].flatten(0, 1)
     return Trial(
         real=judges.views(shown.targets.flatten(0, 1), landmarks),
-        fake=judges.views(generated.frames.flatten(0, 1), landmarks),
+        fake=judges.views(frames.flatten(0, 1), landmarks),
         source=judges.views(shown.per_target(shown.source), landmarks),
         control=shown.control.flatten(0, 1),
         weight=shown.per_target(torch.where(shown.real, real_weight, 1.0)),

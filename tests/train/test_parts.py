@@ -13,8 +13,8 @@ from facemotion.train.config import OptimiserConfig
 from facemotion.train.distributed import World
 from facemotion.train.duration import parse_duration
 from facemotion.train.ema import WeightAverage
-from facemotion.train.loop import plan
 from facemotion.train.optimise import learning_rate
+from facemotion.train.plan import plan
 from facemotion.train.signals import stop_on_signals
 
 

@@ -7,6 +7,8 @@ import torch
 
 from facemotion.errors import TrainingError, WeightsError
 from facemotion.model.release import load_release
+from facemotion.train.config import Phase
+from facemotion.train.divergence import DivergenceWatch
 
 ADVERSARY_ON = "adversary.from_images=8"
 
@@ -105,10 +107,7 @@ def test_not_a_number_stops_and_keeps_the_last_good_state(training, tmp_path):
 
 
 def test_growing_loss_is_told_from_noise():
-    from facemotion.train.config import Phase
-    from facemotion.train.loop import _Watch
-
-    watch, phase = _Watch(), Phase()
+    watch, phase = DivergenceWatch(), Phase()
     assert not any(watch.diverges(loss, phase) for loss in [1, 5, 0.5, 2] * 10)
     assert not any(watch.diverges(loss, Phase(1)) for loss in [9.0] * 10)
     assert any(watch.diverges(1.1**i, phase) for i in range(40))
