@@ -126,6 +126,8 @@ class _Watch:
         self.clips += outcome.clips
         if outcome.reason and not console.is_quiet():
             self.console.print(f"{outcome.key}: {outcome.reason}", style="yellow", markup=False)
+        if self.ended == 1:  # what earlier runs did says nothing about the speed of this one
+            self.bars.reset(self.bar, completed=self.total - left - 1, clips=0)
         self.bars.update(self.bar, completed=self.total - left, clips=self.clips)
         now = time.monotonic()
         if self.bars.disable and not console.is_quiet() and now - self.told > LINE_EVERY_S:

@@ -42,6 +42,7 @@ class AlignedFrame:
     landmarks: np.ndarray
     """(68, 2) crop px."""
     pose: tuple[float, float, float]
+    """Yaw, pitch, roll in degrees, of the head in the crop."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,12 +128,8 @@ class SequenceImporter(Importer):
     ) -> AlignedFrame:
         to_first = rigid_motion(points, first)
         to_crop = geometry.compose(to_first, first_to_crop)
-        return AlignedFrame(
-            position=position,
-            crop=geometry.warp_crop(pixels, to_crop, self.crop_px),
-            landmarks=geometry.apply(to_crop, points),
-            pose=head_pose(points),
-        )
+        crop, in_crop = geometry.warp_crop(pixels, to_crop, self.crop_px), geometry.apply(to_crop, points)
+        return AlignedFrame(position, crop, in_crop, head_pose(in_crop))
 
 
 def rigid_motion(points: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -132,8 +132,8 @@ def _read_video(path: Path, most: int) -> Iterator[tuple[float, int, np.ndarray]
         wanted = set(spread(count, most))
         for number, frame in enumerate(_decoded(path)):
             if number in wanted:
-                # phones store the picture as the sensor saw it, and how far to turn it
-                pixels = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+                # phones store the picture as the sensor saw it, and how far to turn it; PyAV 12 does not tell
+                pixels = np.rot90(frame.to_ndarray(format="rgb24"), getattr(frame, "rotation", 0) // 90)
                 yield number / (count - 1), number, np.ascontiguousarray(pixels)
     except av.FFmpegError as error:
         raise InputError(f"unreadable video ({error.strerror or error})") from error

@@ -1,5 +1,7 @@
 """Recordings to clips: reading, labels from paths, alignment, control values."""
 
+import struct
+
 import numpy as np
 import pytest
 
@@ -163,6 +165,21 @@ def test_a_face_of_few_pixels(tmp_path):
 
     with pytest.raises(InputError, match="face too small"):
         list(SequenceImporter(find_faces=far).clips(item, base_id="x", seed=0))
+
+
+def test_a_video_held_upright_by_its_metadata(tmp_path):
+    upright = np.ascontiguousarray(made_up.frame()[:, : made_up.HEIGHT].transpose(1, 0, 2))
+    lying = np.rot90(np.pad(upright, ((0, 80), (0, 0), (0, 0))))
+    path = tmp_path / "smile.mp4"
+    made_up.write_video(path, [np.ascontiguousarray(lying)] * 2)
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 4 + 40
+    content[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    (item,) = find_sequences([tmp_path], own_source=OWN)
+    _, _, pixels = next(read_frames(item, 2))
+    assert pixels.shape == (320, 240, 3)
+    assert np.abs(pixels[:240].astype(int) - upright).mean() < 6
 
 
 def test_unreadable_files(tmp_path):
