@@ -60,6 +60,10 @@ def test_what_makes_no_sense_is_refused(assignment, message):
         override(TrainConfig(), [assignment])
 
 
+def test_no_local_discriminators():
+    assert override(TrainConfig(), ["adversary.regions="]).adversary.regions == ()
+
+
 def test_unknown_setting_names_those_there_are():
     with pytest.raises(UsageError) as caught:
         override(TrainConfig(), ["losses.lpips=1"])
