@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from facemotion.errors import UsageError, WeightsError
+from facemotion.face.pose import head_pose
 from facemotion.face.types import Face
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from facemotion.face.finder import Finder
     from facemotion.face.second_opinion import SecondOpinion
 
@@ -45,11 +47,20 @@ class FaceFinder:
             raise UsageError(f"There is no aligner {aligner!r}.", f"Use one of: {', '.join(ALIGNERS)}.")
         if aligner == "face-alignment":
             return self._load_second().find(image)
-        faces = self._load_builtin().find(image)
+        faces = self._load_builtin().find(image) or self._find_turned(image)
         if aligner == "builtin" or any(_is_sure(face) for face in faces):
             return faces
         second = self._second_if_worth_it(faces, on_note)
         return faces if second is None else merged(faces, second.find(image))
+
+    def _find_turned(self, image: np.ndarray) -> list[Face]:
+        """The faces of a photo that lies on its side or its head; only such as the built-in finder is sure of."""
+        for quarters in (1, 3, 2):
+            found = self._load_builtin().find(np.ascontiguousarray(np.rot90(image, quarters)))
+            faces = [turned_back(face, quarters, image.shape) for face in found if _is_sure(face)]
+            if faces:
+                return faces
+        return []
 
     def _load_builtin(self) -> Finder:
         from facemotion.face.finder import Finder
@@ -89,6 +100,16 @@ def merged(builtin: list[Face], second: list[Face]) -> list[Face]:
         if not any(_same(face, other) for other in distinct):
             distinct.append(face)
     return sorted(distinct, key=lambda face: -face.size_px)
+
+
+def turned_back(face: Face, quarters: int, shape: tuple[int, ...]) -> Face:
+    """A face of ``np.rot90(image, quarters)`` as it lies in the image, whose shape is (H, W, ...)."""
+    points, height, width = face.landmarks, shape[0], shape[1]
+    for turn in range(quarters):
+        side = width if (quarters - turn) % 2 else height
+        points = np.stack([side - 1 - points[:, 1], points[:, 0]], axis=1)
+    box = (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
+    return replace(face, landmarks=points, box=box, pose=head_pose(points))
 
 
 _shared = FaceFinder()
