@@ -7,29 +7,25 @@ import typer
 
 from facemotion.cli import console
 
-HELP = """Train the generator on clip sets made by `facemotion prepare`.
+_EPILOG = """Examples:
 
-Run the same command again to resume. OUT holds state.pt (to resume), release.safetensors (averaged weights, for
-`facemotion animate --weights`), losses.jsonl, tensorboard/ and sheets/. On several GPUs or machines start it with
-`torchrun --nproc-per-node N -m facemotion train …`.
+facemotion train CLIPS --out RUN
 
-Examples:
+facemotion train PAIRS TEACHER --out RUN --precision bf16 --time-budget 25m
 
-  facemotion train CLIPS --out RUN
+facemotion train CLIPS --out RUN2 --init RUN/state.pt --set optimiser.lr=1e-4 --set losses.landmark=0
 
-  facemotion train PAIRS TEACHER --out RUN --precision bf16 --time-budget 25m
-
-  facemotion train CLIPS --out RUN2 --init RUN/state.pt --set optimiser.lr=1e-4 --set losses.landmark=0
+torchrun --nproc-per-node 8 -m facemotion train CLIPS --out RUN --workers 8
 """
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to ``app``."""
-    app.command("train", help=HELP)(train)
+    """Adds the ``train`` command."""
+    app.command("train", epilog=_EPILOG, no_args_is_help=True)(train)
 
 
 def train(
-    data: Annotated[list[Path], typer.Argument(help="Folders of clip sets.", metavar="DATA...")],
+    data: Annotated[list[Path], typer.Argument(help="Folders of clip sets.", metavar="DATA")],
     out: Annotated[Path, typer.Option(help="Folder of the training; made if missing, resumed if not.")],
     init: Annotated[
         Path | None, typer.Option(help="Begin from these weights: a release (.safetensors) or a state.pt.")
@@ -43,13 +39,16 @@ def train(
         list[str] | None, typer.Option("--set", help="Change a setting: NAME=VALUE; may be repeated.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="fp32, bf16 (faster on recent CPUs and GPUs) or auto.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16 (faster on recent CPUs and GPUs).")] = "auto",
     workers: Annotated[int, typer.Option(help="Threads that read clips ahead.", min=1)] = 1,
     cache_gb: Annotated[float, typer.Option(help="Memory for decoded frames, per process.", min=0)] = 0.0,
     show_settings: Annotated[bool, typer.Option(help="Print all settings as JSON and stop.")] = False,
 ) -> None:
-    """See HELP."""
-    import json
+    """Train the generator on clip sets made by `facemotion prepare`.
+
+    Run the same command again to resume. The folder given by --out holds state.pt (to resume), release.safetensors
+    (averaged weights, for `facemotion animate --weights`), losses.jsonl, tensorboard/ and sheets/.
+    """
     from dataclasses import asdict
 
     from facemotion.cli.train_progress import watched
@@ -60,17 +59,15 @@ def train(
     from facemotion.train.signals import stop_on_signals
 
     budget_s = parse_duration(time_budget) if time_budget else None
-    changes = [f"generator.preset={preset}", *([f"images={images}"] if images else []), *(settings or [])]
-    config = override(TrainConfig(), changes)
     world = World.join(device)
-    config = override(config, [f"precision={world.best_precision() if precision == 'auto' else precision}"])
-    if show_settings:
-        typer.echo(json.dumps(asdict(config), indent=2))
-        return
     try:
-        trainer = open_training(
-            data, config, folder=out, world=world, init=init, workers=workers, cache_gb=cache_gb
-        )
+        chosen = world.best_precision() if precision == "auto" else precision
+        changes = [f"generator.preset={preset}", f"precision={chosen}", *([f"images={images}"] if images else [])]
+        config = override(TrainConfig(), [*changes, *(settings or [])])
+        if show_settings:
+            console.say_json(asdict(config))
+            return
+        trainer = open_training(data, config, folder=out, world=world, init=init, workers=workers, cache_gb=cache_gb)
         with stop_on_signals() as stop, watched(trainer) as report:
             ending = trainer.run(time_budget_s=budget_s, stop=stop, report=report)
     finally:
