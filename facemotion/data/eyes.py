@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from facemotion.data.warping import sample
+from facemotion.data.warping import pull_push, sample
 
 if TYPE_CHECKING:
     from facemotion.data.portrait import Portrait
@@ -19,13 +19,14 @@ _LOWER_LID_SHARE = 0.1
 
 
 class Eyes:
-    """Both eyes of a photo: what the lids hide, and the colour of the lashes."""
+    """Both eyes of a photo: what the lids hide, their skin, and the colour of the lashes."""
 
     def __init__(self, image: np.ndarray, landmarks: np.ndarray):
         """``image`` (N, N, 3) float RGB in [0, 1], ``landmarks`` (68, 2) px."""
         self.texture = extended(image, landmarks)
         self.opening = openings(image, landmarks)
         self.lash_colour = lash_colour(image, landmarks)
+        self.lid, self.lid_band = lid_skin(image, landmarks)
         self.iod_px = float(np.linalg.norm(landmarks[45] - landmarks[36]))
 
     def draw(self, image: np.ndarray, visible: np.ndarray, at: np.ndarray) -> None:
@@ -50,17 +51,65 @@ class Eyes:
         alpha = np.where(mask, alpha, 0.5 * alpha)[..., None]
         image[box] += alpha * (texture - image[box])
 
-    def draw_rims(self, image: np.ndarray, face: np.ndarray, at: np.ndarray, *, closing: float) -> None:
-        """The rim of a closing lid, in place: in the photo the eye shows there, closed it is a line of lashes.
+    def draw_lids(self, image: np.ndarray, face: np.ndarray, at: np.ndarray, *, closing: float) -> None:
+        """The skin of a closing lid, in place.
+
+        The lid is stretched from the little of it that an open eye shows: its rim, where the photo shows the eye, and
+        the lashes above the eye become plain skin.
 
         ``face`` (N, N) bool is where the face's skin shows, ``closing`` how far the lids are closed, 0 to 1.
         """
         if closing <= 0.2:
             return
-        within = cv2.remap(self.opening, at[..., 0], at[..., 1], cv2.INTER_LINEAR)
-        alpha = np.where(face, within, 0) * min(1.0, 1.5 * (closing - 0.2))
-        alpha = cv2.GaussianBlur(alpha, (0, 0), image.shape[0] / 700)[..., None]
-        image += np.clip(0.9 * alpha, 0, 0.8) * (self.lash_colour - image)
+        box = _box_of(cv2.remap(self.lid_band, at[..., 0], at[..., 1], cv2.INTER_LINEAR), face)
+        if box is None:
+            return
+        image, face, at = image[box], face[box], at[box]
+        lid = sample(self.lid, at)
+        band, rim = (cv2.remap(m, at[..., 0], at[..., 1], cv2.INTER_LINEAR) for m in (self.lid_band, self.opening))
+        darker = 1 - image.sum(2) / (lid.sum(2) + 1e-3)
+        plain = np.where(face, np.maximum(rim, band * np.clip((darker - 0.03) / 0.15, 0, 1)), 0)
+        plain = cv2.GaussianBlur(plain, (0, 0), 0.016 * self.iod_px + 0.3)[..., None]
+        image += min(1.0, 2 * (closing - 0.2)) * plain * (lid - image)
+
+    def draw_lashes(self, image: np.ndarray, margins: list[np.ndarray], *, closing: float) -> None:
+        """A line of lashes along upper lid margins, in place; each margin four points (4, 2) px from corner to corner."""
+        if closing <= 0.3:
+            return
+        line = np.zeros(image.shape[:2], np.float32)
+        for margin in margins:
+            x = np.linspace(margin[0, 0], margin[-1, 0], 25)
+            curve = np.column_stack([x, np.polyval(np.polyfit(margin[:, 0], margin[:, 1], 3), x)])
+            for a, b, weight in zip(curve[1:-2], curve[2:-1], np.sin(np.linspace(0.3, 2.84, 22)), strict=True):
+                ends = (tuple(np.round(p * 16).astype(int).tolist()) for p in (a, b))
+                cv2.line(line, *ends, float(weight), max(1, round(0.011 * self.iod_px)), cv2.LINE_8, 4)
+        alpha = cv2.GaussianBlur(line, (0, 0), 0.003 * self.iod_px + 0.4)
+        rows = np.flatnonzero(alpha.max(1) > 0)
+        part = slice(rows[0], rows[-1] + 1) if len(rows) else slice(0)
+        strength = 0.75 * min(1.0, 2 * (closing - 0.3))
+        image[part] += strength * alpha[part, :, None] * (self.lash_colour - image[part])
+
+
+def _box_of(weight: np.ndarray, where: np.ndarray) -> tuple[slice, slice] | None:
+    """The rectangle that holds all weight > 0 at ``where``, None when there is none."""
+    found = (weight > 0) & where
+    rows, columns = np.flatnonzero(found.any(1)), np.flatnonzero(found.any(0))
+    if not len(rows):
+        return None
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def lid_skin(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The photo with eyes and upper lashes replaced by the skin around them, and where that is, (N, N) in [0, 1]."""
+    iod = np.linalg.norm(landmarks[45] - landmarks[36])
+    opening = openings(image, landmarks) > 0.5
+    up, around = max(2, round(0.045 * iod)), max(1, round(0.012 * iod))
+    band = cv2.dilate(opening.astype(np.uint8), np.ones((2 * around + 1, 2 * around + 1), np.uint8))
+    band = cv2.dilate(band, np.ones((up + 1, 1), np.uint8), anchor=(0, 0))  # grows upwards
+    known = 1 - cv2.dilate(band, np.ones((3, 3), np.uint8)).astype(np.float32)
+    plain = pull_push(image * known[..., None], known)
+    soft = cv2.GaussianBlur(band.astype(np.float32), (0, 0), 0.008 * iod + 0.3)
+    return cv2.GaussianBlur(plain, (0, 0), 0.01 * iod).astype(np.float32), soft
 
 
 def extended(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -135,7 +184,8 @@ def openings(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     for start in (36, 42):
         cv2.fillPoly(mask, [np.round(landmarks[start : start + 6] * 16).astype(np.int32)], 1, shift=4)
     grown = max(1, round(0.008 * np.linalg.norm(landmarks[45] - landmarks[36])))
-    return cv2.dilate(mask, np.ones((2 * grown + 1, 2 * grown + 1), np.uint8)).astype(np.float32)
+    mask = cv2.dilate(mask, np.ones((2 * grown + 1, 2 * grown + 1), np.uint8)).astype(np.float32)
+    return cv2.GaussianBlur(mask, (0, 0), 0.6 * grown)
 
 
 def lash_colour(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

@@ -144,10 +144,11 @@ def corrected(
     """
     points, _ = project(fit, vertices)
     sigma = 0.35 * np.linalg.norm(landmarks[45] - landmarks[36])
-    centres, _ = project(fit, vertices[head.landmark_vertices] + landmark_offsets())
+    centres = points[head.landmark_vertices]
+    placed, _ = project(fit, vertices[head.landmark_vertices] + landmark_offsets())
     kernel = np.exp(-((centres[:, None] - centres[None]) ** 2).sum(-1) / (2 * sigma**2))
     ridge = np.where(np.arange(68) < 17, 1.0, rest)
-    coefficients = np.linalg.solve(kernel + np.diag(ridge), landmarks[:, :2] - centres)
+    coefficients = np.linalg.solve(kernel + np.diag(ridge), landmarks[:, :2] - placed)
     distances = ((points**2).sum(1)[:, None] + (centres**2).sum(1)[None] - 2 * points @ centres.T).astype(np.float32)
     moved = np.exp(-distances / np.float32(2 * sigma**2)) @ coefficients
     in_plane = moved * [1, -1] / fit.scale

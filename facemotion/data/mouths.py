@@ -57,7 +57,7 @@ class MouthLibrary:
     def save(self, path: str | Path) -> None:
         """Write the library as one npz."""
         fields = ("image", "top", "edge", "skin", "white")
-        arrays = {name: np.stack([np.asarray(getattr(mouth, name)) for mouth in self.mouths]) for name in fields}
+        arrays = {name: np.array([getattr(mouth, name) for mouth in self.mouths], np.float32) for name in fields}
         arrays["image"] = np.round(arrays["image"] * 255).astype(np.uint8)
         with open(path, "wb") as file:
             np.savez_compressed(file, **arrays)

@@ -183,7 +183,9 @@ class Portrait:
         image = sample(texture, at)
         self.eyes.draw(image, (part_map == EYES) | (part_map == EYE_SOCKET), at)
         closing = max(strengths[self.head.unit_index[f"eyeBlink_{side}"]] for side in "LR")
-        self.eyes.draw_rims(image, part_map == FACE, at, closing=closing)
+        self.eyes.draw_lids(image, part_map == FACE, at, closing=closing)
+        margins = [points[self.head.landmark_vertices[list(m)]] for m in ((36, 37, 38, 39), (42, 43, 44, 45))]
+        self.eyes.draw_lashes(image, margins, closing=closing)
         ratio = np.where(part_map == FACE, values[..., 4], 0)
         image *= np.exp(cv2.GaussianBlur(ratio, (0, 0), n / 160))[..., None]
         smooth_seams(image, at)
@@ -240,7 +242,7 @@ def check_fit(portrait: Portrait) -> None:
     """Raise ``InputError`` with the reason where the rendering would not be worth learning from.
 
     The head must fit the 51 inner landmarks to 3 % of the distance of the outer eye corners on average, the face must
-    not be turned by more than 40° or nodded by more than 30°, and at least two fifths of it must have the colour of
+    not be turned by more than 40° or nodded by more than 30°, and at least a fifth of it must have the colour of
     its cheeks (hands, masks and hair before the face do not).
     """
     if portrait.fit.inner_error > _WORST_FIT:
@@ -252,7 +254,7 @@ def check_fit(portrait: Portrait) -> None:
         np.round(portrait.source_points[:9409][portrait.trusted[:9409] > 0.9]).astype(int), 0, portrait.size_px - 1
     )
     skin = float((portrait.skin_likeness[at[:, 1], at[:, 0]] > 0.25).mean())
-    if skin < 0.4:
+    if skin < 0.2:
         raise InputError(
             f"only {skin:.0%} of the face looks like skin: something covers it, or its light is too uneven"
         )

@@ -44,7 +44,7 @@ def continued(
     size = n // _COARSE
     coarse_known = cv2.resize(known.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
     coarse_flow = cv2.resize(flow * known[..., None].astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
-    filled = _pull_push(coarse_flow, coarse_known)
+    filled = pull_push(coarse_flow, coarse_known)
     face = known if hole is None else hole
     away = cv2.distanceTransform(
         (cv2.resize(face.astype(np.uint8), (size, size), interpolation=cv2.INTER_AREA) == 0).astype(np.uint8),
@@ -58,8 +58,8 @@ def continued(
     return np.where(known[..., None], flow, filled).astype(np.float32)
 
 
-def _pull_push(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Smooth continuation of weighted values (H, W, 2) to where the weight is 0."""
+def pull_push(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Smooth continuation of weighted values (H, W, C) to where the weight (H, W) is 0."""
     levels = []
     while min(values.shape[:2]) > 2:
         levels.append((values, weight))
