@@ -1,5 +1,6 @@
 """One photo on its way to frames: which faces, which part of the photo, and every frame in order."""
 
+import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -89,8 +90,10 @@ class Animation:
         return self._frames(self._track)
 
     def samples(self) -> "tuple[np.ndarray, ...]":
-        """The frame with the strongest expression."""
-        return tuple(self._frames([max(self._track, key=sum)]))
+        """The frame in which each expression of the clip is strongest."""
+        asked = [index for index, column in enumerate(zip(*self._track, strict=True)) if any(column)]
+        peaks = {max(self._track, key=operator.itemgetter(index)) for index in asked}
+        return tuple(self._frames(sorted(peaks)))
 
     def _frames(self, track: list[tuple[float, ...]]) -> "Iterator[np.ndarray]":
         photo = self._join(self.framing.photo.pixels, self.framing.photo.alpha)

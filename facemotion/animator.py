@@ -14,7 +14,7 @@ from facemotion.device import choose_placement
 from facemotion.errors import OutputError, UsageError
 from facemotion.expressions import EXPRESSIONS, Blend, check_blend, parse_expressions
 from facemotion.framing import Box, flattened
-from facemotion.images import Photo, read_photo
+from facemotion.images import Photo, photo_of, read_photo
 from facemotion.provenance import mark_for
 from facemotion.settings import AnimateSettings
 from facemotion.staging import check_output, staged
@@ -264,7 +264,9 @@ def _as_photo(image: "str | Path | np.ndarray | Image.Image") -> Photo:
 
     if isinstance(image, str | Path):
         return read_photo(image)
-    array = np.asarray(image if isinstance(image, np.ndarray) else image.convert("RGBA"))
+    if not isinstance(image, np.ndarray):
+        return photo_of(image)
+    array = image
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
         raise UsageError(
             f"An array of {array.dtype} {array.shape} is no picture.",

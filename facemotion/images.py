@@ -62,11 +62,13 @@ def read_photo(path: str | Path) -> Photo:
     data = sys.stdin.buffer.read() if from_stdin else _file_bytes(Path(path))
     if not data:
         raise ImageError(f"{name} is empty.", "Copy the photo again.")
-    image = _decode(data, name)
-    image = _upright(image)
-    image = _eight_bits(image)
-    pixels, alpha = _to_srgb(image)
-    return Photo(pixels=pixels, alpha=alpha, path=None if from_stdin else Path(path))
+    return photo_of(_decode(data, name), path=None if from_stdin else Path(path))
+
+
+def photo_of(image: "Image.Image", *, path: Path | None = None) -> Photo:
+    """A Pillow picture as a photo, with the same care for EXIF, profile and depth."""
+    pixels, alpha = _to_srgb(_eight_bits(_upright(image)))
+    return Photo(pixels=pixels, alpha=alpha, path=path)
 
 
 def check_readable(path: str | Path) -> None:

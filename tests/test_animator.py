@@ -236,6 +236,15 @@ def test_api_takes_words_and_mappings_paths_arrays_and_pictures(photo, tiny_weig
         facemotion.animate(pixels.astype(float), expression, weights=tiny_weights)
 
 
+def test_pictures_are_turned_upright_like_files(photo, tiny_weights, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(photo).rotate(90, expand=True).save(tmp_path / "turned.png", exif=exif)
+    expected = facemotion.animate(photo, frames=1, weights=tiny_weights)
+    turned = facemotion.animate(Image.open(tmp_path / "turned.png"), frames=1, weights=tiny_weights)
+    np.testing.assert_array_equal(turned, expected)
+
+
 def test_animators_stream(animator, photo):
     stream = animator(frames=1000).frames(read_photo(photo))
     assert [next(stream).shape for _ in range(3)] == [SHAPE] * 3
