@@ -2,37 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
+from facemotion.evaluate.cases import Locate
 from facemotion.evaluate.measure import Observe
 
+SIGHT_PX = 256
+"""Crops are halved until they are no larger: a face that fills the picture is seen as well, in half the time."""
 
-def finder_observer(aligner: str = "builtin") -> Observe:
-    """Landmarks of the largest face of each frame by ``facemotion.face.find``; not-a-number where there is none.
 
-    The default is the built-in finder alone: an ``auto`` that changed its mind between two frames of a clip would
-    be measured as a jump of the face.
+@dataclass(frozen=True)
+class Eye:
+    """Tells where the landmarks are: ``observe`` in crops that one face fills, ``locate`` in whole photos."""
+
+    observe: Observe
+    locate: Locate
+
+
+def finder_eye() -> Eye:
+    """The built-in finder, for all frames alike.
+
+    An ``auto`` that changed its mind between two frames of a clip would be measured as a jump of the face.
     """
     from facemotion.face.find import find_faces
+    from facemotion.face.geometry import apply, resized
+
+    def locate(photo: np.ndarray) -> np.ndarray | None:
+        faces = find_faces(np.ascontiguousarray(photo), aligner="builtin")
+        return faces[0].landmarks.astype(float) if faces else None
 
     def observe(frames: np.ndarray) -> np.ndarray:
         landmarks = np.full((len(frames), 68, 2), np.nan)
         for k, frame in enumerate(frames):
-            faces = find_faces(np.ascontiguousarray(frame), aligner=aligner)
-            if faces:
-                landmarks[k] = faces[0].landmarks
+            small = _halved(frame)
+            found = locate(small)
+            if found is not None:
+                landmarks[k] = apply(resized(len(small), len(frame)), found)
         return landmarks
 
-    return observe
+    return Eye(observe, locate)
 
 
-def locator(observe: Observe) -> Callable[[np.ndarray], np.ndarray | None]:
-    """The same eye for one photo: landmarks (68, 2) px, or None."""
+def same_eye(observe: Observe) -> Eye:
+    """An eye that looks at photos as it does at crops."""
 
     def locate(photo: np.ndarray) -> np.ndarray | None:
         landmarks = observe(photo[None])[0]
         return landmarks if np.isfinite(landmarks).all() else None
 
-    return locate
+    return Eye(observe, locate)
+
+
+def _halved(frame: np.ndarray) -> np.ndarray:
+    import cv2
+
+    while len(frame) > SIGHT_PX and len(frame) % 2 == 0:
+        frame = cv2.resize(frame, (len(frame) // 2, len(frame) // 2), interpolation=cv2.INTER_AREA)
+    return frame

@@ -11,8 +11,8 @@ from facemotion.errors import FacemotionError, InputError, UsageError
 from facemotion.evaluate.cases import Case, Material, draw_cases, find_cases
 from facemotion.evaluate.folder import check_folder, whole_folder
 from facemotion.evaluate.learned import LearnedMetric, load_learned
-from facemotion.evaluate.measure import SWEEP_FRAMES, Measurement, Observe, measure
-from facemotion.evaluate.observer import finder_observer, locator
+from facemotion.evaluate.measure import SWEEP_FRAMES, Measurement, measure
+from facemotion.evaluate.observer import Eye, finder_eye
 from facemotion.evaluate.pictures import Strip, strip_of
 from facemotion.evaluate.report import REPORT_FILE, Report, Tested, write_report
 from facemotion.evaluate.speed import devices_here, machine, measure_costs, measure_size
@@ -66,28 +66,28 @@ class _Candidate:
     measurements: list[Measurement] = field(default_factory=list)
 
 
-def evaluate(settings: Settings, *, observe: Observe | None = None, watch: Watch | None = None) -> Report:
+def evaluate(settings: Settings, *, eye: Eye | None = None, watch: Watch | None = None) -> Report:
     """Measure the generator on every case and write the report folder; returns what was written as data.
 
-    ``observe`` is the project's face finder unless another eye is given. Cases that cannot be read are listed in the
+    ``eye`` is the project's face finder unless another one is given. Cases that cannot be read are listed in the
     report with their reason. Raises InputError where no case could be measured.
     """
     check_libraries()
     check_folder(settings.out, mark=REPORT_FILE, overwrite=settings.overwrite)
-    observe = observe or finder_observer()
+    eye = eye or finder_eye()
     candidates = [_load(path, settings) for path in _weight_paths(settings)]
     cases = find_cases(
         settings.data,
         known=_shared_expressions(candidates),
-        locate=locator(observe),
+        locate=eye.locate,
         expressions=settings.expressions,
         split=settings.split,
     )
     cases = draw_cases(cases, settings.limit, seed=settings.seed)
     learned, skipped = load_learned(offline=settings.offline) if settings.learned else ([], _NOT_ASKED)
-    strips, problems, sample = _measure_all(cases, candidates, learned, observe, settings, watch)
+    strips, problems, sample = _measure_all(cases, candidates, learned, eye, settings, watch)
     report = _report(settings, candidates, learned, skipped, problems)
-    report.costs[:] = measure_costs(candidates[0].generator, sample, observe=observe, devices=devices_here())
+    report.costs[:] = measure_costs(candidates[0].generator, sample, locate=eye.locate, devices=devices_here())
     with whole_folder(settings.out, mark=REPORT_FILE, overwrite=settings.overwrite) as folder:
         write_report(report, candidates[0].measurements, strips, folder)
     return report
@@ -130,7 +130,7 @@ def _measure_all(
     cases: Sequence[Case],
     candidates: Sequence[_Candidate],
     learned: Sequence[LearnedMetric],
-    observe: Observe,
+    eye: Eye,
     settings: Settings,
     watch: Watch | None,
 ) -> tuple[dict[str, list[Strip]], list[tuple[str, str]], Material]:
@@ -147,7 +147,7 @@ def _measure_all(
             sample = sample or material
             for candidate in candidates:
                 measurement, footage = measure(
-                    case, material, generator=candidate.generator, observe=observe, sweep_frames=settings.frames
+                    case, material, generator=candidate.generator, observe=eye.observe, sweep_frames=settings.frames
                 )
                 candidate.measurements.append(measurement)
                 if candidate is candidates[0]:
@@ -203,7 +203,7 @@ def _tested(candidate: _Candidate) -> Tested:
 
 
 def prepare_study(
-    settings: Settings, *, ask: str = "one", observe: Observe | None = None, watch: Watch | None = None
+    settings: Settings, *, ask: str = "one", eye: Eye | None = None, watch: Watch | None = None
 ) -> Key:
     """Write the page and the key of a study with people from the same data and weights as a report."""
     from facemotion.timing import check_choice
@@ -216,7 +216,7 @@ def prepare_study(
     cases = find_cases(
         settings.data,
         known=candidate.generator.config.expressions,
-        locate=locator(observe or finder_observer()),
+        locate=(eye or finder_eye()).locate,
         expressions=settings.expressions,
         split=settings.split,
     )

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from facemotion.evaluate.measure import Observe
 from facemotion.evaluate.render import motion_maps, to_signed
 
 if TYPE_CHECKING:
-    from facemotion.evaluate.cases import Material
+    from facemotion.evaluate.cases import Locate, Material
     from facemotion.model.generator import Generator
 
 REPEATS = 7
@@ -66,14 +65,14 @@ def measure_size(generator: Generator, path: Path | None) -> Size:
     )
 
 
-def measure_costs(generator: Generator, material: Material, *, observe: Observe, devices: list[str]) -> list[Cost]:
+def measure_costs(generator: Generator, material: Material, *, locate: Locate, devices: list[str]) -> list[Cost]:
     """Time every stage for one photo (its crop where the case has no photo) on each device.
 
     The generator stays on the device where it was. Finding and compositing run on the CPU everywhere.
     """
     home = next(generator.parameters()).device
     try:
-        return [_cost(generator.to(device), material, observe, device) for device in devices]
+        return [_cost(generator.to(device), material, locate, device) for device in devices]
     finally:
         generator.to(home)
 
@@ -95,7 +94,7 @@ def machine() -> str:
     )
 
 
-def _cost(generator: Generator, material: Material, observe: Observe, device: str) -> Cost:
+def _cost(generator: Generator, material: Material, locate: Locate, device: str) -> Cost:
     from facemotion.face.composite import Composite
 
     photo, landmarks = material.photo, material.photo_landmarks
@@ -111,7 +110,7 @@ def _cost(generator: Generator, material: Material, observe: Observe, device: st
         encoding = generator.encode(crop, control)
         maps = motion_maps(generator.decode(encoding, control))[0]
         stages = {
-            "find": lambda: observe(photo[None]),
+            "find": lambda: locate(photo),
             "crop": lambda: composite.crop(size),
             "encode": lambda: generator.encode(crop, control),
             "decode": lambda: generator.decode(encoding, control),

@@ -7,12 +7,12 @@ from PIL import Image
 from facemotion.errors import InputError, UsageError
 from facemotion.evaluate.alignment import RECOGNISER_POINTS, head_similarity, recogniser_face, similarity
 from facemotion.evaluate.cases import CROP_PX, draw_cases, find_cases
-from facemotion.evaluate.observer import locator
+from facemotion.evaluate.observer import same_eye
 from facemotion.expressions import EXPRESSIONS
 from facemotion.face.geometry import apply
 from tests.evaluate.faces import face_picture, face_points, known_eye, write_clip_set
 
-LOCATE = locator(known_eye)
+LOCATE = same_eye(known_eye).locate
 
 
 def find(*paths, **options):

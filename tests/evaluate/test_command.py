@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from facemotion.cli.app import app
+from facemotion.evaluate.observer import same_eye
 from tests.evaluate.faces import known_eye, write_clip_set, write_weights
 from tests.evaluate.test_study import write_answers, write_key
 
@@ -16,7 +17,7 @@ def place(tmp_path, monkeypatch):
     write_clip_set(tmp_path / "set", people=1)
     write_weights(tmp_path / "w.safetensors")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("facemotion.evaluate.run.finder_observer", lambda: known_eye)
+    monkeypatch.setattr("facemotion.evaluate.run.finder_eye", lambda: same_eye(known_eye))
     return tmp_path
 
 

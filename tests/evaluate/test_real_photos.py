@@ -7,7 +7,7 @@ import pytest
 
 from facemotion.evaluate.cases import CROP_PX, find_cases
 from facemotion.evaluate.motion import inter_ocular, unit_motion
-from facemotion.evaluate.observer import finder_observer, locator
+from facemotion.evaluate.observer import finder_eye
 from facemotion.evaluate.regions import ANCHORS
 from facemotion.expressions import EXPRESSIONS
 
@@ -21,12 +21,12 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def eye():
-    return finder_observer()
+    return finder_eye()
 
 
 @pytest.fixture(scope="module")
 def cases(eye):
-    return find_cases([LONDON], known=EXPRESSIONS, locate=locator(eye), split="validation")
+    return find_cases([LONDON], known=EXPRESSIONS, locate=eye.locate, split="validation")
 
 
 def test_the_validation_people_of_london_give_eight_real_smiles(cases):
@@ -38,7 +38,7 @@ def test_a_real_smile_is_laid_on_its_neutral_photo_and_measured_as_one(cases, ey
 
     material = cases[0].read()
     ((control, peak),) = material.truth
-    landmarks = torch.from_numpy(eye(np.stack([material.source, peak])))
+    landmarks = torch.from_numpy(eye.observe(np.stack([material.source, peak])))
     assert control == 1
     assert material.source.shape == (CROP_PX, CROP_PX, 3)
     apart = (landmarks[1] - landmarks[0])[list(ANCHORS)].norm(dim=-1).mean() / inter_ocular(landmarks[0])
@@ -46,3 +46,9 @@ def test_a_real_smile_is_laid_on_its_neutral_photo_and_measured_as_one(cases, ey
     motion = {name: float(unit[1]) for name, unit in unit_motion(landmarks).items()}
     assert motion["corner_out"] > 0.05
     assert motion["corner_up"] > 0
+
+
+def test_halving_a_crop_does_not_move_the_landmarks(cases, eye):
+    source = cases[1].read().source
+    halved, whole = eye.observe(source[None])[0], eye.locate(source)
+    assert np.hypot(*(halved - whole).T).max() < 1

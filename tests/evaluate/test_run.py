@@ -11,6 +11,7 @@ from PIL import Image
 from facemotion.errors import InputError, OutputError, UsageError
 from facemotion.evaluate.cases import Case, Material
 from facemotion.evaluate.measure import measure, sweep_controls
+from facemotion.evaluate.observer import same_eye
 from facemotion.evaluate.render import Performer, control_vectors, to_uint8, warp_only
 from facemotion.evaluate.run import Settings, evaluate
 from facemotion.evaluate.speed import measure_size
@@ -31,7 +32,7 @@ def weights(tmp_path_factory):
 
 def run(out, data, weights, **options):
     settings = Settings(data=(data,), out=out, weights=weights, learned=False, frames=5, **options)
-    return evaluate(settings, observe=known_eye)
+    return evaluate(settings, eye=same_eye(known_eye))
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +136,7 @@ def test_outside_the_crop_no_pixel_of_a_large_photo_changes(tmp_path, weights):
     settings = Settings(
         data=(tmp_path / "photo.png",), out=tmp_path / "r", weights=weights, learned=False, expressions=("smile",)
     )
-    values = evaluate(settings, observe=eye).without_truth["smile"]
+    values = evaluate(settings, eye=same_eye(eye)).without_truth["smile"]
     assert values["outside_change"].mean == 0
     assert values["photo_change_at_0"].mean == 0
     assert values["change_at_1"].mean > 1

@@ -11,7 +11,7 @@ from PIL import Image
 from facemotion.errors import InputError, OutputError
 from facemotion.evaluate.answers import count_answers
 from facemotion.evaluate.cases import find_cases
-from facemotion.evaluate.observer import locator
+from facemotion.evaluate.observer import same_eye
 from facemotion.evaluate.study import usable, write_study
 from facemotion.expressions import EXPRESSIONS
 from facemotion.model.generator import tiny_generator
@@ -19,7 +19,7 @@ from tests.evaluate.faces import known_eye, write_clip_set
 
 
 def cases_of(path):
-    return find_cases([path], known=EXPRESSIONS, locate=locator(known_eye))
+    return find_cases([path], known=EXPRESSIONS, locate=same_eye(known_eye).locate)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from facemotion.evaluate.answers import count_answers
 from facemotion.evaluate.cases import find_cases
-from facemotion.evaluate.observer import locator
+from facemotion.evaluate.observer import same_eye
 from facemotion.evaluate.study import write_study
 from facemotion.expressions import EXPRESSIONS
 from facemotion.model.generator import tiny_generator
@@ -23,7 +23,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory):
     path = write_clip_set(tmp_path_factory.mktemp("data") / "set", people=2, expressions=("smile",))
-    return find_cases([path], known=EXPRESSIONS, locate=locator(known_eye))
+    return find_cases([path], known=EXPRESSIONS, locate=same_eye(known_eye).locate)
 
 
 @pytest.fixture
