@@ -123,8 +123,8 @@ class AdversaryConfig:
     """Spectral normalisation of the discriminators (Miyato et al. 2018)."""
     real_weight: float = 1.5
     """Weight of photographic samples in the discriminators' loss; rendered ones count 1."""
-    lr_ratio: float = 3.0
-    """Learning rate of the discriminators, as a multiple of the generator's (two time scales: Heusel et al. 2017)."""
+    lr: float = 3e-4
+    """Peak learning rate of the discriminators, apart from the generator's (two time scales: Heusel et al. 2017)."""
     beta1: float = 0.5
     """Momentum of the discriminators' Adam."""
     r1: float = 1.0

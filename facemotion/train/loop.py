@@ -119,6 +119,7 @@ class Trainer:
         save_state(self.folder / "state.pt", self.networks.state())
         record = {
             "images": self.progress.images,
+            "images_before": self.networks.average.images_before,
             "hours": round(self.progress.seconds / 3600, 3),
             "processes": self.world.size,
             "device": self.world.device.type,

@@ -34,6 +34,8 @@ class Networks:
             face_px=config.adversary.face_px,
             spectral_norm=config.adversary.spectral_norm,
         )
+        if not config.adversary.spectral_norm:
+            _initialise_he(judges)
         layout = torch.channels_last if world.device.type == "cuda" else torch.contiguous_format  # measured faster
         self.generator = generator.to(world.device, memory_format=layout).train()
         self.judges = judges.to(world.device, memory_format=layout).train()
@@ -66,7 +68,8 @@ class Networks:
         norm = nn.utils.clip_grad_norm_(self.generator.parameters(), self.config.optimiser.clip_norm)
         optimisers = [(self.generator_optimiser, rate)]
         if playing:
-            optimisers.append((self.judges_optimiser, rate * self.config.adversary.lr_ratio))
+            share = rate / self.config.optimiser.lr
+            optimisers.append((self.judges_optimiser, share * self.config.adversary.lr))
         for optimiser, value in optimisers:
             set_rate(optimiser, value)
             optimiser.step()
@@ -108,12 +111,13 @@ class Networks:
         if path.suffix == ".safetensors":
             generator, record = load_release(path)
             weights = average = generator.state_dict()
-            images = record.get("images", 0)
+            images = record.get("images", 0) + record.get("images_before", 0)
         else:
             state = load_state(path)
             weights, average = state["generator"], state["average"]
             images = state["average_images_before"] + state["progress"]["images"]
-            load_matching(self.judges, state["judges"])
+            if state["judges_optimiser"]["state"]:  # they have been trained
+                load_matching(self.judges, state["judges"])
             for optimiser, name in (
                 (self.generator_optimiser, "generator_optimiser"),
                 (self.judges_optimiser, "judges_optimiser"),
@@ -125,6 +129,17 @@ class Networks:
         if len(left) == len(self.generator.state_dict()):
             raise TrainingError(f"nothing in {path} fits this generator", "Use the generator settings of its training.")
         return left
+
+
+def _initialise_he(judges: nn.Module) -> None:
+    """Initial weights that keep the variance through leaky rectifiers (He et al., ICCV 2015).
+
+    With PyTorch's own, which shrink it layer by layer, the discriminators stayed at chance (docs/training.md).
+    """
+    for module in judges.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, a=0.2)
+            nn.init.zeros_(module.bias)
 
 
 def _take_moments(optimiser: torch.optim.Optimizer, state: dict) -> None:

@@ -129,6 +129,7 @@ def test_init_takes_weights_and_begins_counting_anew(training, tmp_path, name):
     second.run()
     _, record = load_release(tmp_path / "second" / "release.safetensors")
     assert record["initialised_from"] == name
+    assert (record["images"], record["images_before"]) == (16, 16)
 
 
 def test_init_from_foreign_files_is_refused(training, tmp_path):
