@@ -23,7 +23,7 @@ _PAPER, _INK = (255, 255, 255), (40, 40, 40)
 
 @dataclass(frozen=True)
 class Strip:
-    """The frames of one case at the controls ``SHOWN``, and the real frame nearest to the peak where there is one."""
+    """The frames of one case at the controls ``SHOWN``, and the data's own frame nearest to the peak."""
 
     title: str
     labels: tuple[str, ...]
@@ -40,7 +40,7 @@ def strip_of(case: Case, footage: Footage) -> Strip:
     if footage.truth:
         truth = min(footage.truth, key=lambda t: abs(t.control - 1))
         cells.append(truth.real)
-        labels.append(f"real, {truth.control:.2f}")
+        labels.append(f"target, {truth.control:.2f}")
     cells = [cv2.resize(cell, (CELL_PX, CELL_PX), interpolation=cv2.INTER_AREA) for cell in cells]
     row = np.ascontiguousarray(np.concatenate(cells, axis=1)[..., ::-1])
     jpeg = cv2.imencode(".jpg", row, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()

@@ -68,6 +68,14 @@ _COMPARED = {"psnr_face", "psnr_mouth", "ssim_face", "ssim_mouth", "landmarks_al
 }
 COMPARED: tuple[Column, ...] = tuple(column for column in (*TRUTH, *MOTION, *PICTURE) if column[0] in _COMPARED)
 """What two weight files are compared by."""
+TARGETS = {
+    "photo-pairs": "Targets of photo pairs are the second photo, laid on the first by the head.",
+    "clips": "Targets of recordings are their frames.",
+    "ckplus": "Targets of CK+ are its frames.",
+    "pairs": "Targets of pair clips are interpolated between two real photos.",
+    "teacher": "Targets of teacher clips are rendered by the 3-D head: they tell how well the lesson was learnt.",
+}
+"""What the frames to compare with are, by kind of case."""
 ANSWER_NAMES = {"model": "model", "warp": "warp only", "repeat": "repeat the photo"}
 
 
@@ -109,9 +117,10 @@ def _truth(report: Report) -> str:
     if not report.with_truth:
         return ""
     text = [
-        "## Against real frames",
-        "Model, the photo moved by the model's flow alone, and the photo repeated. Landmarks are measured by the face "
-        "finder on both pictures. Sharpness is the answer's against the real frame's.",
+        "## Against the data's own frames",
+        f"{' '.join(TARGETS[kind] for kind in report.kinds if kind in TARGETS)} Answers: the model, the photo moved by "
+        "the model's flow alone, and the photo repeated. Landmarks are measured by the face finder on both pictures. "
+        "Sharpness is the answer's against the target's.",
     ]
     for expression, bins in report.with_truth.items():
         used = [column for column in TRUTH if any(column[0] in a for b in bins.values() for a in b.values())]

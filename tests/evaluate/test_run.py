@@ -57,7 +57,7 @@ def test_the_report_folder_holds_every_promised_file(report_folder):
     }
     assert not list(report_folder.parent.glob(".*"))
     with Image.open(report_folder / "sheets/smile-1.jpg") as sheet:
-        assert sheet.width == 7 * 168  # six controls and the real frame
+        assert sheet.width == 7 * 168  # six controls and the target
 
 
 def test_the_report_says_what_was_measured(report_folder):
