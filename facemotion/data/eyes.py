@@ -73,7 +73,7 @@ class Eyes:
         image += min(1.0, 2 * (closing - 0.2)) * plain * (lid - image)
 
     def draw_lashes(self, image: np.ndarray, margins: list[np.ndarray], *, closing: float) -> None:
-        """A line of lashes along upper lid margins, in place; each margin four points (4, 2) px from corner to corner."""
+        """A line of lashes along upper lid margins, in place; a margin is four points (4, 2) px, corner to corner."""
         if closing <= 0.3:
             return
         line = np.zeros(image.shape[:2], np.float32)

@@ -113,7 +113,7 @@ def smile_shading() -> np.ndarray:
 
 
 def skin(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Typical skin colour (3,) of a face (H, W, 3 float RGB), and how much each pixel looks like it, (H, W) in [0, 1]."""
+    """Typical skin colour (3,) of a face (H, W, 3 float RGB), and how like it each pixel is, (H, W) in [0, 1]."""
     n = image.shape[0]
     cheeks = np.zeros(image.shape[:2], np.uint8)
     for eye, corner in ((slice(36, 42), 48), (slice(42, 48), 54)):

@@ -151,7 +151,8 @@ def _read_npz(path: Path) -> HeadModel:
 
 def _read_author_folder(folder: Path) -> HeadModel:
     vertices, triangles = _read_obj(folder / "generic_neutral_mesh.obj")
-    indices_file = folder / "vertex_indices.json"
+    indices_file = next((f for f in (folder, folder.parent) if (f / "vertex_indices.json").is_file()), folder)
+    indices_file /= "vertex_indices.json"
     if not indices_file.is_file():
         raise InputError(f"No vertex_indices.json in {folder}", "Give the FaceXModel folder as its authors ship it.")
     try:

@@ -1,4 +1,4 @@
-"""Real teeth for open mouths: the inside of smiling mouths, warped into a rendered opening.
+"""Teeth for open mouths: the inside of really smiling ones, warped into a rendered opening.
 
 A borrowed mouth is kept in a frame of its own: scaled to a fixed distance of the outer eye corners, centred on the
 face's midline, with the biting edge of its upper teeth as a curve. The upper teeth hang from the skull, a mirrored,
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -84,6 +85,22 @@ class MouthLibrary:
             return None
         distance = np.array([abs(float((mouth.skin - skin) @ _LUMINANCE)) for mouth in self.mouths])
         return self.mouths[int(generator.choice(np.argsort(distance)[:12]))]
+
+
+@cache
+def drawn() -> Mouth:
+    """A plain row of teeth for those who have no smiling photos to borrow from."""
+    line, rows = np.arange(WIDTH_PX), np.arange(HEIGHT_PX)[:, None]
+    from_middle = np.abs(line - _MIDDLE[0]) / IOD_PX
+    inside = from_middle < 0.32
+    top, edge = np.full(WIDTH_PX, 58.0), 92 - 150 * from_middle**2
+    gaps = np.cumsum([0, 0.062, 0.052, 0.055, 0.05, 0.045])  # incisors, canine, premolars
+    gap = np.exp(-(((from_middle[:, None] - gaps) / 0.0035) ** 2)).max(1)
+    light = (1.06 - 0.5 * from_middle - 0.1 * gap) * (1 - 0.12 * np.abs((rows - 78) / 20) ** 2)
+    image = np.clip(light, 0.05, 1)[..., None] * np.array([0.88, 0.84, 0.76])
+    skin = np.array([0.75, 0.58, 0.50], np.float32)
+    top, edge = (np.where(inside, values, np.nan).astype(np.float32) for values in (top, edge))
+    return Mouth(image.astype(np.float32), top, edge, skin, 0.75)
 
 
 def borrowed(photo: np.ndarray, landmarks: np.ndarray) -> Mouth | None:

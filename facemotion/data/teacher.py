@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facemotion.data.head import HeadModel
-from facemotion.data.mouths import Mouth, MouthLibrary, borrowed, keep, paint
+from facemotion.data.mouths import Mouth, MouthLibrary, borrowed, drawn, keep, paint
 from facemotion.data.portrait import Portrait, check_fit
 from facemotion.data.recipes import Recipes
 from facemotion.data.rendered import RenderedClip
@@ -88,7 +88,7 @@ def teacher_clips(
     performances = [{name: 1.0} for name in names for _ in range(settings.clips_per_expression)]
     performances += [_mix(names, generator) for _ in range(settings.mixes)]
     for expression in performances:
-        mouth = own or (mouths.near(portrait.skin_colour, generator) if mouths else None)
+        mouth = own or (mouths.near(portrait.skin_colour, generator) if mouths else None) or drawn()
         yield _clip(portrait, expression, recipes, mouth, settings, generator)
 
 
@@ -109,7 +109,7 @@ def _clip(
     portrait: Portrait,
     expression: dict[str, float],
     recipes: Recipes,
-    mouth: Mouth | None,
+    mouth: Mouth,
     settings: TeacherSettings,
     generator: np.random.Generator,
 ) -> RenderedClip:
@@ -147,7 +147,7 @@ def _clip(
             if parted:
                 ratio = keep(image, opening, portrait.skin, portrait.landmarks)
                 share = float(np.clip((ratio - 1.4) / 0.8, 0, 1))
-            if mouth is not None and a > 0 and share > 0:
+            if a > 0 and share > 0:
                 paint(image, opening, mouth, skin=portrait.skin_colour, white=portrait.white, strength=share)
         frames.append(np.round(np.clip(image * gain, 0, 1) * 255).astype(np.uint8))
         landmarks.append(portrait.landmarks_at(portrait.expressed(strengths), view))
