@@ -64,9 +64,8 @@ def main() -> None:
     errors = np.array([_fit_error(landmarks[name], head) for name in neutral])
     worst = neutral[int(errors.argmax())]
     print(f"\nfit, inner 51 landmarks, {len(errors)} neutral photos, % of the distance of the outer eye corners:")
-    print(
-        f"mean {100 * errors.mean():.2f}, median {100 * np.median(errors):.2f}, worst {100 * errors.max():.2f} ({worst})"
-    )
+    mean, median, largest = 100 * errors.mean(), 100 * np.median(errors), 100 * errors.max()
+    print(f"mean {mean:.2f}, median {median:.2f}, worst {largest:.2f} ({worst})")
 
 
 def _read(path: Path) -> np.ndarray:
