@@ -120,6 +120,16 @@ def test_random_networks_find_faces_well_formed(weights, monkeypatch):
     assert [face.size_px for face in faces] == sorted((face.size_px for face in faces), reverse=True)
 
 
+def test_score_grows_with_the_evidence_and_stays_a_chance():
+    plain = finder_module.face_score(0.5, 0.5, 0.5, 2.0)
+    assert 0 < plain < 1
+    assert plain < finder_module.face_score(0.9, 0.5, 0.5, 2.0)
+    assert plain < finder_module.face_score(0.5, 0.9, 0.9, 2.0)
+    assert plain > finder_module.face_score(0.5, 0.5, 0.5, 5.0)
+    assert finder_module.face_score(1.0, 1.0, 1.0, 0.1) <= 1
+    assert finder_module.face_score(0.0, 0.0, 0.0, 60.0) >= 0
+
+
 def test_candidates_of_one_face_become_their_mean():
     points = np.zeros((5, 2))
     near = [Candidate(score, np.array([x, 50.0]), 40.0, points + x) for score, x in ((0.9, 50.0), (0.3, 54.0))]

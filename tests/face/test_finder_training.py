@@ -8,11 +8,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from facemotion.data.clips import Clip, write_clips
 from facemotion.errors import InputError, TrainingError
 from facemotion.face.finder_networks import DetectorConfig, load_finder
 from facemotion.face.geometry import apply
 from facemotion.train_finder.crops import Crops
 from facemotion.train_finder.degrade import degrade
+from facemotion.train_finder.expressive import read_expressive
 from facemotion.train_finder.faceless import Faceless
 from facemotion.train_finder.loop import Schedule
 from facemotion.train_finder.photos import MEDIAPIPE_68, person_of, read_photos, validation_people
@@ -120,6 +122,23 @@ def test_no_degrading_at_strength_zero(photos):
     for seed in range(60):
         changed = degrade(photos[0].image, np.random.default_rng(seed))
         assert changed.shape == photos[0].image.shape and changed.dtype == np.uint8
+
+
+def test_moved_frames_of_training_clips_join_in(tmp_path):
+    frames = [np.full((512, 512, 3), 40 * k, np.uint8) for k in range(4)]
+    landmarks = np.stack([frontal_landmarks(centre=(256.0, 256.0), eye_distance_px=130.0)] * 4)
+    options = {
+        "source": "drawn", "licence": "CC0-1.0", "origin": "teacher", "expression": {"blink": 1.0},
+        "control": [0, 0.5, 1, 0.7], "landmarks": landmarks, "pose": np.zeros((4, 3)), "size_px": 512, "frames": frames,
+    }  # fmt: skip
+    people = {"a": ("train", "someone"), "b": ("validation", "another"), "c": ("train", "london-012")}
+    clips = [Clip(id=name, person=person, split=split, **options) for name, (split, person) in people.items()]
+    write_clips(tmp_path / "set", clips)
+    photos = read_expressive([tmp_path / "set"])
+    assert [photo.person for photo in photos] == ["someone"] * 2
+    assert abs(int(photos[0].image[0, 0, 0]) - 80) < 3  # the peak comes first
+    assert photos[1].image[0, 0, 0] > 20  # never the source
+    np.testing.assert_allclose(photos[0].landmarks.mean(0), landmarks[0].mean(0) / 2, atol=0.5)
 
 
 def small_training(data, out, steps: int) -> FinderTraining:
