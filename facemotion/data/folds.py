@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from facemotion.data.head import FACE_VERTICES, HeadModel
+
 if TYPE_CHECKING:
-    from facemotion.data.head import HeadModel
     from facemotion.data.portrait import Portrait
 
 
@@ -135,7 +136,7 @@ class FoldMaps:
 
     def __init__(self, portrait: Portrait):
         n = portrait.size_px
-        vertices, points = portrait.head.vertices[:9409], portrait.source_points[:9409]
+        vertices, points = portrait.head.vertices[FACE_VERTICES], portrait.source_points[FACE_VERTICES]
         front = np.flatnonzero(vertices[:, 2] > 4)
         plane = vertices[front, :2]
         likeness = np.clip(1.6 * portrait.skin_likeness - 0.2, 0, 1)
@@ -148,11 +149,7 @@ class FoldMaps:
                 weight = 1 / (np.take_along_axis(distance, nearest, 1) + 0.01)
                 path = (points[front[nearest]] * (weight / weight.sum(1, keepdims=True))[..., None]).sum(1)
                 profile = _profile(path, fold.width_cm * portrait.fit.scale, n)
-                units = {}
-                for unit, value in fold.units.items():
-                    sides = [f"{unit}_{side}"] if side else [f"{unit}_L", f"{unit}_R"]
-                    names = [name for name in (sides if sides[0] in portrait.head.unit_index else [unit])]
-                    units |= {name: value / len(names) for name in names if name in portrait.head.unit_index}
+                units = _units_of(fold, side, portrait.head)
                 self.maps.append((units, (fold.depth * profile * likeness).astype(np.float32)))
 
     def applied(self, image: np.ndarray, strengths: np.ndarray, head: HeadModel, scale: float) -> np.ndarray:
@@ -165,6 +162,16 @@ class FoldMaps:
             if depth > 0.02:
                 total = depth * shading if total is None else total + depth * shading
         return image if total is None else image * np.exp(total[..., None] * _WARMTH)
+
+
+def _units_of(fold: Fold, side: str, head: HeadModel) -> dict[str, float]:
+    """Weight of each of the head's units that deepen a fold on ``side``, or on both when that is empty."""
+    weights = {}
+    for unit, value in fold.units.items():
+        sides = [f"{unit}_{letter}" for letter in side or "LR"]
+        names = [name for name in (*sides, unit) if name in head.unit_index]
+        weights |= {name: value / len(names) for name in names}
+    return weights
 
 
 def _dense(curve: np.ndarray) -> np.ndarray:

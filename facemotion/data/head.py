@@ -31,6 +31,11 @@ PARTS = tuple(VERTEX_RANGES)
 FACE, HEAD, SOCKET, EYE_SOCKET, GUMS, UPPER_TEETH, LOWER_TEETH, EYES = range(len(PARTS))
 
 
+FACE_VERTICES, SOCKET_VERTICES, EYE_SOCKET_VERTICES, EYE_VERTICES = (
+    slice(*VERTEX_RANGES[part]) for part in ("face", "socket", "eye_socket", "eyes")
+)
+
+
 @dataclass(frozen=True)
 class HeadModel:
     """A morphable head: neutral mesh, expression units, identity shapes."""

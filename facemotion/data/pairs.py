@@ -13,8 +13,10 @@ from scipy.spatial.distance import cdist
 from facemotion.data.fit import corrected, fit_head, project, shape
 from facemotion.data.head import (
     EYE_SOCKET,
+    EYE_VERTICES,
     EYES,
     FACE,
+    FACE_VERTICES,
     GUMS,
     HEAD,
     LOWER_TEETH,
@@ -141,13 +143,13 @@ class _Pair:
     def _settled(self, peak_vertices: np.ndarray) -> np.ndarray:
         """The peak's vertices, with the eyeballs and all that no expression moves where the neutral photo has them."""
         settled = peak_vertices.copy()
-        settled[21451:24591] = self.portrait.vertices[21451:24591]
+        settled[EYE_VERTICES] = self.portrait.vertices[EYE_VERTICES]
         return settled
 
     def _matched(self, peak: np.ndarray) -> np.ndarray:
         """The peak photo in the colours of the neutral one: gain per channel over the skin both show."""
-        at = self.portrait.head.vertices[:9409]
-        chosen = np.flatnonzero((at[:, 2] > 6) & (at[:, 1] > -6) & (self.portrait.trusted[:9409] > 0.9))
+        at = self.portrait.head.vertices[FACE_VERTICES]
+        chosen = np.flatnonzero((at[:, 2] > 6) & (at[:, 1] > -6) & (self.portrait.trusted[FACE_VERTICES] > 0.9))
         ours, theirs = (
             np.median(sample(image, points[chosen][None]).reshape(-1, 3), axis=0)
             for image, points in ((self.portrait.skin, self.portrait.source_points), (peak, self.peak_points))
@@ -214,8 +216,8 @@ class _Pair:
         values = []
         for image, points in ((self.portrait.skin, self.portrait.source_points), (self.peak_skin, self.peak_points)):
             smooth = cv2.GaussianBlur(image @ luminance, (0, 0), image.shape[0] / 200)
-            values.append(np.log(np.maximum(sample(smooth, points[None, :9409])[0], 0.02)))
-        return np.where(self.portrait.trusted[:9409] > 0.9, values[1] - values[0], np.nan)
+            values.append(np.log(np.maximum(sample(smooth, points[None, FACE_VERTICES])[0], 0.02)))
+        return np.where(self.portrait.trusted[FACE_VERTICES] > 0.9, values[1] - values[0], np.nan)
 
 
 def mean_shading(
@@ -227,7 +229,7 @@ def mean_shading(
     """
     shadings = np.stack([_Pair(*pair, head=head, crop_px=512).shading() for pair in pairs])
     mean = np.nan_to_num(np.nanmedian(np.where(np.isnan(shadings).mean(0) < 0.3, shadings, 0), axis=0))
-    vertices = head.vertices[:9409]
+    vertices = head.vertices[FACE_VERTICES]
     mirrored = cKDTree(vertices).query(vertices * [-1, 1, 1])[1]
     mean = (mean + mean[mirrored]) / 2
     for part, reach in ((slice(36, 42), 1.5), (slice(42, 48), 1.5), (slice(48, 68), 0.8)):

@@ -8,8 +8,19 @@ import cv2
 import numpy as np
 
 from facemotion.data import eyes, folds, mouths
-from facemotion.data.fit import Fit, corrected, fit_head, project, shape
-from facemotion.data.head import EYE_SOCKET, EYES, FACE, HEAD, SOCKET, HeadModel
+from facemotion.data.fit import corrected, fit_head, project, shape
+from facemotion.data.head import (
+    EYE_SOCKET,
+    EYE_SOCKET_VERTICES,
+    EYE_VERTICES,
+    EYES,
+    FACE,
+    FACE_VERTICES,
+    HEAD,
+    SOCKET,
+    SOCKET_VERTICES,
+    HeadModel,
+)
 from facemotion.data.rasterise import NOTHING, rasterise, vertex_normals
 from facemotion.data.warping import continued, pixel_grid, sample, smooth_seams
 from facemotion.errors import InputError
@@ -55,15 +66,13 @@ class Rendering:
 class Portrait:
     """A square crop of a photo, the head fitted to it, and what is needed to render it again."""
 
-    def __init__(
-        self, photo: np.ndarray, landmarks: np.ndarray, *, head: HeadModel, crop_px: int, fit_given: Fit | None = None
-    ):
+    def __init__(self, photo: np.ndarray, landmarks: np.ndarray, *, head: HeadModel, crop_px: int):
         """Crop and fit; ``photo`` uint8 (H, W, 3), ``landmarks`` (68, 2) photo px."""
         self.head, self.size_px = head, crop_px
         to_crop = geometry.photo_to_crop(landmarks, crop_px)
         self.crop = geometry.warp_crop(photo, to_crop, crop_px)
         self.landmarks = geometry.apply(to_crop, np.asarray(landmarks, np.float64))
-        self.fit = fit_given or fit_head(self.landmarks, head)
+        self.fit = fit_head(self.landmarks, head)
         self.vertices = corrected(shape(self.fit, head), self.fit, self.landmarks, head)
         self.source_points, _ = project(self.fit, self.vertices)
         self.residual = self.landmarks - self.source_points[head.landmark_vertices]
@@ -81,34 +90,49 @@ class Portrait:
         self.fold_maps = folds.FoldMaps(self)
         self.blink = eyes.closing(self)
         self.white = mouths.white_of_eyes(self.skin, self.landmarks)
-        self._light()
-
-    def _light(self) -> None:
-        """First-order light from the skin's brightness: least squares over the face's vertices."""
         normals = self._normals(self.vertices)
-        at = np.clip(np.round(self.source_points[:9409]).astype(int), 0, self.size_px - 1)
-        front = (normals[:9409, 2] > 0.3) & (self.skin_likeness[at[:, 1], at[:, 0]] > 0.3)
-        luminance = cv2.GaussianBlur(self.skin @ LUMINANCE, (0, 0), self.size_px / 100)[at[:, 1], at[:, 0]]
-        rows = np.c_[np.ones(front.sum()), normals[:9409][front]]
-        ridge = np.diag([1e-3, 0.05, 0.05, 0.05]) * max(1, front.sum())
-        self.light = np.linalg.solve(rows.T @ rows + ridge, rows.T @ luminance[front]).astype(np.float32)
+        self.light = self._fit_light(normals)
         self.neutral_shade = self._shade(normals)
+        self.trusted = self._trusted(normals)
+        self.shade_weight = self._shade_weight()
+
+    def _fit_light(self, normals: np.ndarray) -> np.ndarray:
+        """(4,) first-order light from the skin's brightness: least squares over the face's vertices."""
+        normals = normals[FACE_VERTICES]
+        x, y = self._pixels(FACE_VERTICES).T
+        chosen = (normals[:, 2] > 0.3) & (self.skin_likeness[y, x] > 0.3)
+        luminance = cv2.GaussianBlur(self.skin @ LUMINANCE, (0, 0), self.size_px / 100)[y, x]
+        rows = np.c_[np.ones(chosen.sum()), normals[chosen]]
+        ridge = np.diag([1e-3, 0.05, 0.05, 0.05]) * max(1, chosen.sum())
+        return np.linalg.solve(rows.T @ rows + ridge, rows.T @ luminance[chosen]).astype(np.float32)
+
+    def _trusted(self, normals: np.ndarray) -> np.ndarray:
+        """(V,) in [0, 1]: how well the photo shows each vertex, for views from elsewhere; not ears, neck and hair."""
         x, y, z = self.head.vertices.T
-        front = (y > -7.9) & (np.abs(x) < 6.4) & (z > 3.5)  # without neck and ears
-        self.trusted = np.where(front, np.clip((normals[:, 2] - 0.35) / 0.2, 0, 1), 0).astype(np.float32)
-        self.trusted[9409:21451] = 0
-        self.trusted[21451:] = 1
-        vertices = self.head.vertices
-        tip = np.linalg.norm((vertices - vertices[self.head.landmark_vertices[30]]) / [2.2, 2.6, 3.0], axis=1)
-        lips = np.linalg.norm((vertices - vertices[self.head.landmark_vertices[62]]) / [2.6, 1.0, 3.0], axis=1)
-        eye = np.min(
-            [
-                np.linalg.norm((vertices - vertices[self.head.landmark_vertices[i]].mean(0)) / [2.0, 1.2, 3.0], axis=1)
-                for i in (slice(36, 42), slice(42, 48))
-            ],
-            axis=0,
+        front = (y > -7.9) & (np.abs(x) < 6.4) & (z > 3.5)
+        trusted = np.where(front, np.clip((normals[:, 2] - 0.35) / 0.2, 0, 1), 0).astype(np.float32)
+        trusted[FACE_VERTICES.stop :] = 0
+        trusted[EYE_VERTICES.start :] = 1
+        return trusted
+
+    def _shade_weight(self) -> np.ndarray:
+        """(V,) in [0, 1]: where the model's light is worth showing; its normals at nose, lips and eyes are not."""
+        vertices, at = self.head.vertices, self.head.landmark_vertices
+        spots = [(at[30:31], (2.2, 2.6, 3.0)), (at[62:63], (2.6, 1.0, 3.0))]
+        spots += [(at[eye], (2.0, 1.2, 3.0)) for eye in (slice(36, 42), slice(42, 48))]
+        away = [np.linalg.norm((vertices - vertices[spot].mean(0)) / reach, axis=1) for spot, reach in spots]
+        left, right = away[2:]
+        return np.prod([np.clip(d - 0.5, 0, 1) for d in (*away[:2], np.minimum(left, right))], axis=0).astype(
+            np.float32
         )
-        self.shade_weight = np.prod([np.clip(d - 0.5, 0, 1) for d in (tip, lips, eye)], axis=0).astype(np.float32)
+
+    def visible_pixels(self) -> np.ndarray:
+        """(n, 2) pixel (x, y) of every face vertex that the photo shows well."""
+        return self._pixels(np.flatnonzero(self.trusted[FACE_VERTICES] > 0.9))
+
+    def _pixels(self, vertices: slice | np.ndarray) -> np.ndarray:
+        """(n, 2) nearest pixel (x, y) of the photo for each of these vertices, clipped to the crop."""
+        return np.clip(np.round(self.source_points[vertices]).astype(int), 0, self.size_px - 1)
 
     def _normals(self, vertices: np.ndarray) -> np.ndarray:
         return vertex_normals(vertices, self.face_triangles) @ self.fit.rotation.T.astype(np.float32)
@@ -159,9 +183,9 @@ class Portrait:
     def layered(self, depth: np.ndarray) -> np.ndarray:
         """Eyes and sockets set back a little, so that lids and lips cover them."""
         depth = depth.copy()
-        depth[11248:13294] -= 0.1 * self.fit.scale
-        depth[13294:14062] -= 0.9 * self.fit.scale
-        depth[21451:24591] -= 0.4 * self.fit.scale
+        depth[SOCKET_VERTICES] -= 0.1 * self.fit.scale
+        depth[EYE_SOCKET_VERTICES] -= 0.9 * self.fit.scale
+        depth[EYE_VERTICES] -= 0.4 * self.fit.scale
         return depth
 
     def render(
@@ -250,10 +274,8 @@ def check_fit(portrait: Portrait) -> None:
     yaw, pitch, _ = head_pose(portrait.landmarks)
     if abs(yaw) > 40 or abs(pitch) > 30:
         raise InputError(f"the head is turned too far: yaw {yaw:.0f}°, pitch {pitch:.0f}°")
-    at = np.clip(
-        np.round(portrait.source_points[:9409][portrait.trusted[:9409] > 0.9]).astype(int), 0, portrait.size_px - 1
-    )
-    skin = float((portrait.skin_likeness[at[:, 1], at[:, 0]] > 0.25).mean())
+    x, y = portrait.visible_pixels().T
+    skin = float((portrait.skin_likeness[y, x] > 0.25).mean())
     if skin < 0.2:
         raise InputError(
             f"only {skin:.0%} of the face looks like skin: something covers it, or its light is too uneven"

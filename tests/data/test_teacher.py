@@ -121,7 +121,7 @@ def test_the_inside_of_the_mouth_is_painted_dark_with_teeth():
     clip = clips_of(settings, mouths=library)[0]
     mouth = clip.landmarks[1, 60:68]
     x0, x1 = int(mouth[1, 0]), int(mouth[3, 0])
-    inside = clip.frames[1][int(mouth[1:4, 1].mean())  : int(mouth[5:8, 1].mean()), x0:x1].astype(int)
+    inside = clip.frames[1][int(mouth[1:4, 1].mean()) : int(mouth[5:8, 1].mean()), x0:x1].astype(int)
     assert inside.min() < 60 and inside.mean() < clip.frames[0][int(mouth[2, 1]), x0:x1].mean()
 
 
