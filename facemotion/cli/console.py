@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,8 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 @dataclass
@@ -99,10 +102,13 @@ def fail(message: str, hint: str = "") -> None:
 
 @contextlib.contextmanager
 def progress(title: str, total: int | None, *, unit: str = "frames") -> Iterator[Callable[[], None]]:
-    """A bar on the terminal while the block runs; call what it gives once for each step. Nothing elsewhere."""
+    """A bar on the terminal while the block runs, a line now and then elsewhere; call what it gives at each step."""
     console = stderr()
-    if _voice.quiet or not console.is_terminal:
+    if _voice.quiet:
         yield _nothing
+        return
+    if not console.is_terminal:
+        yield _line_now_and_then(console, title, total, unit)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -110,6 +116,19 @@ def progress(title: str, total: int | None, *, unit: str = "frames") -> Iterator
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
         bar = bars.add_task(title, total=total)
         yield lambda: bars.advance(bar)
+
+
+def _line_now_and_then(console: "Console", title: str, total: int | None, unit: str) -> Callable[[], None]:
+    done, told_s = 0, time.monotonic()
+
+    def step() -> None:
+        nonlocal done, told_s
+        done += 1
+        if time.monotonic() - told_s >= _SECONDS_BETWEEN_LINES:
+            told_s = time.monotonic()
+            console.print(f"{title}: {done}{f'/{total}' if total else ''} {unit}", markup=False)
+
+    return step
 
 
 def _nothing() -> None:
