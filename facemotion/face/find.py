@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from facemotion.face.finder import Finder
     from facemotion.face.second_opinion import SecondOpinion
 
-Aligner = Literal["auto", "builtin", "face-alignment"]
-ALIGNERS: tuple[str, ...] = ("auto", "builtin", "face-alignment")
+ALIGNERS = ("auto", "builtin", "face-alignment")
 
 _SAME_FACE = 0.4  # distance between the middles of two faces, in sizes of the larger, below which they are one
 
