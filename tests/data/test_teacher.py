@@ -8,7 +8,7 @@ import pytest
 
 from facemotion.data.head import HeadModel
 from facemotion.data.mouths import MouthLibrary
-from facemotion.data.pairs import PairSettings, pair_clips
+from facemotion.data.pairs import PairSettings, mean_shading, pair_clips
 from facemotion.data.portrait import Portrait
 from facemotion.data.recipes import Recipes
 from facemotion.data.teacher import TeacherSettings, draw_controls, teacher_clips
@@ -182,3 +182,12 @@ def test_real_people(name):
                 eye = clip.landmarks[:, start : start + 6]
                 height = eye[:, [5, 4], 1].mean(1) - eye[:, [1, 2], 1].mean(1)
                 assert height[-1] < 0.1 * height[0]
+
+
+def test_the_mean_shading_of_smiles_is_symmetric_and_small():
+    neutral, peak = made_up_head.photo(), smiling_photo()
+    head = made_up_head.head()
+    shading = mean_shading([(*neutral, *peak)], head=head).astype(np.float64)
+    assert shading.shape == (9409,) and np.abs(shading).max() <= 0.5
+    grid = shading.reshape(made_up_head.SIDE, made_up_head.SIDE)
+    assert np.allclose(grid, grid[:, ::-1], atol=1e-3)
