@@ -182,7 +182,7 @@ class TrainConfig:
     checkpoint_minutes: float = 5.0
     """Minutes between checkpoints."""
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
-    """The network; its own input_px and paint_px are those of the release, phases may train below."""
+    """The network; a release takes input_px and paint_px from the phase of its last step, in the same ratio."""
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     losses: LossWeights = field(default_factory=LossWeights)

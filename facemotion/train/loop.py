@@ -1,8 +1,9 @@
 """The training loop: batches, losses, steps; records, sheets, checkpoints; stops in good order."""
 
+import copy
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -57,6 +58,8 @@ class Trainer:
         self._meter = LossMeter()
         self._bad = torch.zeros((), dtype=torch.bool, device=world.device)
         self._watch = DivergenceWatch()
+        self._phase = config.phase_at(max(self.progress.images - 1, 0))
+        """The phase of the last step."""
 
     @property
     def shares(self) -> dict[str, float]:
@@ -126,7 +129,9 @@ class Trainer:
             "training": asdict(self.config),
             **self.credit,
         }
-        save_release(self.folder / "release.safetensors", self.networks.average.network, record)
+        release = copy.copy(self.networks.average.network)  # features have sizes: made for the resolution of training
+        release.config = replace(release.config, input_px=self._phase.input_px, paint_px=self._phase.paint_px)
+        save_release(self.folder / "release.safetensors", release, record)
 
     def _read(self, ticket: Ticket) -> tuple[Ticket, Batch]:
         samples = [self._sampler.sample(ticket.first + i) for i in range(ticket.count)]
@@ -143,6 +148,7 @@ class Trainer:
         shown_images = 0
         for index in range(accumulate):
             ticket, batch = next(loader)
+            self._phase = ticket.phase
             with networks.gathering(last=index == accumulate - 1):
                 self._backward(batch.to(self.world.device), ticket.phase, playing=playing, strength=strength)
             shown_images += ticket.count * self.world.size * config.sampler.frames_per_source
@@ -200,7 +206,7 @@ class Trainer:
         values = self.world.mean(torch.stack(list(means.values()))).tolist()
         losses = dict(zip(means, values, strict=True))
         self._check()
-        if self._watch.diverges(losses["reconstruction"], self.config.phase_at(self.progress.images)):
+        if self._watch.diverges(losses["reconstruction"], self._phase):
             raise TrainingError(
                 f"training diverged near image {self.progress.images:,}: the reconstruction loss keeps growing",
                 f"The last good state is kept in {self.folder}; continue from it with --init and a lower optimiser.lr.",
@@ -213,7 +219,7 @@ class Trainer:
         """Sample sheet and validation numbers of the averaged generator, by the leading process."""
         if record is None:
             return
-        phase = self.config.phase_at(self.progress.images)
+        phase = self._phase
         pool = self._validation_pool or self.pool
         people = SheetPeople.choose(pool, count=8, size=phase.paint_px)
         network = self.networks.average.network

@@ -72,6 +72,18 @@ def test_time_budget_ends_with_usable_weights(training, tmp_path):
     load_release(tmp_path / "run" / "release.safetensors")
 
 
+def test_release_is_made_for_the_resolution_it_was_trained_at(training, tmp_path):
+    trainer = training("generator.input_px=64", "generator.paint_px=128", "phases=0:32/64x2,8:64/128x2", "images=8")
+    trainer.run()
+    first, _ = load_release(tmp_path / "run" / "release.safetensors")
+    assert (first.config.input_px, first.config.paint_px) == (32, 64)
+    longer = training("generator.input_px=64", "generator.paint_px=128", "phases=0:32/64x2,8:64/128x2", "images=12")
+    longer.run()
+    last, _ = load_release(tmp_path / "run" / "release.safetensors")
+    assert (last.config.input_px, last.config.paint_px) == (64, 128)
+    assert longer.networks.average.network.config.input_px == 64
+
+
 def test_resume_with_other_settings_is_refused(training):
     training().run()
     with pytest.raises(TrainingError, match=r"other settings: losses\.landmark, seed"):
