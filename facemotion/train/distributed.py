@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from facemotion.errors import TrainingError
+from facemotion.device import choose_placement
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class World:
     def join(cls, device: str = "auto") -> "World":
         """The world that torchrun describes by its environment variables, or this process alone.
 
-        ``auto`` takes the process's GPU where there is one. Raises ``TrainingError`` for a device that is not there.
+        ``auto`` takes the process's GPU where there is one. Raises ``UsageError`` for a device that is not there.
         """
         size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-        chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")))
+        chosen = _own_device(device, int(os.environ.get("LOCAL_RANK", "0")))
         if size > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
         return cls(rank, size, chosen)
@@ -40,8 +40,8 @@ class World:
         """``bf16`` where the device computes in it natively, else ``fp32``."""
         if self.device.type == "cuda":
             return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-        native = self.device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        return "bf16" if native else "fp32"
+        can_tell = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # not in every version of PyTorch
+        return "bf16" if self.device.type == "cpu" and can_tell and can_tell() else "fp32"
 
     def wrap(self, module: nn.Module, *, partly_used: bool = False) -> nn.Module:
         """``module`` with its gradients averaged over the processes during ``backward``.
@@ -74,16 +74,10 @@ class World:
             dist.destroy_process_group()
 
 
-def _device(name: str, local_rank: int) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda":
-        if not torch.cuda.is_available():
-            raise TrainingError("no CUDA device is available", "Train with --device cpu, or install PyTorch for CUDA.")
-        device = torch.device("cuda", local_rank)
+def _own_device(name: str, local_rank: int) -> torch.device:
+    device = choose_placement(name).device
+    if device.type == "cuda":
+        device = device if device.index is not None else torch.device("cuda", local_rank)
         torch.cuda.set_device(device)
         torch.backends.cudnn.benchmark = True  # a phase has one size
-        return device
-    if name not in ("cpu", "mps"):
-        raise TrainingError(f"unknown device {name!r}", "Use auto, cpu, cuda or mps.")
-    return torch.device(name)
+    return device

@@ -94,6 +94,12 @@ def test_processes_share_the_samples_of_one_process(tiny):
     assert [{px for _, px in step} for step in one] == [{64}, {64}, {128}]
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(UsageError, match="No cuda device"):
+        World.join("cuda")
+
+
 def test_unwritable_state_is_an_output_error(tmp_path):
     with pytest.raises(OutputError, match="cannot write"):
         save_state(tmp_path / "missing" / "state.pt", {})
