@@ -1,6 +1,7 @@
 """How the commands talk: results on standard output, everything else on standard error, as loud as asked for."""
 
 import contextlib
+import functools
 import logging
 import sys
 import time
@@ -66,8 +67,9 @@ def stdout() -> "Console":
     return Console(highlight=False, soft_wrap=True)
 
 
+@functools.cache
 def stderr() -> "Console":
-    """For advice, progress and errors."""
+    """For advice, progress and errors: one console, so that lines appear above a bar and not in its place."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=True)
