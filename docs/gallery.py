@@ -14,6 +14,8 @@ from facemotion import EXPRESSIONS, animate
 
 TILE_PX = 224
 """Side of one face in the picture."""
+FACE = (0.16, 0.25, 0.84, 0.93)
+"""Part of the cropped clip that is shown (x0, y0, x1, y1), in its sides."""
 LABEL_PX = 24
 COLUMNS = 3
 BACKGROUND = "#ffffff"
@@ -36,9 +38,16 @@ def sheet(faces: dict[str, np.ndarray]) -> Image.Image:
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(15)
     for index, (name, face) in enumerate(faces.items()):
         x, y = index % COLUMNS * TILE_PX, index // COLUMNS * (TILE_PX + LABEL_PX)
-        picture.paste(Image.fromarray(face).resize((TILE_PX, TILE_PX), Image.Resampling.LANCZOS), (x, y))
+        picture.paste(close_up(face), (x, y))
         draw.text((x + TILE_PX / 2, y + TILE_PX + LABEL_PX / 2), name, fill=INK, font=font, anchor="mm")
     return picture
+
+
+def close_up(face: np.ndarray) -> Image.Image:
+    """The face in a tile, from forehead to chin."""
+    image = Image.fromarray(face)
+    box = [side * length for side, length in zip(FACE, image.size * 2, strict=True)]
+    return image.resize((TILE_PX, TILE_PX), Image.Resampling.LANCZOS, box=box)
 
 
 def main() -> None:
