@@ -23,7 +23,7 @@ from facemotion.face.geometry import apply, warp_crop
 from facemotion.train_finder.faceless import VALIDATION_PICTURES, bundled_pictures, draw_pattern
 from facemotion.train_finder.photos import MEDIAPIPE_68, validation_people
 
-AWAY, TURNED = "turned away, hidden, silhouettes", "frontal, turned 30°"
+AWAY, TURNED = "turned away, hidden, hard light", "frontal, turned 30°"
 
 Boxes = list[tuple[float, float, float, float]]
 
