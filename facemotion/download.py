@@ -40,9 +40,7 @@ def download(
         raise _storage_error(error, target) from error
 
 
-def _download_locked(
-    url: str, target: Path, *, sha256: str, size_bytes: int | None, progress: Progress | None
-) -> None:
+def _download_locked(url: str, target: Path, *, sha256: str, size_bytes: int | None, progress: Progress | None) -> None:
     part = target.with_name(target.name + ".part")
     resumed = part.exists()
     got = _receive_patiently(url, part, size_bytes=size_bytes, progress=progress)

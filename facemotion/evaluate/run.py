@@ -202,9 +202,7 @@ def _tested(candidate: _Candidate) -> Tested:
     )
 
 
-def prepare_study(
-    settings: Settings, *, ask: str = "one", eye: Eye | None = None, watch: Watch | None = None
-) -> Key:
+def prepare_study(settings: Settings, *, ask: str = "one", eye: Eye | None = None, watch: Watch | None = None) -> Key:
     """Write the page and the key of a study with people from the same data and weights as a report."""
     from facemotion.timing import check_choice
     from facemotion.weights import file_sha256

@@ -70,9 +70,7 @@ def by_control(rows: Sequence[TruthRow], *, seed: int) -> dict[str, dict[str, di
     return result
 
 
-def against(
-    measurements: Sequence[Measurement], others: Sequence[Measurement], *, seed: int
-) -> dict[str, Table]:
+def against(measurements: Sequence[Measurement], others: Sequence[Measurement], *, seed: int) -> dict[str, Table]:
     """Paired differences (first minus other) on the same cases: ``without_truth`` and ``with_truth`` tables."""
     theirs = {m.case.id: m for m in others}
     pairs = [(m, theirs[m.case.id]) for m in measurements if m.case.id in theirs]
