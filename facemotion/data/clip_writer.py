@@ -18,9 +18,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from facemotion.data.clip import Clip
-from facemotion.data.shards import END_OF_ARCHIVE, Entry, file_sha256, pack
+from facemotion.data.shards import END_OF_ARCHIVE, Entry, pack
 from facemotion.errors import InputError, OutputError
 from facemotion.version import __version__
+from facemotion.weights import file_sha256
 
 FORMAT = "facemotion-clips"
 FORMAT_VERSION = 1

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from facemotion.data.clip import Clip, clip_from_json, read_span
 from facemotion.data.clip_writer import FORMAT, FORMAT_VERSION, ClipWriter, Source, write_clips
-from facemotion.data.shards import Entry, file_sha256, scan
+from facemotion.data.shards import Entry, scan
 from facemotion.errors import InputError
+from facemotion.weights import file_sha256
 
 __all__ = ["Clip", "ClipSet", "ClipWriter", "Entry", "Manifest", "Source", "iter_clips", "write_clips"]
 

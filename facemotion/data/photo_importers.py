@@ -18,10 +18,10 @@ from facemotion.data.one_face import FindFaces, find_faces, one_face, read_pixel
 from facemotion.data.pairs import PairSettings, pair_clips
 from facemotion.data.recipes import Recipes
 from facemotion.data.rendered import RenderedClip
-from facemotion.data.shards import file_sha256
 from facemotion.data.splits import Splits
 from facemotion.data.teacher import TeacherSettings, teacher_clips
 from facemotion.errors import InputError
+from facemotion.weights import file_sha256
 
 MOUTHS_FILE = "mouths.npz"
 

@@ -1,6 +1,5 @@
 """Shards: plain tar files of clips, with the same bytes for the same clips, and where in them each clip lies."""
 
-import hashlib
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -73,15 +72,6 @@ def scan(path: Path, shard: int) -> Iterator[Entry]:
                 yield _entry(clip, shard, member.offset_data, member.size)
     except tarfile.TarError as error:
         raise InputError(f"{path}: not a whole tar file ({error})", "The shard is damaged: make it again.") from error
-
-
-def file_sha256(path: Path) -> str:
-    """Hexadecimal sha256 of a file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _entry(clip: Clip, shard: int, offset: int, length: int) -> Entry:
