@@ -137,6 +137,12 @@ def teacher(
         list[Path] | None,
         typer.Option(help="Photo pairs whose smiles lend real teeth; default: those in the folders themselves."),
     ] = None,
+    lender: Annotated[
+        list[str] | None, typer.Option(help="Lend the teeth of this person only, e.g. london-002; may be repeated.")
+    ] = None,
+    jitter: Annotated[
+        float | None, typer.Option(min=0, max=2, help="Spread of the recipes: 1 as written, 0 all people alike.")
+    ] = None,
     expr: Annotated[str | None, typer.Option(help="Expressions, comma-separated; default: all recipes.")] = None,
     recipes: Annotated[Path | None, typer.Option(help="JSON of further recipes, see docs/recipes.md.")] = None,
     clips: Annotated[int | None, typer.Option(min=1, help="Clips of each expression.")] = None,
@@ -180,11 +186,11 @@ def teacher(
         teacher=TeacherSettings(
             crop_px=crop_px,
             **_given(expressions=names, frames=frames, clips_per_expression=clips, mixes=mixes),
-            **_given(yaw_deg=yaw, turned=turned),
+            **_given(yaw_deg=yaw, turned=turned, jitter=jitter),
         ),
         choose=choose,
         recipes=recipes,
-        smiles=lendable_smiles(smiles or folders, splits, required=bool(smiles)),
+        smiles=lendable_smiles(smiles or folders, splits, required=bool(smiles or lender), lenders=lender or ()),
         crop_px=crop_px,
         splits=splits,
     )

@@ -1,7 +1,7 @@
 """Importers of photographs: the 3-D teacher for single portraits, photo pairs for real expressions."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -153,10 +153,14 @@ class TeacherImporter(PortraitImporter):
                 continue  # one smile less to borrow; as a source it is reported by its own command
 
 
-def lendable_smiles(folders: Iterable[Path], splits: Splits, *, required: bool) -> tuple[Path, ...]:
+def lendable_smiles(
+    folders: Iterable[Path], splits: Splits, *, required: bool, lenders: Collection[str] = ()
+) -> tuple[Path, ...]:
     """The smiling photos of the photo pairs in ``folders``, without people who are kept for validation.
 
-    Folders that hold no pairs are passed over, unless ``required``: then they raise InputError.
+    Folders that hold no pairs are passed over, unless ``required``: then they raise InputError. ``lenders`` are the
+    only people whose smiles are taken, when there are any; one who is missing or kept for validation raises
+    InputError.
     """
     smiles = []
     for folder in folders:
@@ -167,4 +171,10 @@ def lendable_smiles(folders: Iterable[Path], splits: Splits, *, required: bool) 
                 raise
             continue
         smiles += [pair for pair in found if pair.expression == "smile" and not pair.problem]
-    return tuple(pair.peak for pair in smiles if splits.split_of(pair.person) == "train")
+    smiles = [pair for pair in smiles if splits.split_of(pair.person) == "train"]
+    if missing := set(lenders) - {pair.person for pair in smiles}:
+        raise InputError(
+            f"nobody called {', '.join(sorted(missing))} can lend teeth",
+            "Lenders are people of the training split who smile in a photo pair, such as london-002.",
+        )
+    return tuple(pair.peak for pair in smiles if not lenders or pair.person in lenders)

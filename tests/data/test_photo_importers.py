@@ -143,6 +143,20 @@ def test_the_folders_own_pairs_lend_smiles(london):
         lendable_smiles([london / "neutral_front"], Splits(), required=True)
 
 
+def test_only_chosen_people_lend_smiles(london):
+    chosen = lendable_smiles([london], Splits(), required=True, lenders=["london-002"])
+    assert [path.name for path in chosen] == ["002_08.jpg"]
+    with pytest.raises(InputError, match="nobody called london-012 can lend teeth"):
+        lendable_smiles([london], Splits(), required=True, lenders=["london-002", "london-012"])  # kept for validation
+
+
+def test_lender_and_jitter_reach_the_teacher(renderers, london, tmp_path):
+    made_up.write_image(tmp_path / "people" / "anna.png", made_up.frame())
+    words = ("teacher", tmp_path / "people", "--head", "ICT", "--smiles", london, "--expr", "fear", *SMALL)
+    assert prepare(*words, "--lender", "london-002", "--jitter", 0, "--out", tmp_path / "set")[0] == 0
+    assert renderers[0]["mouths"] == "mouths of 1 people" and renderers[0]["settings"].jitter == 0
+
+
 def test_landmarks_that_come_with_the_photos_are_preferred(renderers, tmp_path, monkeypatch):
     root = tmp_path / "people"
     made_up.write_image(root / "anna.png", made_up.frame(faces=0))
