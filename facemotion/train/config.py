@@ -103,6 +103,8 @@ class LossWeights:
     """Factor of the pixel weight in the mouth's region."""
     eyes: float = 2.0
     """Factor of the pixel weight in the eyes' regions."""
+    photographed_mouth: float = 1.0
+    """Further factor there on photographic samples: everybody's own teeth cannot be foretold, only blurred."""
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ def inter_ocular(landmarks: Tensor) -> Tensor:
     return (landmarks[..., 42:48, :].mean(-2) - landmarks[..., 36:42, :].mean(-2)).norm(dim=-1)
 
 
-def region_weight(landmarks: Tensor, size: int, *, mouth: float, eyes: float) -> Tensor:
-    """(B, 1, size, size) factor of the pixel weight: ``mouth`` and ``eyes`` in the middle of those, 1 far away.
+def region_weight(landmarks: Tensor, size: int, *, mouth: float | Tensor, eyes: float) -> Tensor:
+    """(B, 1, size, size) factor of the pixel weight: ``mouth`` (one number, or one a face: (B, 1, 1)) and ``eyes`` in
+    the middle of those, 1 far away.
 
     A Gaussian bump over the mouth and over each eye, as wide as the feature.
     """

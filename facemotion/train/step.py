@@ -88,7 +88,8 @@ def supervised_terms(shown: Shown, generated: Generated, weights: LossWeights) -
     count = shown.control.shape[1]
     target, frame = shown.targets.flatten(0, 1), generated.frames.flatten(0, 1)
     points = shown.landmarks[:, 1:].flatten(0, 1)
-    regions = region_weight(points, size, mouth=weights.mouth, eyes=weights.eyes)
+    photographed = shown.per_target(torch.where(shown.real, weights.photographed_mouth, 1.0))[:, None, None]
+    regions = region_weight(points, size, mouth=weights.mouth * photographed, eyes=weights.eyes)
     weight = losses.pixel_weight(shown.per_target(shown.source), target, difference=weights.difference, regions=regions)
     half = generated.moved.shape[-1]
     mask = resize(generated.mask.flatten(0, 1), (half, half))

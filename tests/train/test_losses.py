@@ -86,6 +86,13 @@ def test_weight_is_larger_where_the_face_changes_and_on_the_mouth():
     assert weight[0, 0, 60, 60] == pytest.approx(1.0, abs=0.05)
 
 
+def test_each_face_may_have_a_mouth_weight_of_its_own():
+    faces = POINTS[:1].repeat(2, 1, 1)
+    regions = region_weight(faces, 64, mouth=torch.tensor([3.0, 0.5])[:, None, None], eyes=2.0)
+    assert regions[:, 0, 46, 32].tolist() == pytest.approx([3.0, 0.5], rel=0.05)
+    assert regions[:, 0, 26, 22].tolist() == pytest.approx([2.0, 2.0], rel=0.1)
+
+
 @pytest.fixture
 def verdicts():
     torch.manual_seed(0)
