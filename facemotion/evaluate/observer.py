@@ -15,7 +15,8 @@ SIGHT_PX = 256
 
 @dataclass(frozen=True)
 class Eye:
-    """Tells where the landmarks are: ``observe`` in crops that one face fills, ``locate`` in whole photos."""
+    """Tells where the landmarks are: ``observe`` in the crops of a clip that one face fills and whose head stays in its
+    place, ``locate`` in whole photos."""
 
     observe: Observe
     locate: Locate
@@ -26,7 +27,7 @@ def finder_eye() -> Eye:
 
     An ``auto`` that changed its mind between two frames of a clip would be measured as a jump of the face.
     """
-    from facemotion.face.find import find_faces
+    from facemotion.face.find import find_faces, follow_face
     from facemotion.face.geometry import apply, resized
 
     def locate(photo: np.ndarray) -> np.ndarray | None:
@@ -34,13 +35,10 @@ def finder_eye() -> Eye:
         return faces[0].landmarks.astype(float) if faces else None
 
     def observe(frames: np.ndarray) -> np.ndarray:
-        landmarks = np.full((len(frames), 68, 2), np.nan)
-        for k, frame in enumerate(frames):
-            small = _halved(frame)
-            found = locate(small)
-            if found is not None:
-                landmarks[k] = apply(resized(len(small), len(frame)), found)
-        return landmarks
+        small = np.stack([_halved(frame) for frame in frames])
+        landmarks = follow_face(small)
+        back = resized(small.shape[1], frames.shape[1])
+        return np.stack([apply(back, points) for points in landmarks])
 
     return Eye(observe, locate)
 

@@ -52,6 +52,10 @@ class FaceFinder:
         second = self._second_if_worth_it(faces, on_note)
         return faces if second is None else merged(faces, second.find(image))
 
+    def follow(self, frames: np.ndarray) -> np.ndarray:
+        """Landmarks (T, 68, 2) px of a clip (T, H, W, 3) uint8 by the built-in finder, see `Finder.follow`."""
+        return self._load_builtin().follow(frames)
+
     def _find_turned(self, image: np.ndarray) -> list[Face]:
         """The faces of a photo that lies on its side or its head; only such as the built-in finder is sure of."""
         for quarters in (1, 3, 2):
@@ -117,6 +121,11 @@ _shared = FaceFinder()
 def find_faces(image: np.ndarray, *, aligner: str = "auto", on_note: Callable[[str], None] | None = None) -> list[Face]:
     """`FaceFinder.find` of a finder that is loaded once for the whole process."""
     return _shared.find(image, aligner=aligner, on_note=on_note)
+
+
+def follow_face(frames: np.ndarray) -> np.ndarray:
+    """`FaceFinder.follow` of a finder that is loaded once for the whole process."""
+    return _shared.follow(frames)
 
 
 def _is_sure(face: Face) -> bool:

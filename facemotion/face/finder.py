@@ -33,6 +33,12 @@ FACE_SCORE = 0.4
 UNSURE_SCORE = 0.8
 """Score below which a second opinion is worth its time."""
 
+LEAST_CHANCE = 0.1
+"""Chance of a face below which a followed frame counts as one without it."""
+
+_STEPS_ASIDE = ((0, 0), (2, 1), (-1, 2), (-2, -1), (1, -2))
+"""Shifts in crop px of the looks that `Finder.follow` averages: off the grid of the network's strides."""
+
 # logistic regression on what the detector found in training photos and training pictures without faces
 DETECTOR_EVIDENCE, FIRST_LOOK_EVIDENCE, SECOND_LOOK_EVIDENCE, ERROR_EVIDENCE = 1.1, 0.26, 0.2, -2.0
 
@@ -73,6 +79,26 @@ class Finder:
         if side > COARSE_PX and not any(face.size_px >= SMALL_FACE * side for face in faces):
             faces = _distinct_faces([*faces, *self._faces(image, sources, [fine])])
         return sorted(faces, key=lambda face: -face.size_px)
+
+    @torch.inference_mode()
+    def follow(self, frames: np.ndarray) -> np.ndarray:
+        """The landmarks of the one face of a clip whose head stays in its place: (T, 68, 2) px, nan where it is gone.
+
+        frames: (T, H, W, 3) uint8 RGB. The largest face of the first frame that shows one says where to look in all
+        of them. What a search in every frame adds to the motion, the trembling of its own frame, cannot arise, and
+        several looks, each a little aside, are averaged.
+        """
+        landmarks = np.full((len(frames), 68, 2), np.nan)
+        face = next((faces[0] for frame in frames if (faces := self.find(np.ascontiguousarray(frame)))), None)
+        if face is None:
+            return landmarks
+        place = tight_crop(face.landmarks.astype(np.float64), self._landmarks.config.input_px)
+        looks = [np.column_stack([place[:, :2], place[:, 2] + step]) for step in _STEPS_ASIDE]
+        for k, frame in enumerate(frames):
+            seen, chances, _ = self._look(frame, pyramid(frame, max(frame.shape[:2])), looks, mirrored=True)
+            if chances.mean() >= LEAST_CHANCE:
+                landmarks[k] = seen.mean(0)
+        return landmarks
 
     def _faces(self, image: np.ndarray, sources: Sequence[np.ndarray], levels: Sequence[np.ndarray]) -> list[Face]:
         """Faces with landmarks at the places that the detector proposes on some levels of the pyramid."""

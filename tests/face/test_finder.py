@@ -204,6 +204,25 @@ def test_landmarks_follow_the_photo_when_it_is_shifted(finder, astronaut):
 
 
 @shipped
+def test_a_face_that_stays_is_followed_without_trembling(finder, astronaut):
+    head = np.ascontiguousarray(astronaut[0:280, 90:370])
+    noise = np.random.default_rng(0).normal(0, 4, (6, *head.shape))
+    clip = np.clip(head + noise, 0, 255).astype(np.uint8)
+    followed = finder.follow(clip)
+    searched = np.stack([finder.find(frame)[0].landmarks for frame in clip])
+    assert np.linalg.norm(followed - searched, axis=2).mean() < 2
+    assert followed.std(0).mean() < 0.95 * searched.std(0).mean()
+
+
+@shipped
+def test_frames_without_the_face_are_not_followed(finder, astronaut):
+    head = np.ascontiguousarray(astronaut[0:280, 90:370])
+    followed = finder.follow(np.stack([np.zeros_like(head), head, np.full_like(head, 90)]))
+    assert np.isfinite(followed).all((1, 2)).tolist() == [False, True, False]
+    assert np.isnan(finder.follow(np.zeros((2, 64, 64, 3), np.uint8))).all()
+
+
+@shipped
 @pytest.mark.parametrize("name", ["coffee", "rocket", "gravel", "chelsea"])
 def test_nothing_is_found_where_nobody_is(finder, name):
     import skimage.data

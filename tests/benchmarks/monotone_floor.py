@@ -1,0 +1,103 @@
+"""What the eye of ``facemotion evaluate`` says of motion that is monotone by construction; prints a table.
+
+    python tests/benchmarks/monotone_floor.py DATA HEAD.npz [PEOPLE]
+
+The 3-D teacher performs every expression on photos of validation people at 17 even controls; every vertex goes straight
+from its first place to its last one, so that any falling back is the face finder's. Beside it stands the model that
+ships on the same photos, each once followed with one fixed frame (`Finder.follow`) and once searched frame by frame.
+"""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+CONTROLS = tuple(np.linspace(0, 1, 17).tolist())
+
+
+def verdict(name: str, landmarks: np.ndarray) -> tuple[bool, float] | None:
+    """Whether the leading units are monotone as `facemotion evaluate` counts it, and their mean motion in % IOD."""
+    from facemotion.evaluate.measure import MOVED, RETREAT_ALLOWED
+    from facemotion.evaluate.motion import retreat, unit_motion
+    from facemotion.evaluate.regions import leading_units
+
+    if not np.isfinite(landmarks).all():
+        return None
+    units = unit_motion(torch.from_numpy(landmarks).double())
+    moving = [units[unit] for unit in leading_units({name: 1.0}) if units[unit].abs().max() >= MOVED]
+    way = 100 * float(np.mean([abs(float(units[unit][-1])) for unit in leading_units({name: 1.0})]))
+    return bool(moving) and max(map(retreat, moving)) <= RETREAT_ALLOWED, way
+
+
+def found(frames: np.ndarray) -> dict[str, np.ndarray]:
+    """Landmarks (T, 68, 2) px of a clip, by both ways of looking."""
+    from facemotion.face.find import find_faces, follow_face
+
+    searched = np.full((len(frames), 68, 2), np.nan)
+    for k, frame in enumerate(frames):
+        for face in find_faces(np.ascontiguousarray(frame), aligner="builtin")[:1]:
+            searched[k] = face.landmarks
+    return {"followed": follow_face(frames), "searched": searched}
+
+
+def clips(data: Path, head_file: Path, count: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Expression and frames (17, 256, 256, 3) of the teacher, people evenly from the validation list."""
+    from facemotion.data.clip_writer import Source
+    from facemotion.data.head import HeadModel
+    from facemotion.data.landmark_files import find_landmark_file
+    from facemotion.data.layouts import find_portraits
+    from facemotion.data.recipes import Recipes
+    from facemotion.data.splits import Splits
+    from facemotion.data.teacher import TeacherSettings, teacher_clips
+    from facemotion.errors import InputError
+    from facemotion.images import read_photo
+
+    splits, recipes, head = Splits(), Recipes.load(None), HeadModel.load(head_file)
+    items = find_portraits([data], own_source=Source("", ""), person_from="file")
+    items = [item for item in items if splits.split_of(item.person) == "validation" and not item.problem]
+    settings = TeacherSettings(crop_px=256, turned=0, relit=0, jitter=0, controls=CONTROLS)
+    for item in items[:: max(1, len(items) // count)][:count]:
+        photo, known = read_photo(item.path).pixels, find_landmark_file(item.path.parent)
+        landmarks = known.get(item.path) if known else None
+        if landmarks is None:
+            print(f"{item.key}: no landmarks")
+            continue
+        try:
+            for clip in teacher_clips(photo, landmarks, head=head, recipes=recipes, settings=settings):
+                yield next(iter(clip.expression)), np.stack(clip.frames)
+        except InputError as problem:
+            print(f"{item.key}: {problem}")
+
+
+def main() -> None:
+    """Measure and print."""
+    from facemotion.evaluate.render import Performer, control_vectors
+    from facemotion.model.release import load_release
+    from facemotion.weights import weight_path
+
+    torch.set_num_threads(1)
+    generator, _ = load_release(sys.argv[4] if len(sys.argv) > 4 else weight_path("generator"))
+    tally = defaultdict(lambda: defaultdict(list))
+    count = int(sys.argv[3]) if len(sys.argv) > 3 else 8
+    for name, frames in clips(Path(sys.argv[1]), Path(sys.argv[2]), count):
+        controls = control_vectors({name: 1.0}, CONTROLS, generator.config.expressions)
+        made = Performer(generator, frames[0]).render(controls).frames
+        for who, shown in (("teacher", frames), ("model", made)):
+            for way, landmarks in found(shown).items():
+                tally[name][who, way].append(verdict(name, landmarks))
+    columns = [(who, way) for who in ("teacher", "model") for way in ("followed", "searched")]
+    print("expression".ljust(11), *(f"{who}, {way}".ljust(30) for who, way in columns))
+    for name, results in tally.items():
+        cells = []
+        for column in columns:
+            seen = [result for result in results[column] if result]
+            share, way = np.mean([result[0] for result in seen]), np.mean([result[1] for result in seen])
+            cells.append(f"{share:4.0%} monotone, way {way:4.1f} %".ljust(30))
+        print(name.ljust(11), *cells)
+
+
+if __name__ == "__main__":
+    main()
