@@ -97,7 +97,7 @@ _NOT_ASKED = {"learned metrics": "switched off (--no-learned)"}
 
 
 def check_libraries() -> None:
-    """Raise UsageError where the libraries of the ``evaluate`` extra are missing."""
+    """Raise UsageError where the libraries of the ``evaluate`` extra are missing or do not fit each other."""
     from importlib.util import find_spec
 
     missing = [name for name in ("torchmetrics", "matplotlib") if find_spec(name) is None]
@@ -105,6 +105,14 @@ def check_libraries() -> None:
         raise UsageError(
             f"{' and '.join(missing)} must be installed to evaluate.", "Run: pip install 'facemotion[evaluate]'"
         )
+    try:
+        import torchmetrics.functional.image  # noqa: F401 (it loads torchvision where that is installed)
+    except (ImportError, RuntimeError) as error:  # a torchvision built for another torch: RuntimeError
+        raise UsageError(
+            f"torchmetrics cannot be loaded: {error}.",
+            "Install torchvision from where torch came, such as pip install torchvision --index-url "
+            "https://download.pytorch.org/whl/cpu, or run pip uninstall torchvision torch-fidelity and use --no-learned.",
+        ) from error
 
 
 def _weight_paths(settings: Settings) -> list[Path]:

@@ -1,6 +1,7 @@
 """``facemotion evaluate`` on the command line: messages, exit codes, files."""
 
 import json
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -97,3 +98,17 @@ def test_missing_libraries_are_named_with_the_command_that_brings_them(place, mo
     assert result.exit_code == 2
     assert "matplotlib must be installed" in result.stderr
     assert "pip install 'facemotion[evaluate]'" in result.stderr
+
+
+def test_a_torchvision_for_another_torch_is_explained(place, monkeypatch):
+    class Broken:
+        def find_spec(self, name, path=None, target=None):
+            if name == "torchmetrics.functional.image":
+                raise RuntimeError("operator torchvision::nms does not exist")
+
+    for name in [name for name in sys.modules if name.startswith("torchmetrics")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    result = run("set", "--weights", "w.safetensors", "--out", "r")
+    assert result.exit_code == 2
+    assert "torchvision::nms" in result.stderr and "from where torch came" in " ".join(result.stderr.split())
