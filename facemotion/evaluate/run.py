@@ -111,7 +111,7 @@ def check_libraries() -> None:
         raise UsageError(
             f"torchmetrics cannot be loaded: {error}.",
             "Install torchvision from where torch came, such as pip install torchvision --index-url "
-            "https://download.pytorch.org/whl/cpu, or run pip uninstall torchvision torch-fidelity and use --no-learned.",
+            "https://download.pytorch.org/whl/cpu, or uninstall torchvision and torch-fidelity and use --no-learned.",
         ) from error
 
 
