@@ -14,7 +14,18 @@ from typer.core import TyperGroup
 from facemotion.cli import console
 from facemotion.errors import FacemotionError
 
-COMMANDS = ("animate", "faces", "expressions", "sample", "weights", "prepare", "train", "train_finder", "evaluate")
+COMMANDS = (
+    "animate",
+    "faces",
+    "expressions",
+    "sample",
+    "weights",
+    "prepare",
+    "train",
+    "train_paint",
+    "train_finder",
+    "evaluate",
+)
 """Modules of this package, in the order of the help; each has ``register(app)``."""
 
 INTERRUPTED = 130

@@ -8,6 +8,8 @@ through the skip connections. Our reading of it, and what is built on top:
 * the decoder moves the photo's own pixels and paints only what was hidden:
   ``frame = (1 − mask) · (warp(I, flow) + shade) + mask · colour``. Flow, shade and mask carry a factor that vanishes
   with the control, so ``f(I, 0) = I`` holds by construction;
+* mask and colour are painted on top of the photo as it was moved, at its full input resolution, with the predicted
+  landmarks as anchors (`PaintHead`);
 * the preset ``paper`` paints everything: ``frame = colour``.
 """
 
@@ -19,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemotion.expressions import EXPRESSIONS
+from facemotion.model.anchors import CHANNELS, anchor_maps
 from facemotion.model.blocks import ConvNormAct, ResidualBlock, upsample2
 from facemotion.model.encoders import BaseEncoder, ResidualEncoder
 
@@ -45,6 +48,8 @@ class GeneratorConfig:
     """Length of an expression's embedding in the residual encoder."""
     residual: str = "shared"
     """``shared``: one residual encoder modulated per expression; ``separate``: one per expression."""
+    paint_width: int = 32
+    """Channels of the paint head, which works at ``input_px``."""
     flow_reach: float = 0.1
     """Flow, in crop widths, of a flow output of 1."""
 
@@ -74,10 +79,11 @@ class GeneratorConfig:
 class Encoding:
     """What the decoder needs of ``B`` photos; computed once, used for every frame.
 
-    ``base[l]`` (B, C_l, h_l, w_l); ``residual[l]`` (N, C_l, h_l, w_l), row ``n`` for photo ``photo[n]`` and expression
-    ``expression[n]``.
+    ``source`` (B, 3, input_px, input_px) the photos as seen; ``base[l]`` (B, C_l, h_l, w_l); ``residual[l]``
+    (N, C_l, h_l, w_l), row ``n`` for photo ``photo[n]`` and expression ``expression[n]``.
     """
 
+    source: Tensor
     base: list[Tensor]
     residual: list[Tensor]
     photo: Tensor
@@ -130,29 +136,79 @@ class Decoder(nn.Module):
             nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), ResidualBlock(width)) for width in widths[:-1]
         )
         self.to_flow_shade = nn.Conv2d(widths[0], 3, 3, 1, 1)
-        self.shuffle = 2 * config.paint_px // config.input_px  # finest features have stride 2
-        self.before_paint = ConvNormAct(widths[0], widths[0])
-        self.to_paint = nn.Conv2d(widths[0], 4 * self.shuffle**2, 3, 1, 1)
         self.landmark_features = nn.Sequential(nn.Conv2d(widths[-1], 32, 1), nn.SiLU(), nn.AdaptiveAvgPool2d(4))
         self.to_landmarks = nn.Linear(32 * 16, 68 * 2)
-        for head in (self.to_flow_shade, self.to_paint):  # start as the identity
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+        nn.init.zeros_(self.to_flow_shade.weight)  # start as the identity
+        nn.init.zeros_(self.to_flow_shade.bias)
         nn.init.constant_(self.to_landmarks.bias, 0.5)
-        if config.preset == "default":
-            nn.init.constant_(self.to_paint.bias[3 * self.shuffle**2 :], -3.0)
 
-    def forward(self, skips: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Skips, finest first -> raw flow (2), shade (1), mask logits (1), colour (3), landmarks (68, 2)."""
+    def forward(self, skips: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Skips, finest first -> features for the paint, raw flow (2), shade (1), landmarks (68, 2)."""
         skips = [lateral(skip) for lateral, skip in zip(self.laterals, skips, strict=True)]
         hidden = self.coarsest(skips[-1])
-        landmarks = self.to_landmarks(self.landmark_features(hidden).flatten(1)).unflatten(1, (68, 2))
+        landmarks = self._landmarks(self.landmark_features(hidden).flatten(1))
         for level in reversed(range(len(self.reductions))):
             hidden = upsample2(self.reductions[level](hidden)) + skips[level]
             hidden = self.refinements[level](hidden)
         flow_shade = self.to_flow_shade(hidden)
-        paint = F.pixel_shuffle(self.to_paint(self.before_paint(hidden)), self.shuffle)
-        return flow_shade[:, :2], flow_shade[:, 2:], paint[:, 3:], paint[:, :3], landmarks
+        return hidden, flow_shade[:, :2], flow_shade[:, 2:], landmarks
+
+    def _landmarks(self, pooled: Tensor) -> Tensor:
+        """(M, 68, 2) in full precision: a step of bfloat16 near 0.5 is a pixel of the paint."""
+        weight, bias = self.to_landmarks.weight.float(), self.to_landmarks.bias.float()
+        summed = (pooled.float()[:, None] * weight).sum(-1)  # no matrix product: autocast leaves sums alone
+        return (summed + bias).unflatten(1, (68, 2))
+
+
+class PaintHead(nn.Module):
+    """The decoder's features and the photo as it was moved, at the photo's full input resolution, to mask and colour.
+
+    The features have half that resolution. What is painted must meet what was moved: lips and teeth share an edge
+    that the features alone place to within a pixel or two. `anchor_maps` of the predicted landmarks scale and shift
+    the features (FiLM, pixel by pixel).
+    """
+
+    def __init__(self, config: GeneratorConfig):
+        super().__init__()
+        width, moved = config.paint_width, 3 if config.preset == "default" else 0
+        self.shuffle = config.paint_px // config.input_px
+        self.features = nn.Sequential(
+            ConvNormAct(config.decoder_widths[0], config.decoder_widths[0]),
+            nn.Conv2d(config.decoder_widths[0], width, 1),
+        )
+        self.mix = nn.Conv2d(width + moved, width, 3, 1, 1)
+        self.anchor = nn.Conv2d(CHANNELS, 2 * width, 1) if moved else None
+        self.first = nn.Conv2d(width, width, 3, 1, 1)
+        self.second = nn.Conv2d(width, width, 3, 1, 1)
+        self.to_paint = nn.Conv2d(width, 4 * self.shuffle**2, 3, 1, 1)
+        nn.init.zeros_(self.to_paint.weight)
+        nn.init.zeros_(self.to_paint.bias)
+        if config.preset == "default":
+            nn.init.constant_(self.to_paint.bias[3 * self.shuffle**2 :], -3.0)
+
+    def forward(
+        self, features: Tensor, moved: Tensor | None = None, landmarks: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Features (M, C, h, w), moved photo (M, 3, 2h, 2w), landmarks (M, 68, 2) -> mask logits (M, 1, P, P), raw
+        colour (M, 3, P, P). The preset ``paper`` has the features alone."""
+        return self.paint(self.spread(features), moved, landmarks)
+
+    def spread(self, features: Tensor) -> Tensor:
+        """The decoder's features at twice their resolution: (M, C, h, w) -> (M, paint_width, 2h, 2w)."""
+        return upsample2(self.features(features))
+
+    def paint(self, hidden: Tensor, moved: Tensor | None, landmarks: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What `forward` gives, from what `spread` gave: convolutions alone, so that a crop of all of it, with the
+        landmarks in widths of that crop, gives the crop of the result."""
+        if self.anchor is None:
+            hidden = F.silu(self.mix(hidden))
+        else:
+            gain, offset = self.anchor(anchor_maps(landmarks, moved.shape[-1]).to(hidden.dtype)).chunk(2, 1)
+            hidden = self.mix(torch.cat([hidden, moved.to(hidden.dtype)], 1))
+            hidden = F.silu(hidden * (1 + gain) + offset)
+        hidden = F.silu(hidden + self.second(F.silu(self.first(hidden))))
+        paint = F.pixel_shuffle(self.to_paint(hidden), self.shuffle)
+        return paint[:, 3:], paint[:, :3]
 
 
 class Generator(nn.Module):
@@ -169,6 +225,7 @@ class Generator(nn.Module):
             for _ in range(count if separate else 1)
         )
         self.decoder = Decoder(self.config)
+        self.paint_head = PaintHead(self.config)
 
     def encode(self, source: Tensor, expressions: Tensor | None = None) -> Encoding:
         """Everything that does not depend on the frame.
@@ -191,34 +248,49 @@ class Generator(nn.Module):
                 if len(rows):
                     parts.append(encoder([level[rows] for level in base], torch.zeros_like(rows)))
             residual = [torch.cat(level) for level in zip(*parts, strict=True)] if parts else [b[:0] for b in base]
-        return Encoding(base, residual, photo, expression)
+        return Encoding(source, base, residual, photo, expression)
 
-    def decode(self, encoding: Encoding, control: Tensor) -> Motion:
-        """Motion of M frames: control (M, E) ≥ 0, 1 = natural peak; M = B, or any M for a single photo."""
-        flow, shade, mask, colour, landmarks = (x.float() for x in self.decoder(encoding.skips(control)))
+    def decode(self, encoding: Encoding, control: Tensor, anchors: Tensor | None = None) -> Motion:
+        """Motion of M frames: control (M, E) ≥ 0, 1 = natural peak; M = B, or any M for a single photo.
+
+        ``anchors`` (M, 68, 2) crop widths are the landmarks that the paint is anchored to, by default the predicted
+        ones. Training gives those of the target: where exactly lips part cannot be foretold, and paint that had to
+        guess would be soft over the whole range of guesses; anchored, it learns what is where *given* the lips.
+        """
+        features, flow, shade, landmarks = self.decoder(encoding.skips(control))
+        flow, shade = flow.float(), shade.float()
         control = control.float()
         still = (control == 0).all(1)
         if self.config.preset == "paper":
+            mask, colour = (x.float() for x in self.paint_head(features))
             zeros = torch.zeros_like(flow)
             return Motion(zeros, zeros[:, :1], torch.ones_like(mask), torch.tanh(colour), landmarks, still & False)
-        presence = (1 - (1 - control.clamp(0, 1)).prod(1))[:, None, None, None]
-        moved = presence * control.amax(1).clamp(min=1)[:, None, None, None]
-        painted = 1 - (1 - presence) ** 8  # an opening mouth shows its inside from the first frame on
+        flow, shade, painted = self.moving(flow, shade, control)
+        anchors = landmarks.detach() if anchors is None else anchors.float()
+        seen = _moved(encoding.source, flow.detach(), shade.detach())  # paint follows the motion, not the reverse
+        mask, colour = (x.float() for x in self.paint_head(features, seen, anchors))
         return Motion(
-            flow=moved * self.config.flow_reach * flow,
-            shade=moved * torch.tanh(shade),
-            mask=painted * torch.sigmoid(mask),
+            flow=flow,
+            shade=shade,
+            mask=painted[:, None, None, None] * torch.sigmoid(mask),
             colour=torch.tanh(colour),
             landmarks=landmarks,
             still=still,
         )
+
+    def moving(self, flow: Tensor, shade: Tensor, control: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The decoder's raw flow and shade to those of `Motion`, and the mask's factor (M,); all are 0 at control 0."""
+        presence = 1 - (1 - control.clamp(0, 1)).prod(1)
+        moved = (presence * control.amax(1).clamp(min=1))[:, None, None, None]
+        painted = 1 - (1 - presence) ** 8  # an opening mouth shows its inside from the first frame on
+        return moved * self.config.flow_reach * flow, moved * torch.tanh(shade), painted
 
     @staticmethod
     def compose(source: Tensor, motion: Motion) -> Tensor:
         """Frames (M, 3, N, N) from source (M or 1, 3, N, N) in [-1, 1] at any resolution N."""
         frames, size = len(motion.flow), source.shape[-2:]
         source = source.float().expand(frames, -1, -1, -1)
-        moved = warp(source, resize(motion.flow, size)) + resize(motion.shade, size)
+        moved = _moved(source, motion.flow, motion.shade)
         mask = resize(motion.mask, size)
         frame = (1 - mask) * moved + mask * resize(motion.colour, size)
         return torch.where(motion.still[:, None, None, None], source, frame)
@@ -228,6 +300,12 @@ class Generator(nn.Module):
         seen = resize(source, (self.config.input_px, self.config.input_px))
         motion = self.decode(self.encode(seen, control), control)
         return self.compose(source, motion), motion
+
+
+def _moved(source: Tensor, flow: Tensor, shade: Tensor) -> Tensor:
+    """Source (M or 1, 3, N, N) moved and shaded: (M, 3, N, N)."""
+    size = source.shape[-2:]
+    return warp(source.float().expand(len(flow), -1, -1, -1), resize(flow, size)) + resize(shade, size)
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -262,6 +340,9 @@ def tiny_generator(seed: int = 0, *, preset: str = "default") -> Generator:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         generator = Generator(config)
-        for head in (generator.decoder.to_flow_shade, generator.decoder.to_paint):
+        for head in (generator.decoder.to_flow_shade, generator.paint_head.to_paint):
             nn.init.normal_(head.weight, std=0.05)
+        angles = torch.linspace(0, 2 * torch.pi, 68)
+        around = 0.5 + 0.3 * torch.stack([angles.cos(), angles.sin()], 1)  # landmarks far enough apart to anchor paint
+        generator.decoder.to_landmarks.bias.data.copy_(around.flatten())
     return generator.eval()

@@ -181,6 +181,8 @@ class TrainConfig:
     """Images between lines of the loss record."""
     sheet_images: int = 40_000
     """Images between sample sheets."""
+    anchor_to_target: bool = True
+    """Paint by the target's landmarks while training, not by the predicted ones."""
     checkpoint_minutes: float = 5.0
     """Minutes between checkpoints."""
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)

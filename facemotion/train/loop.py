@@ -168,7 +168,8 @@ class Trainer:
         with torch.no_grad():
             frames, landmarks = augment(batch, size=phase.paint_px)
         shown = Shown(frames, landmarks, batch.control, batch.real)
-        made = networks.generator_step(shown.source, shown.control, input_px=phase.input_px, autocast=autocast)
+        anchors = shown.landmarks[:, 1:] if config.anchor_to_target else None
+        made = networks.generator_step(shown.source, shown.control, anchors, input_px=phase.input_px, autocast=autocast)
         terms = supervised_terms(shown, made, config.losses)
         parts: dict[str, Tensor] = {}
         if playing:

@@ -62,12 +62,19 @@ class GeneratorStep(nn.Module):
         super().__init__()
         self.generator = generator
 
-    def forward(self, source: Tensor, control: Tensor, *, input_px: int, autocast: bool) -> Generated:
-        """source (B, 3, N, N) in [-1, 1]; control (B, K, E)."""
+    def forward(
+        self, source: Tensor, control: Tensor, anchors: Tensor | None = None, *, input_px: int, autocast: bool
+    ) -> Generated:
+        """source (B, 3, N, N) in [-1, 1]; control (B, K, E); anchors (B, K, 68, 2) landmarks to paint by, crop widths;
+        the generator's own where there are none."""
         with torch.autocast(source.device.type, torch.bfloat16, enabled=autocast):
             seen = resize(source, (input_px, input_px))
             encoding = self.generator.encode(seen, (control > 0).any(1))
-            motions = [self.generator.decode(encoding, one) for one in control.unbind(1)]
+            places = [None] * control.shape[1] if anchors is None else anchors.unbind(1)
+            motions = [
+                self.generator.decode(encoding, one, place)
+                for one, place in zip(control.unbind(1), places, strict=True)
+            ]
         frames = [self.generator.compose(source, motion) for motion in motions]
         with torch.no_grad():
             small = resize(source, (source.shape[-2] // 2, source.shape[-1] // 2))

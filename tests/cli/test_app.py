@@ -11,7 +11,18 @@ from typer.testing import CliRunner
 from facemotion.cli.app import app
 from facemotion.version import __version__
 
-COMMANDS = ("animate", "faces", "expressions", "sample", "weights", "prepare", "train", "train-finder", "evaluate")
+COMMANDS = (
+    "animate",
+    "faces",
+    "expressions",
+    "sample",
+    "weights",
+    "prepare",
+    "train",
+    "train-paint",
+    "train-finder",
+    "evaluate",
+)
 
 
 def run(*words: str):

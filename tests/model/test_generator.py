@@ -104,6 +104,35 @@ def test_paper_preset_paints_everything(source):
     torch.testing.assert_close(frame, motion.colour)
 
 
+def test_paint_sees_the_photo_where_it_was_moved_to():
+    generator = tiny_generator()
+    size, features = generator.config.input_px, torch.zeros(1, 8, 16, 16)
+    moved = torch.zeros(1, 3, size, size)
+    landmarks = torch.rand(1, 68, 2)
+    plain = generator.paint_head(features, moved, landmarks)
+    moved[..., 8:12, 8:12] = 1.0
+    painted = generator.paint_head(features, moved, landmarks)
+    for where in ((a - b).abs().amax((0, 1)) > 0 for a, b in zip(painted, plain, strict=True)):
+        rows = torch.nonzero(where.any(1)).flatten()
+        assert where[16:24, 16:24].all()  # at twice the input's resolution
+        assert rows.min() >= 16 - 8 and rows.max() < 24 + 8  # four 3x3 convolutions at input resolution
+
+
+def test_landmarks_keep_their_precision_under_autocast(source):
+    generator = tiny_generator()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        landmarks = generator.decode(generator.encode(source), control(smile=1)).landmarks
+    assert landmarks.dtype == torch.float32
+    assert (landmarks.bfloat16().float() != landmarks).any()
+
+
+def test_paint_does_not_pull_at_the_motion(source):
+    generator = tiny_generator()
+    motion = generator.decode(generator.encode(source), control(smile=1))
+    (motion.colour.sum() + motion.mask.sum()).backward()
+    assert generator.decoder.to_flow_shade.weight.grad is None
+
+
 def test_warp_with_a_constant_flow_shifts_by_that_many_pixels():
     image = torch.rand(1, 3, 8, 8)
     flow = torch.zeros(1, 2, 8, 8)

@@ -1,0 +1,74 @@
+"""The second stage: the paint head alone, on remembered crops."""
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from facemotion.cli.app import app
+from facemotion.errors import UsageError
+from facemotion.model.generator import tiny_generator
+from facemotion.model.release import load_release, save_release
+from facemotion.train.dataset import ClipPool
+from facemotion.train.paint import PaintConfig, paint_loss, remember, train_paint
+
+CONFIG = PaintConfig(frames=24, crop=0.75, batch=8, seconds=2.0, lr=3e-3, average_steps=20)
+
+
+@pytest.fixture
+def pool(clip_folder):
+    return ClipPool.open([clip_folder], split="train", expressions=tiny_generator().config.expressions)
+
+
+def test_a_crop_of_everything_paints_the_crop_of_the_paint():
+    generator = tiny_generator()
+    hidden, moved, landmarks = torch.randn(1, 32, 32, 32), torch.randn(1, 3, 32, 32), torch.rand(1, 68, 2)
+    corner, side = 4, 24
+    whole = generator.paint_head.paint(hidden, moved, landmarks)
+    crop = slice(corner, corner + side)
+    part = generator.paint_head.paint(hidden[..., crop, crop], moved[..., crop, crop], (landmarks * 32 - corner) / side)
+    inner, outer = slice(2 * 6, 2 * (side - 6)), slice(2 * (corner + 6), 2 * (corner + side - 6))
+    for small, large in zip(part, whole, strict=True):
+        torch.testing.assert_close(small[..., inner, inner], large[..., outer, outer], atol=1e-3, rtol=1e-3)
+
+
+def test_what_is_remembered_lies_around_mouth_and_eyes(pool):
+    mouths, eyes = remember(tiny_generator(), pool, CONFIG)
+    assert len(mouths) == len(eyes) == 24
+    assert mouths.moved.shape == mouths.target.shape == (24, 3, 48, 48) and mouths.moved.dtype == torch.uint8
+    assert mouths.hidden.shape[2:] == (24, 24)
+    for memory, points in ((mouths, slice(60, 68)), (eyes, slice(36, 48))):
+        assert (memory.landmarks[:, points].mean(1) - 0.5).abs().median() < 0.15
+    assert ((mouths.painted > 0) & (mouths.painted <= 1)).all()
+
+
+def test_training_lowers_the_loss_and_changes_the_head_alone(pool):
+    generator = tiny_generator()
+    memories = remember(generator, pool, CONFIG)
+    rows, losses = torch.arange(24), []
+    trained = train_paint(generator, memories, CONFIG, on_step=lambda step, loss: losses.append(loss))
+    with torch.no_grad():
+        before, after = (paint_loss(each, memories[0], rows, CONFIG).item() for each in (generator, trained))
+    assert len(losses) > 5 and after < 0.95 * before
+    changed = {
+        name
+        for (name, a), b in zip(generator.state_dict().items(), trained.state_dict().values(), strict=True)
+        if not torch.equal(a, b)
+    }
+    assert changed and all(name.startswith("paint_head.") and "features" not in name for name in changed)
+
+
+def test_the_paper_preset_is_refused(pool):
+    with pytest.raises(UsageError, match="paper"):
+        remember(tiny_generator(preset="paper"), pool, CONFIG)
+
+
+def test_the_command_writes_weights_that_say_how_they_were_made(clip_folder, tmp_path):
+    save_release(tmp_path / "first.safetensors", tiny_generator(), {"images": 7})
+    words = ["train-paint", str(clip_folder), "--weights", str(tmp_path / "first.safetensors")]
+    words += ["--out", str(tmp_path / "new" / "painted.safetensors"), "--frames", "8", "--time-budget", "0.01"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.stderr
+    _, record = load_release(tmp_path / "new" / "painted.safetensors")
+    assert record["images"] == 7 and record["paint"]["frames"] == 8
+    again = CliRunner().invoke(app, words)
+    assert again.exit_code == 1 and "is there already" in again.stderr
