@@ -160,6 +160,12 @@ class Decoder(nn.Module):
         return (summed + bias).unflatten(1, (68, 2))
 
 
+PAINTED = (5, 7, 27, 29)
+"""Where the default preset paints, (x0, y0, x1, y1) in 32nds of the crop: brows, eyes and mouth of every face in the
+training clips lie at least a 32nd inside, because crops are aligned. A network in use, not in training, leaves out
+the rest."""
+
+
 class PaintHead(nn.Module):
     """The decoder's features and the photo as it was moved, at the photo's full input resolution, to mask and colour.
 
@@ -191,7 +197,25 @@ class PaintHead(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Features (M, C, h, w), moved photo (M, 3, 2h, 2w), landmarks (M, 68, 2) -> mask logits (M, 1, P, P), raw
         colour (M, 3, P, P). The preset ``paper`` has the features alone."""
-        return self.paint(self.spread(features), moved, landmarks)
+        hidden = self.spread(features)
+        if self.training or self.anchor is None:
+            return self.paint(hidden, moved, landmarks)
+        return self._paint_region(hidden, moved, landmarks)
+
+    def _paint_region(self, hidden: Tensor, moved: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
+        """`paint` within `PAINTED`, fading out over a 32nd at its border; mask logits far below 0 elsewhere."""
+        size = hidden.shape[-1]
+        x0, y0, x1, y1 = (part * size // 32 for part in PAINTED)
+        corner = landmarks.new_tensor([x0, y0])
+        mask, colour = self.paint(
+            hidden[..., y0:y1, x0:x1], moved[..., y0:y1, x0:x1], (landmarks * size - corner) / (x1 - x0)
+        )
+        height, width = mask.shape[-2:]
+        rows, columns = (torch.arange(length, device=mask.device) + 0.5 for length in (height, width))
+        inside = torch.minimum(torch.minimum(rows, height - rows)[:, None], torch.minimum(columns, width - columns))
+        mask = mask - 12 * (1 - inside * 32 / (size * self.shuffle)).clamp(min=0)
+        border = [side * self.shuffle for side in (x0, size - x1, y0, size - y1)]
+        return F.pad(mask, border, value=-20.0), F.pad(colour, border)
 
     def spread(self, features: Tensor) -> Tensor:
         """The decoder's features at twice their resolution: (M, C, h, w) -> (M, paint_width, 2h, 2w)."""

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from facemotion.model.generator import Generator, GeneratorConfig, resize, tiny_generator, warp
+from facemotion.model.generator import PAINTED, Generator, GeneratorConfig, resize, tiny_generator, warp
 
 SMILE, SURPRISE, BLINK = 0, 1, 7
 
@@ -124,6 +124,21 @@ def test_landmarks_keep_their_precision_under_autocast(source):
         landmarks = generator.decode(generator.encode(source), control(smile=1)).landmarks
     assert landmarks.dtype == torch.float32
     assert (landmarks.bfloat16().float() != landmarks).any()
+
+
+def test_a_network_in_use_paints_the_region_of_the_face_alone(source):
+    generator = tiny_generator()
+    encoding = generator.encode(source)
+    used = generator.eval().decode(encoding, control(smile=1))
+    trained = generator.train().decode(encoding, control(smile=1))
+    size = used.mask.shape[-1]
+    x0, y0, x1, y1 = (part * size // 32 for part in PAINTED)
+    outside = torch.ones(size, size, dtype=torch.bool)
+    outside[y0:y1, x0:x1] = False
+    assert used.mask[..., outside].max() < 1e-6
+    inner = (..., slice(y0 + 20, y1 - 20), slice(x0 + 20, x1 - 20))  # away from the border of convolutions and fading
+    for name in ("mask", "colour"):
+        torch.testing.assert_close(getattr(used, name)[inner], getattr(trained, name)[inner], atol=1e-3, rtol=0)
 
 
 def test_paint_does_not_pull_at_the_motion(source):
