@@ -59,12 +59,17 @@ class Clip:
     """Width and height of the square frames."""
     frames: Sequence[np.ndarray] = field(repr=False)
     """T frames, RGB uint8 (size_px, size_px, 3); decoded on access when read from a clip set."""
+    teeth: np.ndarray | None = None
+    """(T, 10, 2) float32, pixels of the crop: where the biting edges of the upper and of the lower teeth lie, five
+    points each, picture left first, shown or hidden; None where that is not known."""
 
     def __post_init__(self):
-        for name in ("control", "landmarks", "pose"):
-            object.__setattr__(self, name, np.asarray(getattr(self, name), np.float32))
         count = len(self.control)
         expected = {"control": (count,), "landmarks": (count, 68, 2), "pose": (count, 3)}
+        if self.teeth is not None:
+            expected["teeth"] = (count, 10, 2)
+        for name in expected:
+            object.__setattr__(self, name, np.asarray(getattr(self, name), np.float32))
         for name, shape in expected.items():
             value = getattr(self, name)
             if value.shape != shape or not np.isfinite(value).all():
@@ -134,6 +139,7 @@ def clip_members(clip: Clip) -> list[tuple[str, bytes]]:
         "control": rounded(clip.control, CONTROL_DIGITS),
         "landmarks": rounded(clip.landmarks, 2),
         "pose": rounded(clip.pose, 2),
+        **({} if clip.teeth is None else {"teeth": rounded(clip.teeth, 2)}),
         "size_px": clip.size_px,
         "frame_bytes": [len(jpeg) for jpeg in jpegs],
     }
@@ -183,7 +189,8 @@ def clip_from_json(text: bytes, shard: Path, offset: int) -> Clip:
             spans.append((end + 512, length))
             end += 512 + _padded(length)
         fields = {name: record[name] for name in _JSON_FIELDS}
-        return Clip(**fields, frames=StoredFrames(shard, record["id"], tuple(spans)))
+        frames = StoredFrames(shard, record["id"], tuple(spans))
+        return Clip(**fields, teeth=record.get("teeth"), frames=frames)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{shard}: the clip at byte {offset} is damaged ({type(error).__name__}: {error})",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _IRIS_RADIUS = 0.068
 """Of the distance between the outer eye corners (11.7 mm iris, 87 mm)."""
+_LID_LIGHT = 0.97, 0.16
+"""Brightness of a closed lid at its edges, and how much more of it the bulge over the eyeball has."""
 _LOWER_LID_SHARE = 0.1
 """How much of the closing the lower lid does."""
 
@@ -28,6 +30,8 @@ class Eyes:
         self.lash_colour = lash_colour(image, landmarks)
         self.lid, self.lid_band = lid_skin(image, landmarks)
         self.iod_px = float(np.linalg.norm(landmarks[45] - landmarks[36]))
+        bulge = cv2.GaussianBlur(self.opening, (0, 0), 0.035 * self.iod_px)
+        self.lid *= _LID_LIGHT[0] + _LID_LIGHT[1] * bulge[..., None]
 
     def draw(self, image: np.ndarray, visible: np.ndarray, at: np.ndarray) -> None:
         """Draw the eyeballs into ``image`` in place, shadowed under the upper lid; a line of lashes where lids meet.
@@ -82,12 +86,12 @@ class Eyes:
             curve = np.column_stack([x, np.polyval(np.polyfit(margin[:, 0], margin[:, 1], 3), x)])
             for a, b, weight in zip(curve[1:-2], curve[2:-1], np.sin(np.linspace(0.3, 2.84, 22)), strict=True):
                 ends = (tuple(np.round(p * 16).astype(int).tolist()) for p in (a, b))
-                cv2.line(line, *ends, float(weight), max(1, round(0.011 * self.iod_px)), cv2.LINE_8, 4)
+                cv2.line(line, *ends, float(weight), max(1, round(0.014 * self.iod_px)), cv2.LINE_8, 4)
         alpha = cv2.GaussianBlur(line, (0, 0), 0.003 * self.iod_px + 0.4)
         rows = np.flatnonzero(alpha.max(1) > 0)
         part = slice(rows[0], rows[-1] + 1) if len(rows) else slice(0)
-        strength = 0.75 * min(1.0, 2 * (closing - 0.3))
-        image[part] += strength * alpha[part, :, None] * (self.lash_colour - image[part])
+        strength = 0.85 * min(1.0, 2 * (closing - 0.3))
+        image[part] += strength * alpha[part, :, None] * (0.8 * self.lash_colour - image[part])
 
 
 def _box_of(weight: np.ndarray, where: np.ndarray) -> tuple[slice, slice] | None:
@@ -103,7 +107,7 @@ def lid_skin(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.n
     """The photo with eyes and upper lashes replaced by the skin around them, and where that is, (N, N) in [0, 1]."""
     iod = np.linalg.norm(landmarks[45] - landmarks[36])
     opening = openings(image, landmarks) > 0.5
-    up, around = max(2, round(0.045 * iod)), max(1, round(0.012 * iod))
+    up, around = max(2, round(0.045 * iod)), max(1, round(0.028 * iod))
     band = cv2.dilate(opening.astype(np.uint8), np.ones((2 * around + 1, 2 * around + 1), np.uint8))
     band = cv2.dilate(band, np.ones((up + 1, 1), np.uint8), anchor=(0, 0))  # grows upwards
     known = 1 - cv2.dilate(band, np.ones((3, 3), np.uint8)).astype(np.float32)

@@ -67,6 +67,7 @@ class Importer(ABC):
                 control=rendered.control,
                 landmarks=rendered.landmarks,
                 pose=rendered.pose,
+                teeth=rendered.teeth,
                 size_px=self.crop_px,
                 frames=rendered.frames,
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -22,6 +22,9 @@ from facemotion.errors import InputError
 IOD_PX = 320.0
 """Distance of the outer eye corners in a stored mouth."""
 WIDTH_PX, HEIGHT_PX = 300, 160
+TEETH_AT = (-0.16, -0.08, 0.0, 0.08, 0.16)
+"""Where, from the midline, `Opening.teeth` marks the biting edges, in distances of the outer eye corners; the
+generator knows them as `anchors.TEETH_AT`."""
 _WHITEST = 0.78
 """Least blue of teeth, relative to their red."""
 _MIDDLE = (WIDTH_PX / 2, HEIGHT_PX / 2)
@@ -187,6 +190,37 @@ class Opening:
     iod_px: float
     """Distance of the outer eye corners."""
 
+    @cached_property
+    def lips(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The opening without specks, (N, N) uint8; the columns that it has, (n,); its top and bottom row there."""
+        mask = cv2.morphologyEx(self.inside.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+        columns = np.flatnonzero(mask.any(0))
+        part = mask[:, columns]
+        return mask, columns, np.argmax(part, 0), len(part) - 1 - np.argmax(part[::-1], 0)
+
+    def edges_at(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the upper and of the lower teeth's biting edge at columns ``x`` (n,), shown or hidden.
+
+        A smile's lower lip follows the upper teeth: where they nearly fill the opening, they fill it.
+        """
+        upper, lower = (np.polyval(edge, x).astype(np.float32) for edge in (self.upper_edge, self.lower_edge))
+        _, columns, top, bottom = self.lips
+        if not len(columns):
+            return upper, lower
+        height = bottom - top
+        shown = np.polyval(self.upper_edge, columns) - top
+        usual, usual_height = float(np.median(shown)), float(np.median(height))
+        if 0 < usual < usual_height:
+            missing = (0.97 * height - shown) * np.clip((2.4 - usual_height / usual) / 0.6, 0, 1)
+            upper = upper + np.interp(x, columns, missing).astype(np.float32)
+        return upper, lower
+
+    def teeth(self) -> np.ndarray:
+        """(10, 2) px: five points each along the biting edge of the upper and of the lower teeth, evenly spaced about
+        the midline, picture left first."""
+        x = self.middle + self.iod_px * np.array(TEETH_AT)
+        return np.concatenate([np.column_stack([x, y]) for y in self.edges_at(x)]).astype(np.float32)
+
 
 def paint(
     image: np.ndarray, opening: Opening, mouth: Mouth, *, skin: np.ndarray, white: float, strength: float = 1.0
@@ -195,7 +229,7 @@ def paint(
 
     ``skin`` (3,) and ``white`` are the face's own skin colour and brightness of eye whites; ``strength`` in [0, 1].
     """
-    mask = cv2.morphologyEx(opening.inside.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    mask = opening.lips[0]
     ys, xs = np.nonzero(mask)
     if len(ys) < 12:
         return
@@ -210,7 +244,7 @@ def paint(
     mask = mask[y0:y1, x0:x1].astype(np.float32)
     x, y = np.arange(x0, x1, dtype=np.float32)[None], np.arange(y0, y1, dtype=np.float32)[:, None]
     unit = IOD_PX / opening.iod_px  # library px per frame px
-    upper, lower = (np.polyval(edge, x).astype(np.float32) for edge in (opening.upper_edge, opening.lower_edge))
+    upper, lower = (edge[None] for edge in opening.edges_at(x[0]))
     top = np.where(mask.any(0), np.argmax(mask > 0, 0), 0)[None] + y0
     bottom = np.where(mask.any(0), mask.shape[0] - 1 - np.argmax(mask[::-1] > 0, 0), 0)[None] + y0
     height = float((bottom - top).max()) / opening.iod_px
@@ -220,10 +254,6 @@ def paint(
         return
     light = float(np.clip(white / max(mouth.white, 0.1), 0.45, 1.0)) * 0.94
     tint = _tint(skin, mouth.skin)
-    # a smile's lower lip follows the upper teeth: where they nearly fill the opening, they fill it
-    shown, open_px = float(np.median((upper - top)[:, mask.any(0)])), float(np.median((bottom - top)[:, mask.any(0)]))
-    if 0 < shown < open_px:
-        upper = upper + (0.97 * (bottom - top) - (upper - top)) * float(np.clip((2.4 - open_px / shown) / 0.6, 0, 1))
     upper_teeth, upper_alpha = _row(mouth, unit * (x - opening.middle), unit * (y - upper), soft=0.8 * unit)
     lower_teeth, lower_alpha = _row(mouth, 1.22 * unit * (x - opening.middle), -unit * (y - lower), soft=0.8 * unit)
     # throat and tongue

@@ -27,3 +27,6 @@ class RenderedClip:
 
     pose: np.ndarray
     """(T, 3) float32 yaw, pitch, roll of the head in degrees; yaw > 0 looks to image right."""
+
+    teeth: np.ndarray | None = None
+    """(T, 10, 2) float32 crop px, see `mouths.Opening.teeth`; None where it is not known where they stand."""

@@ -131,19 +131,19 @@ def _clip(
     flow = portrait.view_flow(view)
     gain = portrait.relight(view, toward) if relit else np.float32(1)
     parted = portrait.gap > _PARTED
-    frames, landmarks = [], []
+    frames, landmarks, teeth = [], [], []
     for a in control:
         strengths = np.clip(a * peak, 0, 1.6)
         for side in "LR":
             blink = head.unit_index[f"eyeBlink_{side}"]
             strengths[blink] = min(1.0, strengths[blink])
         strengths = (strengths - min(a, 1.0) * undone).astype(np.float32)
+        rendering = portrait.render(strengths, view=view, view_flow=flow, fold_strength=fold_strength)
+        opening = portrait.opening(rendering)
         if a == 0 and not turned:
             image = portrait.skin
         else:
-            rendering = portrait.render(strengths, view=view, view_flow=flow, fold_strength=fold_strength)
-            image, opening = rendering.image, portrait.opening(rendering)
-            share = 1.0
+            image, share = rendering.image, 1.0
             if parted:
                 ratio = keep(image, opening, portrait.skin, portrait.landmarks)
                 share = float(np.clip((ratio - 1.4) / 0.8, 0, 1))
@@ -151,8 +151,9 @@ def _clip(
                 paint(image, opening, mouth, skin=portrait.skin_colour, white=portrait.white, strength=share)
         frames.append(np.round(np.clip(image * gain, 0, 1) * 255).astype(np.uint8))
         landmarks.append(portrait.landmarks_at(portrait.expressed(strengths), view))
+        teeth.append(opening.teeth())
     pose = np.array(head_pose(landmarks[0]), np.float32)[None].repeat(len(control), 0)
-    return RenderedClip(frames, control, expression, np.stack(landmarks), pose)
+    return RenderedClip(frames, control, expression, np.stack(landmarks), pose, np.stack(teeth))
 
 
 def _undone(portrait: Portrait, peak: np.ndarray) -> np.ndarray:
