@@ -19,9 +19,10 @@ from facemotion.face.texture import ZERO, fine_texture, share_kept, unstretched_
 from facemotion.face.tint import Tint
 
 _MAP_PX = 512  # size at which feather and flow are prepared before they go to photo pixels
-_STRIP_PIXELS = 250_000  # rows are worked on in strips of about this many pixels: little memory, warm caches
-_PAINT_BLUR = 1 / 512  # of the crop's width: what is finer the generator cannot paint, as it sees 256 px
+_STRIP_PX = 96  # rows worked on at a time, no wider than the face is there: little memory, warm caches
+_PAINT_BLUR = 1 / 256  # of the crop's width: what is finer the generator paints badly, if at all
 _LEAST_BLUR_PX = 0.7  # where paint is about as sharp as the photo, there is no finer texture to keep
+_TILE_PX = 96  # paint is laid on tile by tile, and only where there is any
 _THREADS = 2  # strips worked on at a time; OpenCV and NumPy let go of the interpreter while they work
 _MASK_FLOOR = 1 / 32  # a mask below this paints nothing: faint paint everywhere would only blur the skin
 
@@ -46,7 +47,7 @@ class _Paint(NamedTuple):
     colour: np.ndarray  # (h, w, 3) float32, 8-bit levels times opacity
     opacity: np.ndarray  # (h, w) float32 in [0, 1]
     photo_to_paint: np.ndarray
-    bounds: Bounds
+    runs: list[Bounds]  # rows of tiles
 
 
 class Composite:
@@ -75,6 +76,7 @@ class Composite:
         self._tint = Tint.of(face)
         feather = _sample(np.ceil(self._feather * 255).astype(np.uint8), self._photo_to_map, self.region)
         self._inside, on_face = (feather > 0).view(np.uint8), feather > 252
+        self._strips = _strips(self._inside, self.region)
         self._grain = grain_tile(face, on_face) if grain else None
         finer_than_px = _PAINT_BLUR * self._crop_in_photo_px
         self._texture = (
@@ -113,10 +115,7 @@ class Composite:
         """
         frame = self.photo.copy() if onto is None else onto
         motion, paint = self._prepare_motion(flow, shade), self._prepare_paint(mask, colour)
-        x0, y0, x1, y1 = self.region
-        rows = max(16, min(_STRIP_PIXELS // (x1 - x0), -(-(y1 - y0) // _THREADS)))
-        strips = [(x0, top, x1, min(top + rows, y1)) for top in range(y0, y1, rows)]
-        list(self._threads.map(lambda strip: self._write_strip(frame, motion, paint, strip), strips))
+        list(self._threads.map(lambda strip: self._write_strip(frame, motion, paint, strip), self._strips))
         return frame
 
     def _photo_to_square(self, size: int) -> np.ndarray:
@@ -158,17 +157,19 @@ class Composite:
                 for layer in (levels, alpha)
             )
             photo_to_paint = geometry.compose(photo_to_paint, geometry.resized(shrink, 1))
-        return _Paint(levels, alpha, photo_to_paint, _reach(alpha, photo_to_paint, self.photo.shape))
+        return _Paint(levels, alpha, photo_to_paint, _runs(alpha, photo_to_paint, self.photo.shape))
 
     def _write_strip(self, frame: np.ndarray, motion: np.ndarray, paint: _Paint | None, strip: Bounds) -> None:
         """Write one strip of the region into a frame, where the face may change and nowhere else."""
         x0, y0, x1, y1 = strip
         moved = self._move(motion, strip)
-        if paint is not None and (part := _overlap(paint.bounds, strip)):
-            inner = np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
-            self._paint_over(moved.cut(inner), paint, part)
+        for run in [] if paint is None else paint.runs:
+            if part := _overlap(run, strip):
+                inner = np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
+                self._paint_over(moved.cut(inner), paint, part)
         rounded = cv2.convertScaleAbs(np.maximum(moved.levels, 0, out=moved.levels))  # saturates, too
-        inside = self._inside[y0 - self.region[1] : y1 - self.region[1]]
+        left, top = self.region[:2]
+        inside = self._inside[y0 - top : y1 - top, x0 - left : x1 - left]
         cv2.copyTo(rounded, inside, frame[y0:y1, x0:x1])
 
     def _move(self, motion: np.ndarray, bounds: Bounds) -> _Moved:
@@ -231,6 +232,37 @@ def _reach(values: np.ndarray, photo_to_values: np.ndarray, photo_shape: tuple[i
     x0, y0, x1, y1 = _box_of(values, margin=3)
     corners = geometry.apply(geometry.invert(photo_to_values), [[x0, y0], [x1, y0], [x0, y1], [x1, y1]])
     return _clamped(corners, photo_shape)
+
+
+def _strips(inside: np.ndarray, region: Bounds) -> list[Bounds]:
+    """A region in strips of rows, each as wide as what is inside needs; ``inside`` (h, w) uint8 covers the region."""
+    left, top, _, bottom = region
+    strips = []
+    for row in range(0, bottom - top, _STRIP_PX):
+        x, y, width, height = cv2.boundingRect(inside[row : row + _STRIP_PX])
+        if width:
+            strips.append((left + x, top + row + y, left + x + width, top + row + y + height))
+    return strips
+
+
+def _runs(alpha: np.ndarray, photo_to_paint: np.ndarray, photo_shape: tuple[int, ...]) -> list[Bounds]:
+    """Tiles of the photo that see anything but zero in a map, neighbours in a row as one."""
+    left, top, right, bottom = _reach(alpha, photo_to_paint, photo_shape)
+    columns, rows = range(left, right, _TILE_PX), range(top, bottom, _TILE_PX)
+    corners = np.stack(np.meshgrid([*columns, right], [*rows, bottom]), -1).astype(np.float64)
+    corners = geometry.apply(photo_to_paint, corners.reshape(-1, 2)).reshape(corners.shape)
+    runs: list[Bounds] = []
+    for j, y in enumerate(rows):
+        for i, x in enumerate(columns):
+            around = corners[j : j + 2, i : i + 2].reshape(-1, 2)
+            low, high = np.floor(around.min(0) - 1).clip(0).astype(int), np.ceil(around.max(0) + 2).clip(0).astype(int)
+            if not alpha[low[1] : high[1], low[0] : high[0]].any():
+                continue
+            tile = (x, y, min(x + _TILE_PX, right), min(y + _TILE_PX, bottom))
+            if runs and runs[-1][1] == y and runs[-1][2] == x:
+                tile = (runs.pop()[0], *tile[1:])
+            runs.append(tile)
+    return runs
 
 
 def _source_bounds(photo_to_crop: np.ndarray, size: int, photo_shape: tuple[int, ...]) -> Bounds:

@@ -118,6 +118,21 @@ def test_paint_lies_where_the_mask_says(eye_distance_px):
     assert frame[y, x] == pytest.approx([242, 13, 128], abs=1)
 
 
+@pytest.mark.parametrize("size", ["_TILE_PX", "_STRIP_PX"])
+def test_pixels_do_not_depend_on_the_parts_in_which_they_are_worked_on(monkeypatch, size):
+    photo, maps = textured(600, 560), everything()
+    maps["mask"][200:260, 180:240] = 0
+    maps["mask"][:, 300:] = 0
+    frames = []
+    for side in (96, 10_000):
+        monkeypatch.setattr(f"facemotion.face.composite.{size}", side)
+        frames.append(Composite(photo, frontal_landmarks(centre=(280, 300), eye_distance_px=130)).frame(**maps))
+    difference = np.abs(frames[0].astype(int) - frames[1])
+    assert difference.max() <= 2  # OpenCV rounds places to 1/32 px, from the corner of each part
+    assert difference.mean() < 0.01
+    assert (frames[0] != photo).any()
+
+
 def test_colour_may_be_bytes():
     photo = textured()
     composite = Composite(photo, frontal_landmarks())
