@@ -106,7 +106,7 @@ def test_other_errors_are_not_swallowed(monkeypatch):
 
 
 def test_devices_and_precisions_are_checked():
-    assert choose_placement("cpu").dtype == torch.float32
+    assert choose_placement("cpu", "fp32").dtype == torch.float32
     assert choose_placement("cpu", "bf16").dtype == torch.bfloat16
     for device, precision in (("tpu", "auto"), ("cpu", "int4"), ("cpu", "fp16")):
         with pytest.raises(UsageError):
@@ -115,6 +115,22 @@ def test_devices_and_precisions_are_checked():
         with pytest.raises(UsageError, match="No cuda device"):
             choose_placement("cuda")
         assert choose_placement("auto").device.type in ("cpu", "mps")
+
+
+@pytest.mark.parametrize(("matrix_units", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_cpu_gets_the_precision_that_is_fast_there(monkeypatch, matrix_units, dtype):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: matrix_units, raising=False)
+    assert choose_placement("cpu").dtype == dtype
+
+
+def test_bf16_moves_the_face_as_fp32_does():
+    exact, fast = (
+        motions(Inference(tiny_generator(), Placement(torch.device("cpu"), dtype)))[-1][0]
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert np.abs(exact.flow).max() > 0.01
+    assert np.abs(exact.flow - fast.flow).max() < 0.02 * np.abs(exact.flow).max()
+    assert len(np.unique(fast.flow)) > 0.9 * len(np.unique(exact.flow))
 
 
 @pytest.mark.gpu
