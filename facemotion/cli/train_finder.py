@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 EPILOG = (
-    "Example: facemotion train-finder ../shared/data --out runs/finder --time-budget 120. "
+    "Example: facemotion train-finder DATA --out runs/finder --time-budget 120. "
     "The result, runs/finder/finder.safetensors, becomes the built-in finder as facemotion/assets/finder.safetensors."
 )
 
