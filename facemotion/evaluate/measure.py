@@ -120,6 +120,7 @@ def measure(
     values |= _landmark_values(case.expression, controls[:upto], found[:upto])
     if generator.config.preset != "paper":
         values |= _additivity(case, performer, names)
+        values |= _carried_values(case.expression, material, sweep.flow[:upto])
     rows, truth_frames = [], []
     if material.truth:
         truth_controls = [control for control, _ in material.truth]
@@ -203,6 +204,21 @@ def _landmark_values(expression: dict[str, float], controls: np.ndarray, found: 
     if not ONE_SIDED & {name for name, weight in expression.items() if weight > 0}:
         values["symmetry_error"] = motion.symmetry_error_percent(landmarks)
     return values
+
+
+def _carried_values(expression: dict[str, float], material: Material, flow: Tensor) -> dict[str, float]:
+    """Whether the photo's own pixels at the landmarks move monotonely: certain, where an eye is not.
+
+    Left out is the opening of the mouth: no pixel of the photo follows it; the jaw tells how far it opens.
+    """
+    if not np.isfinite(material.landmarks).all():
+        return {}
+    size = len(material.source)
+    landmarks = (torch.from_numpy(material.landmarks).double() + 0.5) / size
+    units = motion.unit_motion(size * motion.carried(landmarks, flow.double()))
+    followed = [units[name] for name in leading_units(expression) if name != "mouth_open"]
+    moving = [unit for unit in followed if unit.abs().max() >= MOVED]
+    return {"monotone_pixels": float(max(map(motion.retreat, moving)) <= RETREAT_ALLOWED)} if moving else {}
 
 
 def _additivity(case: Case, performer: Performer, names: Sequence[str]) -> dict[str, float]:

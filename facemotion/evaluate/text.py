@@ -28,6 +28,7 @@ MOTION: tuple[Column, ...] = (
     ("leading_motion", "motion at 1, % IOD", _plain(1)),
     ("moves", "moves", _percent),
     ("monotone", "monotone", _percent),
+    ("monotone_pixels", "monotone, pixels", _percent),
     ("linearity", "linearity R²", _plain(2)),
     ("step_ratio", "largest / mean step", _plain(2)),
     ("acceleration", "acceleration", _plain(2)),

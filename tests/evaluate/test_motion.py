@@ -61,6 +61,16 @@ def test_units_ignore_a_head_that_shifts():
     assert max(values.abs().max() for values in motions.values()) < 1e-6
 
 
+def test_points_are_carried_by_the_backward_flow_of_a_scaling():
+    points = torch.tensor([[0.3, 0.4], [0.5, 0.5], [0.7, 0.45]], dtype=torch.float64)
+    side = (torch.arange(64, dtype=torch.float64) + 0.5) / 64 - 0.5
+    place = torch.stack([side.expand(64, 64), side[:, None].expand(64, 64)])
+    zoom = torch.tensor([1.0, 1.25], dtype=torch.float64)
+    flow = (1 / zoom - 1)[:, None, None, None] * place  # frame(p) = photo(0.5 + (p - 0.5) / zoom)
+    expected = 0.5 + zoom[:, None, None] * (points - 0.5)
+    assert torch.allclose(motion.carried(points, flow), expected, atol=1e-6)
+
+
 def test_displacement_counts_only_the_named_points():
     landmarks = clip({i: (0.03, 0.04) for i in RIGID[:4]})
     assert motion.displacement_percent(landmarks, RIGID) == pytest.approx(2.5)

@@ -223,6 +223,34 @@ def test_faces_that_get_lost_give_no_landmark_numbers():
     assert measurement.units == {}
 
 
+class Opener(Mover):
+    """Draws the mouth's corners apart, straight or with a step back."""
+
+    way = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+    def decode(self, encoding, control):
+        motion = super().decode(encoding, control)
+        along = np.interp(control.amax(1).numpy(), np.linspace(0, 1, 5), self.way)
+        x = (torch.arange(motion.flow.shape[-1]) + 0.5) / motion.flow.shape[-1] - 0.5
+        motion.flow[:, 1] = 0
+        motion.flow[:, 0] = -0.2 * torch.tensor(along, dtype=torch.float32)[:, None, None] * x
+        return motion
+
+
+@pytest.mark.parametrize(("way", "monotone"), [(Opener.way, 1.0), ((0, 0.5, 0.4, 0.75, 1.0), 0.0)])
+def test_the_photos_own_pixels_tell_whether_motion_is_monotone(way, monotone):
+    case = Case("c", "p", "clips", {"smile": 1.0}, lambda: None, "validation")
+    opener = Opener(tiny_generator().config).eval()
+    opener.way = way
+
+    def blind(frames):
+        return np.full((len(frames), 68, 2), np.nan)
+
+    material = Material(face_picture(128), face_points(128))
+    measurement, _ = measure(case, material, generator=opener, observe=blind, sweep_frames=5)
+    assert measurement.values["monotone_pixels"] == monotone
+
+
 def test_rendering_matches_the_generators_own_forward():
     generator, source = tiny_generator(), face_picture(128)
     controls = control_vectors({"smile": 0.8}, [0.0, 0.5, 1.0], generator.config.expressions)
