@@ -27,7 +27,7 @@ class Placement:
 
 
 def choose_placement(device: str = "auto", precision: str = "auto") -> Placement:
-    """``auto`` takes a GPU where there is one; half precision on CUDA, bfloat16 on CPUs that multiply matrices in it.
+    """``auto`` takes a GPU where there is one; half precision on CUDA, bfloat16 on CPUs that multiply in it.
 
     ``device`` may also name one of several GPUs (``cuda:1``). Raises UsageError for a device that is not there.
     """
@@ -52,9 +52,9 @@ def choose_placement(device: str = "auto", precision: str = "auto") -> Placement
 
 
 def _multiplies_in_bf16() -> bool:
-    """Whether the CPU has matrix units for bfloat16 (Intel AMX), which halve the network's time; with less, it is
-    slower than fp32 on many."""
+    """Whether the CPU has instructions that multiply in bfloat16 (AVX-512 BF16, AMX) and make the network faster;
+    without them it would be slower than in fp32."""
     import torch
 
-    can_tell = getattr(torch.cpu, "_is_amx_tile_supported", None)  # not in every version of PyTorch
-    return bool(can_tell and can_tell())
+    questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not in every version of PyTorch
+    return any(getattr(torch.cpu, question, bool)() for question in questions)

@@ -99,7 +99,8 @@ class Inference:
     def _place(self, placement: Placement) -> None:
         import torch
 
-        layout = torch.channels_last if placement.device.type == "cuda" else torch.contiguous_format
+        channels_last = placement.device.type == "cuda" or placement.dtype == torch.bfloat16  # there it is faster
+        layout = torch.channels_last if channels_last else torch.contiguous_format
         generator = copy.deepcopy(self._generator)  # another thread may be using this one
         self._generator = generator.to(placement.device, placement.dtype, memory_format=layout).eval()
         self.placement = placement

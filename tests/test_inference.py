@@ -117,9 +117,13 @@ def test_devices_and_precisions_are_checked():
         assert choose_placement("auto").device.type in ("cpu", "mps")
 
 
-@pytest.mark.parametrize(("matrix_units", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_a_cpu_gets_the_precision_that_is_fast_there(monkeypatch, matrix_units, dtype):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: matrix_units, raising=False)
+@pytest.mark.parametrize(
+    ("avx512_bf16", "amx", "dtype"),
+    [(True, True, torch.bfloat16), (True, False, torch.bfloat16), (False, False, torch.float32)],
+)
+def test_a_cpu_gets_the_precision_that_is_fast_there(monkeypatch, avx512_bf16, amx, dtype):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
     assert choose_placement("cpu").dtype == dtype
 
 
