@@ -1,65 +1,194 @@
-"""Where a pixel lies on mouth and eyes, told by the landmarks that the decoder predicts, as maps for the paint head.
+"""Where a pixel lies on mouth and eyes, told by the points that the decoder predicts, as maps for the paint head.
 
-A convolution knows its neighbourhood, not that the gap between the front teeth lies on the face's midline, or that lids
-meet on one curve. Given the distances to those curves, and their waves as in Fourier features (Tancik et al., NeurIPS
-2020), sharp edges are functions of single pixels.
+A convolution knows its neighbourhood, not that lids meet on one curve, or where behind the lips a tooth ends. Given the
+distances to those curves, and their waves as in Fourier features (Tancik et al., NeurIPS 2020), sharp edges are
+functions of single pixels. Teeth and lashes are looked up in neural textures (Thies et al., SIGGRAPH 2019) that are
+laid along biting edges and upper lids: misplaced by a pixel they are still teeth, where a network that had to guess
+would paint the mean of its guesses.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+POINTS = 78
+"""Points that the decoder predicts: iBUG-68, then five along the biting edge of the upper and of the lower teeth each,
+picture left first, spaced as in ``TEETH_AT``."""
+TEETH_AT = (-0.16, -0.08, 0.0, 0.08, 0.16)
+"""Where the points of the teeth lie, from the midline, in distances of the outer eye corners."""
 UPPER_LIP, LOWER_LIP = (60, 61, 62, 63, 64), (60, 67, 66, 65, 64)
 """The lips' inner edges, picture left to right (iBUG-68)."""
 LIDS = (((36, 37, 38, 39), (36, 41, 40, 39)), ((42, 43, 44, 45), (42, 47, 46, 45)))
 """Upper and lower lid of both eyes."""
-MOUTH_OCTAVES, EYE_OCTAVES = 4, 2
+_MOUTH = [51, 62, 66, 57]
+"""Middles of the lips' edges: their mean is the middle of the mouth."""
+MOUTH_OCTAVES, EYE_OCTAVES = 4, 3
 _MOUTH_WAVES, _EYE_WAVES = 2.0, 6.0
 """Waves of the lowest octave in an inter-ocular distance (of the outer corners)."""
 _MOUTH_REACH, _EYE_REACH = (0.32, 0.28), (0.17, 0.11)
 """Half widths and heights of the windows outside of which the maps vanish, in inter-ocular distances."""
+_NOTHING = 1.7
+"""Where, in reaches, a window has vanished."""
 
-CHANNELS = 3 * (1 + 2 * MOUTH_OCTAVES) + 2 * (1 + 2 * EYE_OCTAVES) + 2
-"""Maps that `anchor_maps` gives."""
+_MOUTH_MAPS, _EYE_MAPS = 1 + 3 * (1 + 2 * MOUTH_OCTAVES), 1 + 2 * (1 + 2 * EYE_OCTAVES)
+_TEXTURE_CHANNELS = 4
+_TEETH_SIZE, _LID_SIZE = (40, 96), (36, 60)
+"""Height and width of the textures."""
+_ROW_REACH = 0.3
+"""Half width of a row of teeth, in inter-ocular distances."""
+_ROOT, _EDGE = 0.2, 0.05
+"""How far the teeth's textures reach beyond the biting edge: towards the roots, and towards the other row."""
+_LID_ABOVE, _LID_BELOW, _LID_BESIDE = 0.12, 0.06, 0.2
+"""The same of the lids' texture: above the upper lid's edge, below it, and, in eye widths, beyond the corners."""
+
+Box = tuple[slice, slice]
+"""Rows and columns of a map."""
+Maps = Callable[[Tensor, Tensor], Tensor]
+"""From places x, y (M, h, w), in inter-ocular distances, to maps (M, C, h, w)."""
 
 
-def anchor_maps(landmarks: Tensor, size: int) -> Tensor:
-    """Landmarks (M, 68, 2) in crop widths -> maps (M, CHANNELS, size, size), zero away from mouth and eyes.
+class Anchors(nn.Module):
+    """The maps, and the textures of teeth and lids, which are learnt.
 
-    Of the mouth: across from the midline, below the upper lip, above the lower lip, and waves of these; of the eyes:
-    below the upper lid, above the lower one, and waves; and both windows.
+    Of the mouth: its window, across from the midline, below the upper lip, above the lower lip, and waves of these; of
+    the eyes: their window, below the upper lid, above the lower one, and waves; then what the textures of the teeth and
+    of the lids say about the ``detail``² parts of a pixel. All vanish away from mouth and eyes.
     """
-    position = (torch.arange(size, device=landmarks.device, dtype=landmarks.dtype) + 0.5) / size
-    eyes = landmarks[:, 45] - landmarks[:, 36]
-    scale = eyes.norm(dim=-1).clamp(min=0.05)
-    right = eyes / scale[:, None]
-    turned = torch.stack([right, torch.stack([-right[:, 1], right[:, 0]], -1)], 1) / scale[:, None, None]  # (M, 2, 2)
-    points = landmarks @ turned.transpose(1, 2)  # along the eyes' axis, and across it, downwards
-    x = turned[:, 0, 0, None, None] * position + turned[:, 0, 1, None, None] * position[:, None]
-    y = turned[:, 1, 0, None, None] * position + turned[:, 1, 1, None, None] * position[:, None]
 
-    middle = points[:, [51, 62, 66, 57]].mean(1)[..., None, None]
+    def __init__(self, detail: int):
+        super().__init__()
+        self.detail = detail
+        self.upper_teeth, self.lower_teeth = _texture(_TEETH_SIZE), _texture(_TEETH_SIZE)
+        self.lid = _texture(_LID_SIZE)
+        self.channels = _MOUTH_MAPS + _EYE_MAPS + 3 * _TEXTURE_CHANNELS * detail**2
+
+    def forward(self, points: Tensor, size: int) -> Tensor:
+        """Points (M, 78, 2) in crop widths -> maps (M, channels, size, size); places are told in full precision, of
+        which autocast would leave a pixel."""
+        with torch.autocast(points.device.type, enabled=False):
+            return self._maps(points.float(), size)
+
+    def _maps(self, points: Tensor, size: int) -> Tensor:
+        eyes = points[:, 45] - points[:, 36]
+        scale = eyes.norm(dim=-1).clamp(min=0.05)
+        right = eyes / scale[:, None]
+        turned = torch.stack([right, torch.stack([-right[:, 1], right[:, 0]], -1)], 1) / scale[:, None, None]
+        placed = points @ turned.transpose(1, 2)  # along the eyes' axis, and across it, downwards
+
+        def over(box: Box, plain: Maps, textured: Maps) -> tuple[Tensor, Tensor]:
+            """Maps of a box, of the size of the whole; textures are looked up for the parts of its pixels."""
+            fine = tuple(slice(self.detail * side.start, self.detail * side.stop) for side in box)
+            maps = plain(*_grid(turned, size, box))
+            parts = F.pixel_unshuffle(textured(*_grid(turned, self.detail * size, fine)), self.detail)
+            return _padded(maps, box, size), _padded(parts, box, size)
+
+        box = _box(points[:, _MOUTH].mean(1), _MOUTH_REACH, scale, size)
+        mouth, teeth = over(box, lambda x, y: _mouth_maps(placed, x, y), lambda x, y: self._teeth(placed, x, y))
+        eye, lid = torch.zeros_like(mouth[:, :1]), torch.zeros_like(mouth[:, :1])
+        for side, lids in enumerate(LIDS):
+            box = _box(points[:, [*lids[0], *lids[1]]].mean(1), _EYE_REACH, scale, size)
+            maps, parts = over(
+                box,
+                lambda x, y, lids=lids: _eye_maps(placed, lids, x, y),
+                lambda x, y, side=side: self._lid(placed, side, x, y),
+            )
+            eye, lid = eye + maps, lid + parts
+        return torch.cat([mouth, eye, teeth, lid], 1)
+
+    def _teeth(self, placed: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """What the teeth's textures hold at places (M, h, w): (M, 2 · channels, h, w)."""
+        middle = placed[:, _MOUTH].mean(1)[..., None, None]
+        window = _window(x - middle[:, 0], y - middle[:, 1], _MOUTH_REACH)[:, None]
+        rows = []
+        for texture, first, towards_root in ((self.upper_teeth, 68, -1), (self.lower_teeth, 73, 1)):
+            edge = placed[:, first : first + 5]
+            unit = ((edge[:, 4, 0] - edge[:, 0, 0]) / (TEETH_AT[4] - TEETH_AT[0])).clamp(min=0.3)[:, None, None]
+            across = (x - edge[:, :, 0].mean(1)[:, None, None]) / unit
+            a, b, c = (k[:, None, None] for k in (edge[:, :, 1] @ _PARABOLA.T.to(edge)).unbind(1))
+            rootward = towards_root * (y - (a + across * (b + across * c))) / unit
+            rows.append(_looked_up(texture, across / _ROW_REACH, _spread(rootward, -_EDGE, _ROOT)))
+        return window * torch.cat(rows, 1)
+
+    def _lid(self, placed: Tensor, side: int, x: Tensor, y: Tensor) -> Tensor:
+        """What the lids' texture, mirrored for the second eye, holds at places (M, h, w): (M, channels, h, w)."""
+        upper, lower = LIDS[side]
+        centre = placed[:, [*upper, *lower]].mean(1)[..., None, None]
+        window = _window(x - centre[:, 0], y - centre[:, 1], _EYE_REACH)[:, None]
+        first, last = (placed[:, upper[k], 0, None, None] for k in (0, 3))
+        across = _spread((x - first) / (last - first).clamp(min=0.05), -_LID_BESIDE, 1 + _LID_BESIDE)
+        above = _smooth_curve(placed, upper, x) - y
+        lid = _looked_up(self.lid, -across if side else across, _spread(above, -_LID_BELOW, _LID_ABOVE))
+        return window * lid
+
+
+def _texture(size: tuple[int, int]) -> nn.Parameter:
+    return nn.Parameter(0.1 * torch.randn(1, _TEXTURE_CHANNELS, *size))
+
+
+def _looked_up(texture: Tensor, across: Tensor, along: Tensor) -> Tensor:
+    """A texture (1, C, H, W) at places (M, h, w), [-1, 1] from edge to edge: (M, C, h, w); its edges repeat."""
+    grid = torch.stack([across, along], -1).clamp(-2, 2)
+    texture = texture.to(grid.dtype).expand(len(grid), -1, -1, -1)
+    return F.grid_sample(texture, grid, align_corners=False, padding_mode="border")
+
+
+def _spread(values: Tensor, low: float, high: float) -> Tensor:
+    """``low`` to -1, ``high`` to 1, evenly."""
+    return 2 * (values - low) / (high - low) - 1
+
+
+_PARABOLA = torch.linalg.pinv(torch.tensor(TEETH_AT)[:, None] ** torch.arange(3))
+"""(3, 5) from heights at ``TEETH_AT`` to the coefficients of the parabola nearest to them."""
+
+
+def _mouth_maps(placed: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    middle = placed[:, _MOUTH].mean(1)[..., None, None]
     across = x - middle[:, 0]
-    below, above = y - _curve(points, UPPER_LIP, x), _curve(points, LOWER_LIP, x) - y
+    below, above = y - _curve(placed, UPPER_LIP, x), _curve(placed, LOWER_LIP, x) - y
     window = _window(across, y - middle[:, 1], _MOUTH_REACH)
-    mouth = [m for distance in (across, below, above) for m in _waves(distance, _MOUTH_WAVES, MOUTH_OCTAVES)]
-    maps = [window, *(window * m for m in mouth)]
-
-    sides = []
-    for upper, lower in LIDS:
-        centre = points[:, [*upper, *lower]].mean(1)[..., None, None]
-        seen = _window(x - centre[:, 0], y - centre[:, 1], _EYE_REACH)
-        lids = (y - _curve(points, upper, x), _curve(points, lower, x) - y)
-        waves = [seen * m for distance in lids for m in _waves(distance, _EYE_WAVES, EYE_OCTAVES)]
-        sides.append([seen, *waves])
-    maps += [one + other for one, other in zip(*sides, strict=True)]
-    return torch.stack(maps, 1)
+    maps = [m for distance in (across, below, above) for m in _waves(distance, _MOUTH_WAVES, MOUTH_OCTAVES)]
+    return torch.stack([window, *(window * m for m in maps)], 1)
 
 
-def _curve(points: Tensor, chain: tuple[int, ...], x: Tensor) -> Tensor:
-    """Height at ``x`` (M, N, N) of the polygon through a chain of points (M, 68, 2), level beyond its ends."""
-    knots = points[:, list(chain), :, None, None]
+def _eye_maps(placed: Tensor, lids: tuple[tuple[int, ...], tuple[int, ...]], x: Tensor, y: Tensor) -> Tensor:
+    upper, lower = lids
+    centre = placed[:, [*upper, *lower]].mean(1)[..., None, None]
+    window = _window(x - centre[:, 0], y - centre[:, 1], _EYE_REACH)
+    distances = (y - _smooth_curve(placed, upper, x), _smooth_curve(placed, lower, x) - y)
+    maps = [m for distance in distances for m in _waves(distance, _EYE_WAVES, EYE_OCTAVES)]
+    return torch.stack([window, *(window * m for m in maps)], 1)
+
+
+def _box(centre: Tensor, reach: tuple[float, float], scale: Tensor, size: int) -> Box:
+    """The pixels that windows around centres (M, 2) in crop widths can reach, of all M together; never empty."""
+    far = _NOTHING * scale[:, None] * centre.new_tensor([max(reach), max(reach)])
+    low = ((centre - far).amin(0) * size).floor().clamp(0, size - 1).int().tolist()
+    high = ((centre + far).amax(0) * size).ceil().clamp(1, size).int().tolist()
+    (x0, y0), (x1, y1) = low, (max(h, k + 1) for h, k in zip(high, low, strict=True))
+    return slice(y0, y1), slice(x0, x1)
+
+
+def _grid(turned: Tensor, size: int, box: Box) -> tuple[Tensor, Tensor]:
+    """Where the pixels of a box lie along and across the eyes' axis, in inter-ocular distances: (M, h, w) each."""
+    rows, columns = (
+        (torch.arange(side.start, side.stop, device=turned.device, dtype=turned.dtype) + 0.5) / size for side in box
+    )
+    x, y = (turned[:, k, 0, None, None] * columns + turned[:, k, 1, None, None] * rows[:, None] for k in range(2))
+    return x, y
+
+
+def _padded(maps: Tensor, box: Box, size: int) -> Tensor:
+    """Maps of a box as maps of the whole."""
+    rows, columns = box
+    return F.pad(maps, (columns.start, size - columns.stop, rows.start, size - rows.stop))
+
+
+def _curve(placed: Tensor, chain: tuple[int, ...], x: Tensor) -> Tensor:
+    """Height at ``x`` (M, h, w) of the polygon through a chain of points (M, 78, 2), level beyond its ends."""
+    knots = placed[:, list(chain), :, None, None]
     height = knots[:, 0, 1].expand_as(x)
     for a, b in zip(knots.unbind(1)[:-1], knots.unbind(1)[1:], strict=True):
         share = ((x - a[:, 0]) / (b[:, 0] - a[:, 0]).clamp(min=1e-3)).clamp(0, 1)
@@ -67,8 +196,31 @@ def _curve(points: Tensor, chain: tuple[int, ...], x: Tensor) -> Tensor:
     return height
 
 
+def _smooth_curve(placed: Tensor, chain: tuple[int, int, int, int], x: Tensor) -> Tensor:
+    """Height at ``x`` (M, h, w) of the cubic through four points of (M, 78, 2), level beyond the first and the last;
+    lids are round, and three straight lines miss them by more than a lash."""
+    knots = placed[:, list(chain)]
+    first, last = knots[:, 0, 0], knots[:, 3, 0]
+    width = (last - first).clamp(min=0.05)
+    shares = ((knots[..., 0] - first[:, None]) / width[:, None]).clamp(0, 1)
+    columns = [shares[:, 0]]
+    for share in shares.unbind(1)[1:]:
+        columns.append(torch.maximum(share, columns[-1] + 0.15))  # points that coincide would tear the curve
+    at = torch.stack(columns, 1)
+    place = ((x - first[:, None, None]) / width[:, None, None]).clamp(0, 1)
+    height = torch.zeros_like(x)
+    for k in range(4):
+        weight = knots[:, k, 1, None, None]
+        for other in range(4):
+            if other != k:
+                weight = weight * (place - at[:, other, None, None]) / (at[:, k] - at[:, other])[:, None, None]
+        height = height + weight
+    return height
+
+
 def _window(x: Tensor, y: Tensor, reach: tuple[float, float]) -> Tensor:
-    return torch.exp(-((x / reach[0]) ** 4) - (y / reach[1]) ** 4)
+    """1 in the middle, exactly 0 from `_NOTHING` reaches on, to either side."""
+    return (torch.exp(-((x / reach[0]) ** 4) - (y / reach[1]) ** 4) - math.exp(-(_NOTHING**4))).clamp(min=0)
 
 
 def _waves(distance: Tensor, lowest: float, octaves: int) -> list[Tensor]:

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemotion.expressions import EXPRESSIONS
-from facemotion.model.anchors import CHANNELS, anchor_maps
+from facemotion.model.anchors import POINTS, TEETH_AT, Anchors
 from facemotion.model.blocks import ConvNormAct, ResidualBlock, upsample2
 from facemotion.model.encoders import BaseEncoder, ResidualEncoder
 
@@ -108,7 +108,8 @@ class Motion:
 
     ``flow`` (M, 2, h, w): backward displacement (x, y) in crop widths, ``frame(p) = source(p + flow)``;
     ``shade`` (M, 1, h, w): added to the moved pixels, in units of [-1, 1] images; ``mask`` (M, 1, P, P) in [0, 1];
-    ``colour`` (M, 3, P, P) in [-1, 1]; ``landmarks`` (M, 68, 2): predicted landmarks of the frame, crop widths.
+    ``colour`` (M, 3, P, P) in [-1, 1]; ``landmarks`` (M, 78, 2): predicted landmarks of the frame and points of its
+    teeth (`anchors.POINTS`), crop widths.
     """
 
     flow: Tensor
@@ -138,26 +139,37 @@ class Decoder(nn.Module):
         self.to_flow_shade = nn.Conv2d(widths[0], 3, 3, 1, 1)
         self.landmark_features = nn.Sequential(nn.Conv2d(widths[-1], 32, 1), nn.SiLU(), nn.AdaptiveAvgPool2d(4))
         self.to_landmarks = nn.Linear(32 * 16, 68 * 2)
+        self.to_teeth = nn.Linear(68 * 2, (POINTS - 68) * 2)
         nn.init.zeros_(self.to_flow_shade.weight)  # start as the identity
         nn.init.zeros_(self.to_flow_shade.bias)
         nn.init.constant_(self.to_landmarks.bias, 0.5)
+        row = torch.tensor([(0.5 + 0.4 * at, 0.7) for at in TEETH_AT])
+        nn.init.zeros_(self.to_teeth.weight)
+        self.to_teeth.bias.data.copy_(torch.cat([row, row]).flatten())
 
     def forward(self, skips: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Skips, finest first -> features for the paint, raw flow (2), shade (1), landmarks (68, 2)."""
+        """Skips, finest first -> features for the paint, raw flow (2), shade (1), landmarks (78, 2)."""
         skips = [lateral(skip) for lateral, skip in zip(self.laterals, skips, strict=True)]
         hidden = self.coarsest(skips[-1])
         landmarks = self._landmarks(self.landmark_features(hidden).flatten(1))
         for level in reversed(range(len(self.reductions))):
             hidden = upsample2(self.reductions[level](hidden)) + skips[level]
             hidden = self.refinements[level](hidden)
-        flow_shade = self.to_flow_shade(hidden)
+        with torch.autocast(hidden.device.type, enabled=False):  # in full precision, for motion without steps
+            weight, bias = self.to_flow_shade.weight.float(), self.to_flow_shade.bias.float()
+            flow_shade = F.conv2d(hidden.float(), weight, bias, padding=1)
         return hidden, flow_shade[:, :2], flow_shade[:, 2:], landmarks
 
     def _landmarks(self, pooled: Tensor) -> Tensor:
-        """(M, 68, 2) in full precision: a step of bfloat16 near 0.5 is a pixel of the paint."""
-        weight, bias = self.to_landmarks.weight.float(), self.to_landmarks.bias.float()
-        summed = (pooled.float()[:, None] * weight).sum(-1)  # no matrix product: autocast leaves sums alone
-        return (summed + bias).unflatten(1, (68, 2))
+        """(M, 78, 2): the teeth stand where the other landmarks, the lips among them, say."""
+        face = _summed(pooled, self.to_landmarks)
+        return torch.cat([face, _summed(face.detach(), self.to_teeth)], 1).unflatten(1, (POINTS, 2))
+
+
+def _summed(values: Tensor, linear: nn.Linear) -> Tensor:
+    """A linear layer in full precision: a step of bfloat16 near 0.5 is a pixel of the paint."""
+    weight, bias = linear.weight.float(), linear.bias.float()
+    return (values.float()[:, None] * weight).sum(-1) + bias  # no matrix product: autocast leaves sums alone
 
 
 PAINTED = (5, 7, 27, 29)
@@ -170,8 +182,8 @@ class PaintHead(nn.Module):
     """The decoder's features and the photo as it was moved, at the photo's full input resolution, to mask and colour.
 
     The features have half that resolution. What is painted must meet what was moved: lips and teeth share an edge
-    that the features alone place to within a pixel or two. `anchor_maps` of the predicted landmarks scale and shift
-    the features (FiLM, pixel by pixel).
+    that the features alone place to within a pixel or two. The maps of `Anchors` at the predicted landmarks scale and
+    shift the features (FiLM, pixel by pixel).
     """
 
     def __init__(self, config: GeneratorConfig):
@@ -183,7 +195,8 @@ class PaintHead(nn.Module):
             nn.Conv2d(config.decoder_widths[0], width, 1),
         )
         self.mix = nn.Conv2d(width + moved, width, 3, 1, 1)
-        self.anchor = nn.Conv2d(CHANNELS, 2 * width, 1) if moved else None
+        self.anchors = Anchors(self.shuffle) if moved else None
+        self.anchor = nn.Conv2d(self.anchors.channels, 2 * width, 1) if moved else None
         self.first = nn.Conv2d(width, width, 3, 1, 1)
         self.second = nn.Conv2d(width, width, 3, 1, 1)
         self.to_paint = nn.Conv2d(width, 4 * self.shuffle**2, 3, 1, 1)
@@ -195,7 +208,7 @@ class PaintHead(nn.Module):
     def forward(
         self, features: Tensor, moved: Tensor | None = None, landmarks: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Features (M, C, h, w), moved photo (M, 3, 2h, 2w), landmarks (M, 68, 2) -> mask logits (M, 1, P, P), raw
+        """Features (M, C, h, w), moved photo (M, 3, 2h, 2w), landmarks (M, 78, 2) -> mask logits (M, 1, P, P), raw
         colour (M, 3, P, P). The preset ``paper`` has the features alone."""
         hidden = self.spread(features)
         if self.training or self.anchor is None:
@@ -227,7 +240,7 @@ class PaintHead(nn.Module):
         if self.anchor is None:
             hidden = F.silu(self.mix(hidden))
         else:
-            gain, offset = self.anchor(anchor_maps(landmarks, moved.shape[-1]).to(hidden.dtype)).chunk(2, 1)
+            gain, offset = self.anchor(self.anchors(landmarks, moved.shape[-1]).to(hidden.dtype)).chunk(2, 1)
             hidden = self.mix(torch.cat([hidden, moved.to(hidden.dtype)], 1))
             hidden = F.silu(hidden * (1 + gain) + offset)
         hidden = F.silu(hidden + self.second(F.silu(self.first(hidden))))
@@ -277,9 +290,10 @@ class Generator(nn.Module):
     def decode(self, encoding: Encoding, control: Tensor, anchors: Tensor | None = None) -> Motion:
         """Motion of M frames: control (M, E) ≥ 0, 1 = natural peak; M = B, or any M for a single photo.
 
-        ``anchors`` (M, 68, 2) crop widths are the landmarks that the paint is anchored to, by default the predicted
-        ones. Training gives those of the target: where exactly lips part cannot be foretold, and paint that had to
-        guess would be soft over the whole range of guesses; anchored, it learns what is where *given* the lips.
+        ``anchors`` (M, 78, 2) crop widths are the landmarks that the paint is anchored to, by default, and where they
+        are not numbers, the predicted ones. Training gives those of the target: where exactly lips part cannot be
+        foretold, and paint that had to guess would be soft over the whole range of guesses; anchored, it learns what is
+        where *given* the lips.
         """
         features, flow, shade, landmarks = self.decoder(encoding.skips(control))
         flow, shade = flow.float(), shade.float()
@@ -290,13 +304,14 @@ class Generator(nn.Module):
             zeros = torch.zeros_like(flow)
             return Motion(zeros, zeros[:, :1], torch.ones_like(mask), torch.tanh(colour), landmarks, still & False)
         flow, shade, painted = self.moving(flow, shade, control)
-        anchors = landmarks.detach() if anchors is None else anchors.float()
+        foreseen = landmarks.detach()
+        anchors = foreseen if anchors is None else torch.where(anchors.isnan(), foreseen, anchors.float())
         seen = _moved(encoding.source, flow.detach(), shade.detach())  # paint follows the motion, not the reverse
         mask, colour = (x.float() for x in self.paint_head(features, seen, anchors))
         return Motion(
             flow=flow,
             shade=shade,
-            mask=painted[:, None, None, None] * torch.sigmoid(mask),
+            mask=painted[:, None, None, None] * opacity(mask),
             colour=torch.tanh(colour),
             landmarks=landmarks,
             still=still,
@@ -324,6 +339,12 @@ class Generator(nn.Module):
         seen = resize(source, (self.config.input_px, self.config.input_px))
         motion = self.decode(self.encode(seen, control), control)
         return self.compose(source, motion), motion
+
+
+def opacity(logits: Tensor) -> Tensor:
+    """Mask logits to a mask in [0, 1] that reaches 1, which a sigmoid alone does not: an iris shone through closed
+    lids that were painted to nine tenths."""
+    return (1.2 * torch.sigmoid(logits)).clamp(max=1)
 
 
 def _moved(source: Tensor, flow: Tensor, shade: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 A safetensors file whose header holds one JSON text under ``facemotion``::
 
-    {"format": "facemotion-generator", "version": 1, "config": {...}, "record": {...}}
+    {"format": "facemotion-generator", "version": 2, "config": {...}, "record": {...}}
 """
 
 import json
@@ -17,7 +17,7 @@ from facemotion.errors import WeightsError
 from facemotion.model.generator import Generator, GeneratorConfig
 
 FORMAT = "facemotion-generator"
-VERSION = 1
+VERSION = 2
 
 
 def save_release(path: str | Path, generator: Generator, record: dict, *, dtype: torch.dtype = torch.float16) -> None:

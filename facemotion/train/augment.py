@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facemotion.train.dataset import Batch
-from facemotion.train.regions import FLIP_68
+from facemotion.train.regions import FLIP
 
 
 def augment(batch: Batch, *, size: int) -> tuple[Tensor, Tensor]:
-    """Frames (B, 1 + K, 3, size, size) in [-1, 1] and their landmarks (B, 1 + K, 68, 2) in crop widths."""
+    """Frames (B, 1 + K, 3, size, size) in [-1, 1] and their landmarks (B, 1 + K, 78, 2) in crop widths."""
     frames = batch.frames.permute(0, 1, 4, 2, 3).float() / 255
     frames = _move(frames, batch.affine, size)
     frames = frames.clamp(min=1e-4) ** batch.gamma[:, None, None, None, None]
@@ -41,7 +41,7 @@ def _move(frames: Tensor, affine: Tensor, size: int) -> Tensor:
 def _move_landmarks(batch: Batch) -> Tensor:
     points = (batch.landmarks - 0.5) @ batch.affine[:, None, :, :2].transpose(-1, -2)
     points = points + batch.affine[:, None, None, :, 2] + 0.5
-    return torch.where(batch.flip[:, None, None, None], points[:, :, list(FLIP_68)], points)
+    return torch.where(batch.flip[:, None, None, None], points[:, :, list(FLIP)], points)
 
 
 def _on_some(frames: Tensor, strength: Tensor, change) -> Tensor:

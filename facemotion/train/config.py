@@ -39,8 +39,8 @@ class SamplerConfig:
 class AugmentConfig:
     """Changes applied alike to source and targets; probabilities, and half widths of uniform ranges."""
 
-    flip: float = 0.5
-    """Probability of mirroring."""
+    flip: float = 0.0
+    """Probability of mirroring; none, because the textures of the teeth know left from right."""
     scale: float = 0.08
     """Zoom in or out by up to this share."""
     shift: float = 0.04

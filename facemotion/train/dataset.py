@@ -22,7 +22,8 @@ _REDUCED = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_RE
 class Batch:
     """B sources with K targets each; frame 0 is the source. What decides which samples are touched stays on the host.
 
-    ``frames`` (B, 1 + K, N, N, 3) uint8 RGB; ``landmarks`` (B, 1 + K, 68, 2) crop widths; ``control`` (B, K, E);
+    ``frames`` (B, 1 + K, N, N, 3) uint8 RGB; ``landmarks`` (B, 1 + K, 78, 2) crop widths, those of the teeth
+    nan where they are not known; ``control`` (B, K, E);
     ``real`` (B,) bool, photographed; ``affine`` (B, 2, 3), ``colour`` (B, 3, 4), ``gamma`` (B,), ``flip`` (B,) bool,
     ``blur_sigma``, ``noise_sigma``, ``jpeg_quality`` (B,) and ``noise_offset`` (B, 2): see ``sampler.Augmentation``.
     """
@@ -88,7 +89,7 @@ class ClipPool:
         numbers = [(0, *sample.frames) for sample in samples]
         pairs = list(zip(clips, samples, numbers, strict=True))
         frames = [[self.frame(s.clip, c, k, size=size) for k in ks] for c, s, ks in pairs]
-        landmarks = [(clip.landmarks[list(ks)] + 0.5) / clip.size_px for clip, _, ks in pairs]
+        landmarks = [(_points(clip)[list(ks)] + 0.5) / clip.size_px for clip, _, ks in pairs]
         control = [[clip.control_vector(k, self.expressions) for k in ks[1:]] for clip, _, ks in pairs]
         changes = [sample.augmentation for sample in samples]
 
@@ -121,6 +122,12 @@ class ClipPool:
                     self._room -= image.nbytes
                     self._cache[key] = image
         return image
+
+
+def _points(clip: Clip) -> np.ndarray:
+    """(T, 78, 2) landmarks and points of the teeth, px."""
+    teeth = np.full((len(clip), 10, 2), np.nan, np.float32) if clip.teeth is None else clip.teeth
+    return np.concatenate([clip.landmarks, teeth], 1)
 
 
 def decode_at(clip: Clip, k: int, *, size: int) -> np.ndarray:

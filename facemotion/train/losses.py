@@ -53,9 +53,11 @@ def temporal(frames: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
 
 
 def landmark(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean distance ``|l̂ − l|₁`` in inter-ocular distances (landmark prediction of Fan et al., AAAI 2019)."""
+    """Mean distance ``|l̂ − l|₁`` in inter-ocular distances (landmark prediction of Fan et al., AAAI 2019); points whose
+    target is nan do not count."""
     scale = inter_ocular(target).clamp(min=1e-3)[..., None, None]
-    return ((predicted - target).abs() / scale).mean()
+    known = ~target.isnan()
+    return torch.where(known, (predicted - target.nan_to_num()).abs() / scale, 0).sum() / known.sum()
 
 
 def flow_smoothness(flow: Tensor) -> Tensor:

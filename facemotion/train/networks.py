@@ -35,7 +35,7 @@ class Networks:
             spectral_norm=config.adversary.spectral_norm,
         )
         if not config.adversary.spectral_norm:
-            _initialise_he(judges)
+            initialise_he(judges)
         layout = torch.channels_last if world.device.type == "cuda" else torch.contiguous_format  # measured faster
         self.generator = generator.to(world.device, memory_format=layout).train()
         self.judges = judges.to(world.device, memory_format=layout).train()
@@ -131,7 +131,7 @@ class Networks:
         return left
 
 
-def _initialise_he(judges: nn.Module) -> None:
+def initialise_he(judges: nn.Module) -> None:
     """Initial weights that keep the variance through leaky rectifiers (He et al., ICCV 2015).
 
     With PyTorch's own, which shrink it layer by layer, the discriminators stayed at chance (docs/training.md).

@@ -2,7 +2,8 @@
 
 Teeth and lashes fill a hundredth of the picture, yet a step of the whole generator pays for all of it. Here everything
 but the last convolutions stands still: its outputs around mouth and eyes are computed once for some thousand frames and
-remembered, and the head learns from crops of them.
+remembered, and the head learns from crops of them, at first by comparison, then against discriminators of its own.
+Where teeth stand, a linear function of the other landmarks, is fitted once.
 """
 
 import copy
@@ -12,14 +13,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from facemotion.errors import InputError, TrainingError, UsageError
-from facemotion.model.generator import Encoding, Generator, resize, warp
-from facemotion.train import losses
+from facemotion.model.discriminators import PatchDiscriminator
+from facemotion.model.generator import Encoding, Generator, opacity, resize, warp
+from facemotion.train import adversary, losses
 from facemotion.train.augment import augment
 from facemotion.train.config import AugmentConfig, SamplerConfig
 from facemotion.train.dataset import ClipPool
+from facemotion.train.networks import initialise_he
+from facemotion.train.regions import inter_ocular
 from facemotion.train.sampler import Sampler
 
 
@@ -27,31 +31,51 @@ from facemotion.train.sampler import Sampler
 class PaintConfig:
     """What decides the outcome of the second stage."""
 
-    frames: int = 4000
-    """Frames remembered; each gives a crop of the mouth and one of the eyes."""
+    frames: int = 5000
+    """Frames remembered; each gives a crop of the mouth, one of the eyes and one of any place."""
     crop: float = 1 / 3
     """Side of a crop, in widths of the generator's crop."""
     batch: int = 16
     """Crops a step."""
-    mouths: float = 0.7
-    """Share of mouths among the crops of a batch; the others are eyes."""
+    mouths: float = 0.5
+    """Share of mouths among the crops of a batch."""
+    eyes: float = 0.3125
+    """Share of eyes; the rest are crops of any place."""
     seconds: float = 480.0
     """Time to train for, remembering apart."""
     lr: float = 1e-3
     """Peak learning rate; falls to zero as a cosine of the time that has passed."""
     gradient: float = 1.5
     """Weight of the L1 of image gradients against that of the colours."""
-    sparsity: float = 0.02
+    sparsity: float = 0.05
     """Weight of painting where the moved photo would do."""
+    judged_from: float = 0.5
+    """Share of the time after which discriminators of mouth and eyes join; 1: never."""
+    adversarial: float = 0.02
+    """Weight of their hinge loss."""
+    feature_matching: float = 1.0
+    """Weight of the L1 of their features."""
+    judges_lr: float = 3e-4
+    """Their learning rate."""
+    r1: float = 1.0
+    """Weight of their gradient penalty, applied in every 16th step."""
     average_steps: float = 200.0
     """Half-life of the weight average, in steps."""
     seed: int = 0
     """Of samples, augmentation and batches."""
 
 
+AUGMENT = AugmentConfig(blur=0.1)
+"""Less blur than in the first stage, which has taught to tell a blurred photo."""
+PLACES = ("mouth", "eyes", "any")
 _WARM_UP_STEPS = 100
+_R1_EVERY = 16
 _MARGIN_PX = 6
 """Border of a crop, at input resolution, that the loss leaves out: there the convolutions see the crop's edge."""
+_LEAST_JUDGED_PX = 48
+"""Smaller crops, as those of tiny networks, have nothing left for four strided convolutions."""
+_CLOSED = 0.02
+"""Lips nearer than this, in distances of the eyes' centres, hide the teeth; two in three such mouths are left out."""
 
 
 @dataclass
@@ -65,25 +89,37 @@ class Memory:
     target: Tensor
     """(n, 3, p, p) uint8."""
     landmarks: Tensor
-    """(n, 68, 2) of the target, in widths of the crop."""
+    """(n, 78, 2) of the target, in widths of the crop."""
     painted: Tensor
     """(n,) factor of the mask that the control gives."""
+    control: Tensor
+    """(n, E)"""
 
     @classmethod
     def joined(cls, parts: "Sequence[Memory]") -> "Memory":
         """All crops of some memories."""
-        names = ("hidden", "moved", "target", "landmarks", "painted")
+        names = ("hidden", "moved", "target", "landmarks", "painted", "control")
         return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
     def __len__(self) -> int:
         return len(self.painted)
 
 
+@dataclass
+class Memories:
+    """What is remembered of some frames."""
+
+    crops: dict[str, Memory]
+    """By `PLACES`."""
+    points: Tensor
+    """(n, 78, 2) landmarks and points of the teeth, in widths of the generator's crop."""
+
+
 @torch.inference_mode()
 def remember(
     generator: Generator, pool: ClipPool, config: PaintConfig, *, on_frames: Callable[[int], None] | None = None
-) -> tuple[Memory, Memory]:
-    """Crops of mouths and of eyes from ``config.frames`` augmented frames of rendered clips.
+) -> Memories:
+    """Crops around mouths, eyes and other places of ``config.frames`` augmented frames of rendered clips.
 
     Photographic clips are left out: they show everybody's own teeth. Raises UsageError for a generator that has no
     moved photo to paint on, InputError where no clip is rendered.
@@ -94,61 +130,86 @@ def remember(
     rendered = [pool.facts[index] for index in numbers]
     if not rendered:
         raise InputError("no clip is rendered", "Prepare some with `facemotion prepare teacher`.")
-    sampler = Sampler(rendered, config=SamplerConfig(), augment=AugmentConfig(), seed=config.seed)
+    sampler = Sampler(rendered, config=SamplerConfig(), augment=AUGMENT, seed=config.seed)
+    random = torch.Generator().manual_seed(config.seed)
     size = generator.config.input_px
-    mouths, eyes, seen, sample = [], [], 0, 0
+    parts: dict[str, list[Memory]] = {place: [] for place in PLACES}
+    points, seen, sample = [], 0, 0
     while seen < config.frames:
         samples = [sampler.sample(sample + k) for k in range(4)]
         sample += 4
         batch = pool.batch([replace(s, clip=numbers[s.clip]) for s in samples], size=generator.config.paint_px)
         frames, landmarks = augment(batch, size=generator.config.paint_px)
+        if landmarks[:, 1:].isnan().any():
+            raise InputError(
+                "the clips do not say where teeth stand", "Make them again with `facemotion prepare teacher`."
+            )
         small = resize(frames[:, 0], (size, size))
         with torch.autocast("cpu", torch.bfloat16):
             encoding = generator.encode(small, (batch.control > 0).any(1))
-        for target, points, control in zip(
+        for target, marks, control in zip(
             frames[:, 1:].unbind(1), landmarks[:, 1:].unbind(1), batch.control.unbind(1), strict=True
         ):
-            mouth, eye = _crops(
-                generator, encoding, frames[:, 0], target, points, control, side=2 * round(config.crop * size / 2)
-            )
-            mouths.append(mouth)
-            eyes.append(eye)
+            cut = _Cut(generator, encoding, frames[:, 0], target, marks, control, config.crop)
+            for place, memory in cut.memories(random):
+                parts[place].append(memory)
+            points.append(marks)
             seen += len(samples)
         if on_frames is not None:
             on_frames(seen)
-    return Memory.joined(mouths), Memory.joined(eyes)
+    crops = {place: Memory.joined(parts.pop(place)) for place in PLACES}  # popped: there is not room for two
+    return Memories(crops, torch.cat(points))
 
 
-def _crops(
-    generator: Generator,
-    encoding: Encoding,
-    source: Tensor,
-    target: Tensor,
-    landmarks: Tensor,
-    control: Tensor,
-    *,
-    side: int,
-) -> tuple[Memory, Memory]:
-    """Mouths and eyes, ``side`` px at input resolution, of a batch with one target (B, 3, P, P) of every source."""
-    size, zoom = generator.config.input_px, generator.config.paint_px // generator.config.input_px
-    with torch.autocast("cpu", torch.bfloat16):
-        features, flow, shade, _ = generator.decoder(encoding.skips(control))
-        hidden = generator.paint_head.spread(features).bfloat16()
-    flow, shade, painted = generator.moving(flow.float(), shade.float(), control)
-    moved = _to_byte(warp(source, resize(flow, source.shape[-2:])) + resize(shade, source.shape[-2:]))
-    target = _to_byte(target)
+class _Cut:
+    """A batch with one target (B, 3, P, P) of every source, to be cut into crops."""
 
-    def around(points: slice) -> Memory:
-        corners = (landmarks[:, points].mean(1) * size - side / 2).round().clamp(0, size - side).int()
+    def __init__(
+        self,
+        generator: Generator,
+        encoding: Encoding,
+        source: Tensor,
+        target: Tensor,
+        landmarks: Tensor,
+        control: Tensor,
+        crop: float,
+    ):
+        self.size = generator.config.input_px
+        self.zoom = generator.config.paint_px // self.size
+        self.side = 2 * round(crop * self.size / 2)
+        self.landmarks, self.control = landmarks, control
+        with torch.autocast("cpu", torch.bfloat16):
+            features, flow, shade, _ = generator.decoder(encoding.skips(control))
+            self.hidden = generator.paint_head.spread(features).bfloat16()
+        flow, shade, self.painted = generator.moving(flow.float(), shade.float(), control)
+        self.moved = _to_byte(warp(source, resize(flow, source.shape[-2:])) + resize(shade, source.shape[-2:]))
+        self.target = _to_byte(target)
+
+    def memories(self, random: torch.Generator) -> list[tuple[str, Memory]]:
+        """A crop of the eyes and one of any place for every sample, and one of the mouth for most."""
+        marks = self.landmarks
+        gap = (marks[:, [67, 66, 65]] - marks[:, [61, 62, 63]]).norm(dim=-1).mean(1) / inter_ocular(marks)
+        chosen = (gap > _CLOSED) | (torch.rand(len(gap), generator=random) < 1 / 3)
+        somewhere = 0.2 + 0.6 * torch.rand(len(marks), 2, generator=random)
+        found = [("eyes", self._around(marks[:, 36:48].mean(1))), ("any", self._around(somewhere))]
+        if chosen.any():
+            found.append(("mouth", self._around(marks[:, 60:68].mean(1), torch.nonzero(chosen).flatten())))
+        return found
+
+    def _around(self, centre: Tensor, rows: Tensor | None = None) -> Memory:
+        """Crops about centres (B, 2), of some samples or of all."""
+        corners = (centre * self.size - self.side / 2).round().clamp(0, self.size - self.side).int()
         parts = []
-        for n, (x, y) in enumerate(corners.tolist()):
-            coarse = (n, slice(None), slice(y, y + side), slice(x, x + side))
-            fine = (n, slice(None), slice(zoom * y, zoom * (y + side)), slice(zoom * x, zoom * (x + side)))
-            place = (landmarks[n] * size - corners[n]) / side
-            parts.append((hidden[coarse], moved[fine], target[fine], place, painted[n]))
+        for n in range(len(centre)) if rows is None else rows.tolist():
+            x, y = corners[n].tolist()
+            coarse = (n, slice(None), slice(y, y + self.side), slice(x, x + self.side))
+            fine = (slice(self.zoom * low, self.zoom * (low + self.side)) for low in (y, x))
+            fine = (n, slice(None), *fine)
+            place = (self.landmarks[n] * self.size - corners[n]) / self.side
+            parts.append(
+                (self.hidden[coarse], self.moved[fine], self.target[fine], place, self.painted[n], self.control[n])
+            )
         return Memory(*(torch.stack(column) for column in zip(*parts, strict=True)))
-
-    return around(slice(60, 68)), around(slice(36, 48))
 
 
 def _to_byte(picture: Tensor) -> Tensor:
@@ -159,55 +220,147 @@ def _to_signed(picture: Tensor) -> Tensor:
     return picture.float() / 127.5 - 1
 
 
-def paint_loss(generator: Generator, memory: Memory, rows: Tensor, config: PaintConfig) -> Tensor:
-    """Of some crops: L1 of the colours and of their gradients, weighted as in `losses.pixel_weight`, and sparsity."""
+@torch.no_grad()
+def fit_teeth(generator: Generator, points: Tensor, *, ridge: float = 1e-6) -> float:
+    """Set the generator's ``to_teeth`` to the ridge regression of the teeth on the other landmarks of the clips.
+
+    points (n, 78, 2). From the true landmarks, because paint should meet the lips that it is anchored to, wherever the
+    generator foresees them. Returns the mean distance, in distances of the eyes' centres, for the last tenth of the
+    frames, by a first fit that did not see them.
+    """
+    inputs, targets = (part.flatten(1).double() for part in (points[:, :68], points[:, 68:]))
+    test = torch.arange(len(inputs)) >= 0.9 * len(inputs)
+
+    def solved(rows: Tensor) -> tuple[Tensor, Tensor]:
+        mean, middle = inputs[rows].mean(0), targets[rows].mean(0)
+        x = inputs[rows] - mean
+        gram = x.T @ x
+        gram += ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+        weight = torch.linalg.solve(gram, x.T @ (targets[rows] - middle)).T
+        return weight, middle - weight @ mean
+
+    weight, bias = solved(~test)
+    missed = (inputs[test] @ weight.T + bias - targets[test]).unflatten(1, (-1, 2)).norm(dim=-1).mean(1)
+    error = float((missed / inter_ocular(points[test])).mean())
+    weight, bias = solved(torch.ones_like(test))
+    generator.decoder.to_teeth.weight.copy_(weight)
+    generator.decoder.to_teeth.bias.copy_(bias)
+    return error
+
+
+@dataclass
+class Painted:
+    """Crops as painted, without their margins."""
+
+    frame: Tensor
+    """(n, 3, p, p) in [-1, 1], as ``target`` and ``moved``."""
+    target: Tensor
+    moved: Tensor
+    mask: Tensor
+    """(n, 1, p, p) in [0, 1]."""
+    weight: Tensor
+    """(n, 1, p, p), see `losses.pixel_weight`."""
+
+
+def painted(generator: Generator, memory: Memory, rows: Tensor) -> Painted:
+    """Some crops, painted."""
     moved, target = _to_signed(memory.moved[rows]), _to_signed(memory.target[rows])
     side = memory.hidden.shape[-1]
     seen = resize(moved, (side, side))
     with torch.autocast("cpu", torch.bfloat16):
         mask, colour = generator.paint_head.paint(memory.hidden[rows].float(), seen, memory.landmarks[rows])
-    mask = memory.painted[rows, None, None, None] * torch.sigmoid(mask.float())
+    mask = memory.painted[rows, None, None, None] * opacity(mask.float())
     frame = (1 - mask) * moved + mask * torch.tanh(colour.float())
     weight = losses.pixel_weight(moved, target, difference=16.0, regions=torch.ones_like(mask))
     margin = min(_MARGIN_PX, side // 4) * (moved.shape[-1] // side)
     inner = (..., slice(margin, -margin), slice(margin, -margin))
-    frame, target, weight, mask, moved = (x[inner] for x in (frame, target, weight, mask, moved))
-    total = losses.reconstruction(frame, target, weight, levels=2)
-    total = total + config.gradient * losses.gradient(frame, target, weight)
-    return total + config.sparsity * losses.mask_sparsity(mask, moved, target)
+    return Painted(*(x[inner] for x in (frame, target, moved, mask, weight)))
+
+
+def paint_loss(crops: Painted, config: PaintConfig) -> Tensor:
+    """Of painted crops: L1 of the colours and of their gradients, weighted as in `losses.pixel_weight`, and
+    sparsity."""
+    total = losses.reconstruction(crops.frame, crops.target, crops.weight, levels=2)
+    total = total + config.gradient * losses.gradient(crops.frame, crops.target, crops.weight)
+    return total + config.sparsity * losses.mask_sparsity(crops.mask, crops.moved, crops.target)
+
+
+class _Judge:
+    """A discriminator of one place, told the moved photo and the control."""
+
+    def __init__(self, controls: int, config: PaintConfig):
+        self.network = PatchDiscriminator(controls=controls)
+        initialise_he(self.network)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=config.judges_lr, betas=(0.5, 0.99))
+        self.config, self.steps = config, 0
+
+    def terms(self, crops: Painted, control: Tensor) -> Tensor:
+        """Learn to tell painted crops from their targets, then say how the painted ones could be better."""
+        self.steps += 1
+        penalised = self.config.r1 > 0 and self.steps % _R1_EVERY == 0
+        real = crops.target.detach().requires_grad_(penalised)
+        with torch.autocast("cpu", torch.bfloat16, enabled=not penalised):
+            on_real = {"": self.network(real, crops.moved, control)}
+            on_fake = {"": self.network(crops.frame.detach(), crops.moved, control)}
+        loss = adversary.discriminator_hinge(on_real, on_fake, torch.ones(len(real)))
+        if penalised:
+            loss = loss + self.config.r1 * _R1_EVERY * adversary.r1_penalty(on_real, {"": real})
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.network.requires_grad_(False)
+        with torch.autocast("cpu", torch.bfloat16):
+            on_fake = {"": self.network(crops.frame, crops.moved, control)}
+        self.network.requires_grad_(True)
+        return self.config.adversarial * adversary.generator_hinge(
+            on_fake
+        ) + self.config.feature_matching * adversary.feature_matching(on_real, on_fake)
 
 
 def train_paint(
     generator: Generator,
-    memories: tuple[Memory, Memory],
+    memories: Memories,
     config: PaintConfig,
     *,
     on_step: Callable[[int, float], None] | None = None,
 ) -> Generator:
     """A generator that differs from the one given by its paint head; ``on_step`` gets every step's number and loss."""
-    mouths, eyes = memories
     trained = copy.deepcopy(generator)
     head = trained.paint_head
-    learnt = [p for part in (head.mix, head.anchor, head.first, head.second, head.to_paint) for p in part.parameters()]
+    learnt = [p for name, p in head.named_parameters() if not name.startswith("features.")]
     mean = [p.detach().clone() for p in learnt]
     optimiser = torch.optim.AdamW(learnt, lr=config.lr, betas=(0.9, 0.99), weight_decay=1e-4)
     rng = torch.Generator().manual_seed(config.seed)
-    of_mouths = round(config.mouths * config.batch)
-    shares = [(mouths, of_mouths), (eyes, config.batch - of_mouths)]
+    counts = {"mouth": round(config.mouths * config.batch), "eyes": round(config.eyes * config.batch)}
+    counts["any"] = config.batch - sum(counts.values())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        judges = {
+            place: _Judge(memory.control.shape[1], config)
+            for place, memory in memories.crops.items()
+            if place != "any" and memory.target.shape[-1] >= _LEAST_JUDGED_PX
+        }
     started, step = time.monotonic(), 0
     while (passed := (time.monotonic() - started) / config.seconds) < 1:
         step += 1
         for group in optimiser.param_groups:
             group["lr"] = config.lr * min(1, step / _WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * passed))
         loss = torch.zeros(())
-        for memory, count in shares:
+        for place, count in counts.items():
+            memory = memories.crops[place]
+            if not count:
+                continue
             rows = torch.randint(len(memory), (count,), generator=rng)
-            loss = loss + paint_loss(trained, memory, rows, config) * count / config.batch
+            crops = painted(trained, memory, rows)
+            part = paint_loss(crops, config)
+            if place in judges and passed >= config.judged_from:
+                part = part + judges[place].terms(crops, memory.control[rows])
+            loss = loss + part * count / config.batch
         if not torch.isfinite(loss):
             raise TrainingError("the loss became infinite or not a number", "Lower the rate.")
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(learnt, 5.0)
+        nn.utils.clip_grad_norm_(learnt, 5.0)
         optimiser.step()
         decay = 0.5 ** (1 / min(config.average_steps, 1 + step / 10))
         for average, now in zip(mean, learnt, strict=True):

@@ -6,7 +6,7 @@ Landmarks are in crop widths here, (0, 0) the crop's upper left edge and (1, 1) 
 import torch
 from torch import Tensor
 
-FLIP_68 = (
+FLIP = (
     *range(16, -1, -1),
     *range(26, 16, -1),
     *range(27, 31),
@@ -14,8 +14,10 @@ FLIP_68 = (
     *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),
     *(54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55),
     *(64, 63, 62, 61, 60, 67, 66, 65),
+    *range(72, 67, -1),
+    *range(77, 72, -1),
 )
-"""Landmark ``i`` of a mirrored face is landmark ``FLIP_68[i]`` of the face (iBUG-68 order)."""
+"""Point ``i`` of a mirrored face is point ``FLIP[i]`` of the face (iBUG-68 order, then the teeth)."""
 
 
 def inter_ocular(landmarks: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from facemotion.train.regions import region_weight
 
 @dataclass
 class Shown:
-    """An augmented batch: ``frames`` (B, 1 + K, 3, N, N) in [-1, 1], the source first; ``landmarks`` (B, 1 + K, 68, 2)
+    """An augmented batch: ``frames`` (B, 1 + K, 3, N, N) in [-1, 1], the source first; ``landmarks`` (B, 1 + K, 78, 2)
     in crop widths; ``control`` (B, K, E); ``real`` (B,) bool."""
 
     frames: Tensor
@@ -65,7 +65,7 @@ class GeneratorStep(nn.Module):
     def forward(
         self, source: Tensor, control: Tensor, anchors: Tensor | None = None, *, input_px: int, autocast: bool
     ) -> Generated:
-        """source (B, 3, N, N) in [-1, 1]; control (B, K, E); anchors (B, K, 68, 2) landmarks to paint by, crop widths;
+        """source (B, 3, N, N) in [-1, 1]; control (B, K, E); anchors (B, K, 78, 2) landmarks to paint by, crop widths;
         the generator's own where there are none."""
         with torch.autocast(source.device.type, torch.bfloat16, enabled=autocast):
             seen = resize(source, (input_px, input_px))

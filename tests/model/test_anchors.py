@@ -5,14 +5,15 @@ import math
 import pytest
 import torch
 
-from facemotion.model.anchors import CHANNELS, anchor_maps
+from facemotion.data import mouths
+from facemotion.model.anchors import TEETH_AT, Anchors
 
 SIZE = 96
 
 
 def face() -> torch.Tensor:
-    """(1, 68, 2) landmarks of a plain upright face in crop widths, its open mouth in the middle."""
-    points = torch.full((68, 2), 0.5)
+    """(1, 78, 2) points of a plain upright face in crop widths, its open mouth in the middle."""
+    points = torch.full((78, 2), 0.5)
     for start, centre in ((36, 0.4), (42, 0.6)):
         around = [(-0.05, 0.0), (-0.02, -0.02), (0.02, -0.02), (0.05, 0.0), (0.02, 0.02), (-0.02, 0.02)]
         points[start : start + 6] = torch.tensor([(centre + x, 0.38 + y) for x, y in around])
@@ -28,7 +29,15 @@ def face() -> torch.Tensor:
     ]
     points[60:68] = torch.tensor([(0.5 + x, 0.6 + y) for x, y in lips])
     points[51], points[57] = torch.tensor((0.5, 0.54)), torch.tensor((0.5, 0.67))
+    for start, y in ((68, 0.6), (73, 0.62)):
+        points[start : start + 5] = torch.tensor([(0.5 + 0.3 * x, y) for x in TEETH_AT])
     return points[None]
+
+
+@pytest.fixture(scope="module")
+def anchors() -> Anchors:
+    torch.manual_seed(0)
+    return Anchors(2).requires_grad_(False)
 
 
 def at(maps: torch.Tensor, x: float, y: float) -> torch.Tensor:
@@ -36,16 +45,16 @@ def at(maps: torch.Tensor, x: float, y: float) -> torch.Tensor:
     return maps[0, :, int(y * SIZE), int(x * SIZE)]
 
 
-def test_maps_vanish_away_from_mouth_and_eyes():
-    maps = anchor_maps(face(), SIZE)
-    assert maps.shape == (1, CHANNELS, SIZE, SIZE)
+def test_maps_vanish_away_from_mouth_and_eyes(anchors):
+    maps = anchors(face(), SIZE)
+    assert maps.shape == (1, anchors.channels, SIZE, SIZE)
     for place in ((0.05, 0.05), (0.5, 0.95), (0.9, 0.5)):
         assert at(maps, *place).abs().max() < 1e-3
     assert at(maps, 0.5, 0.6).abs().max() > 0.5 and at(maps, 0.4, 0.38).abs().max() > 0.5
 
 
-def test_distances_change_sign_on_the_lips_and_lids():
-    maps = anchor_maps(face(), SIZE)
+def test_distances_change_sign_on_the_lips_and_lids(anchors):
+    maps = anchors(face(), SIZE)
     below_upper_lip, above_lower_lip = maps[0, 10], maps[0, 19]
     column = SIZE // 2
     assert below_upper_lip[int(0.56 * SIZE), column] < 0 < below_upper_lip[int(0.59 * SIZE), column]
@@ -54,25 +63,50 @@ def test_distances_change_sign_on_the_lips_and_lids():
     assert below_upper_lid[int(0.345 * SIZE), int(0.4 * SIZE)] < 0 < below_upper_lid[int(0.38 * SIZE), int(0.4 * SIZE)]
 
 
-def test_left_and_right_of_the_midline_differ_in_sign_alone():
-    across = anchor_maps(face(), SIZE)[0, 1]
+def test_left_and_right_of_the_midline_differ_in_sign_alone(anchors):
+    across = anchors(face(), SIZE)[0, 1]
     torch.testing.assert_close(across, -across.flip(-1), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("degrees", [-20.0, 35.0])
-def test_a_turned_and_smaller_face_has_the_same_maps_elsewhere(degrees):
+def test_a_turned_and_smaller_face_has_the_same_maps_elsewhere(anchors, degrees):
     angle = math.radians(degrees)
     turn = 0.7 * torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    maps = anchor_maps(face(), SIZE)
-    turned = anchor_maps((face() - 0.5) @ turn.T + 0.5, SIZE)
+    maps = anchors(face(), SIZE)
+    turned = anchors((face() - 0.5) @ turn.T + 0.5, SIZE)
     for place in ((0.5, 0.6), (0.46, 0.62), (0.41, 0.39)):
         pixel = torch.floor(torch.tensor(place) * SIZE)
         moved = ((pixel + 0.5) / SIZE - 0.5) @ turn.T + 0.5
         grid = (2 * moved - 1).reshape(1, 1, 1, 2)
         there = torch.nn.functional.grid_sample(turned, grid, align_corners=False)[0, :, 0, 0]
-        slow = [0, 1, 10, 19, 28, 29, 34]  # windows and distances; the waves are too short for this many pixels
+        slow = [0, 1, 10, 19, 28, 29, 36]  # windows and distances; the waves are too short for this many pixels
         torch.testing.assert_close(there[slow], at(maps, *place)[slow], atol=0.05, rtol=0)
 
 
-def test_degenerate_landmarks_give_numbers():
-    assert torch.isfinite(anchor_maps(torch.full((2, 68, 2), 0.5), 32)).all()
+def test_the_clips_mark_teeth_where_the_network_expects_them():
+    assert mouths.TEETH_AT == TEETH_AT
+
+
+def test_degenerate_landmarks_give_numbers(anchors):
+    assert torch.isfinite(anchors(torch.full((2, 78, 2), 0.5), 32)).all()
+
+
+def test_teeth_move_with_their_points_alone(anchors):
+    points = face()
+    maps = anchors(points, SIZE)
+    points[:, 68:73] += 1 / SIZE  # one pixel to the right and down
+    moved = anchors(points, SIZE)
+    upper = slice(43, 43 + 16)
+    assert torch.equal(moved[:, :43], maps[:, :43]) and torch.equal(moved[:, 43 + 16 :], maps[:, 43 + 16 :])
+    middle = (0, upper, slice(int(0.55 * SIZE), int(0.62 * SIZE)), slice(int(0.45 * SIZE), int(0.55 * SIZE)))
+    shifted = torch.roll(maps, (1, 1), (2, 3))
+    there, before = (m[middle] for m in (moved, shifted))
+    torch.testing.assert_close(there, before, atol=0.06, rtol=0)  # the window stays with the lips
+    assert (moved - maps)[middle].abs().max() > 0.12
+
+
+def test_a_crop_of_the_points_gives_the_crop_of_the_maps(anchors):
+    maps, corner, side = anchors(face(), SIZE), 24, 64
+    part = anchors((face() * SIZE - corner) / side, side)
+    inner = slice(corner, corner + side)
+    torch.testing.assert_close(part, maps[..., inner, inner], atol=2e-3, rtol=0)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from facemotion.model.generator import PAINTED, Generator, GeneratorConfig, resize, tiny_generator, warp
+from facemotion.model.generator import PAINTED, Generator, GeneratorConfig, opacity, resize, tiny_generator, warp
 
 SMILE, SURPRISE, BLINK = 0, 1, 7
 
@@ -27,7 +27,7 @@ def test_maps_have_the_documented_shapes_and_ranges(source):
     assert motion.shade.shape == (1, 1, 16, 16)
     assert motion.mask.shape == (1, 1, 64, 64)
     assert motion.colour.shape == (1, 3, 64, 64)
-    assert motion.landmarks.shape == (1, 68, 2)
+    assert motion.landmarks.shape == (1, 78, 2)
     assert motion.mask.min() >= 0 and motion.mask.max() <= 1
     assert motion.colour.abs().max() <= 1
 
@@ -108,7 +108,7 @@ def test_paint_sees_the_photo_where_it_was_moved_to():
     generator = tiny_generator()
     size, features = generator.config.input_px, torch.zeros(1, 8, 16, 16)
     moved = torch.zeros(1, 3, size, size)
-    landmarks = torch.rand(1, 68, 2)
+    landmarks = torch.rand(1, 78, 2)
     plain = generator.paint_head(features, moved, landmarks)
     moved[..., 8:12, 8:12] = 1.0
     painted = generator.paint_head(features, moved, landmarks)
@@ -146,6 +146,11 @@ def test_paint_does_not_pull_at_the_motion(source):
     motion = generator.decode(generator.encode(source), control(smile=1))
     (motion.colour.sum() + motion.mask.sum()).backward()
     assert generator.decoder.to_flow_shade.weight.grad is None
+
+
+def test_paint_can_be_opaque_and_absent():
+    logits = torch.tensor([-20.0, 0.0, 3.0, 20.0])
+    assert opacity(logits).tolist() == pytest.approx([0, 0.6, 1, 1], abs=1e-6)
 
 
 def test_warp_with_a_constant_flow_shifts_by_that_many_pixels():

@@ -41,6 +41,12 @@ def landmarks_at(opening: float) -> np.ndarray:
     return np.concatenate([jaw, brows, bridge, nostrils, *eyes, outer, inner])
 
 
+def teeth_at(opening: float) -> np.ndarray:
+    """Five points on the edge of each row of teeth: the upper one in the middle of the mouth, the lower one below."""
+    x = 32 + np.linspace(-4, 4, 5)
+    return np.concatenate([np.column_stack([x, np.full(5, y)]) for y in (46.0, 46 + opening / 2)])
+
+
 def draw(points: np.ndarray, skin: tuple[int, int, int]) -> np.ndarray:
     """A face with these landmarks, RGB (64, 64, 3)."""
     image = np.full((SIZE, SIZE, 3), 90, np.uint8)
@@ -66,6 +72,7 @@ def drawn_clip(person: str, expression: str, *, origin: str, split: str, skin: t
         control=control,
         landmarks=points,
         pose=np.zeros((4, 3)),
+        teeth=np.stack([teeth_at(10 * c) for c in control]) if origin == "teacher" else None,
         size_px=SIZE,
         frames=frames,
     )

@@ -1,18 +1,20 @@
 """The second stage: the paint head alone, on remembered crops."""
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from facemotion.cli.app import app
-from facemotion.errors import UsageError
+from facemotion.errors import InputError, UsageError
 from facemotion.model.generator import tiny_generator
 from facemotion.model.release import load_release, save_release
 from facemotion.train.dataset import ClipPool
-from facemotion.train.paint import PaintConfig, paint_loss, remember, train_paint
+from facemotion.train.paint import PaintConfig, fit_teeth, paint_loss, painted, remember, train_paint
 
 CONFIG = PaintConfig(frames=24, crop=0.75, batch=8, seconds=80.0, lr=3e-3, average_steps=20)
 
@@ -31,7 +33,7 @@ def pool(clip_folder):
 
 def test_a_crop_of_everything_paints_the_crop_of_the_paint():
     generator = tiny_generator()
-    hidden, moved, landmarks = torch.randn(1, 32, 32, 32), torch.randn(1, 3, 32, 32), torch.rand(1, 68, 2)
+    hidden, moved, landmarks = torch.randn(1, 32, 32, 32), torch.randn(1, 3, 32, 32), torch.rand(1, 78, 2)
     corner, side = 4, 24
     whole = generator.paint_head.paint(hidden, moved, landmarks)
     crop = slice(corner, corner + side)
@@ -42,13 +44,42 @@ def test_a_crop_of_everything_paints_the_crop_of_the_paint():
 
 
 def test_what_is_remembered_lies_around_mouth_and_eyes(pool):
-    mouths, eyes = remember(tiny_generator(), pool, CONFIG)
-    assert len(mouths) == len(eyes) == 24
-    assert mouths.moved.shape == mouths.target.shape == (24, 3, 48, 48) and mouths.moved.dtype == torch.uint8
+    memories = remember(tiny_generator(), pool, CONFIG)
+    mouths, eyes = memories.crops["mouth"], memories.crops["eyes"]
+    assert len(eyes) == len(memories.crops["any"]) == len(memories.points) == 24
+    assert 12 <= len(mouths) <= 24
+    assert eyes.moved.shape == eyes.target.shape == (24, 3, 48, 48) and eyes.moved.dtype == torch.uint8
     assert mouths.hidden.shape[2:] == (24, 24)
     for memory, points in ((mouths, slice(60, 68)), (eyes, slice(36, 48))):
         assert (memory.landmarks[:, points].mean(1) - 0.5).abs().median() < 0.15
     assert ((mouths.painted > 0) & (mouths.painted <= 1)).all()
+
+
+def test_clips_that_do_not_tell_where_teeth_stand_are_refused(pool, monkeypatch):
+    monkeypatch.setattr("facemotion.train.dataset._points", lambda clip: np.full((len(clip), 78, 2), np.nan))
+    with pytest.raises(InputError, match="teeth"):
+        remember(tiny_generator(), pool, CONFIG)
+
+
+def test_teeth_are_placed_by_a_linear_fit_on_the_other_landmarks():
+    generator, random = tiny_generator(), torch.Generator().manual_seed(0)
+    points = torch.rand(1000, 78, 2, generator=random)
+    points[:, 36:48] = torch.tensor([0.0, 0.3]).repeat_interleave(6)[:, None]
+    weight = torch.randn(20, 136, generator=random)
+    points[:, 68:] = (0.01 * points[:, :68].flatten(1) @ weight.T + 0.7).unflatten(1, (10, 2))
+    assert fit_teeth(generator, points) < 1e-3
+    fitted = generator.decoder.to_teeth(points[:, :68].flatten(1)).unflatten(1, (10, 2))
+    torch.testing.assert_close(fitted.detach(), points[:, 68:], atol=1e-3, rtol=0)
+
+
+def test_judges_join_and_are_heard(pool, steady_clock):
+    generator = tiny_generator()
+    memories = remember(generator, pool, CONFIG)
+    short = replace(CONFIG, seconds=12.0)
+    alone, judged = (
+        train_paint(generator, memories, replace(short, judged_from=share)).state_dict() for share in (1.0, 0.5)
+    )
+    assert any(not torch.equal(alone[name], judged[name]) for name in alone)
 
 
 def test_training_lowers_the_loss_and_changes_the_head_alone(pool, steady_clock):
@@ -57,7 +88,9 @@ def test_training_lowers_the_loss_and_changes_the_head_alone(pool, steady_clock)
     rows, losses = torch.arange(24), []
     trained = train_paint(generator, memories, CONFIG, on_step=lambda step, loss: losses.append(loss))
     with torch.no_grad():
-        before, after = (paint_loss(each, memories[0], rows, CONFIG).item() for each in (generator, trained))
+        before, after = (
+            paint_loss(painted(each, memories.crops["eyes"], rows), CONFIG).item() for each in (generator, trained)
+        )
     assert len(losses) == 79 and after < 0.95 * before
     changed = {
         name
