@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from facemotion.face import geometry
-from facemotion.face.feather import face_feather
+from facemotion.face.feather import face_feather, paint_feather
 from facemotion.face.grain import TILE_PX, grain_tile
 from facemotion.face.texture import ZERO, fine_texture, share_kept, unstretched_share
 from facemotion.face.tint import Tint
@@ -67,7 +67,8 @@ class Composite:
         self.crop_px = crop_px
         self.photo_to_crop = geometry.photo_to_crop(landmarks, crop_px)
         self._photo_to_map = self._photo_to_square(_MAP_PX)
-        self._feather = face_feather(geometry.apply(self._photo_to_map, landmarks), _MAP_PX)
+        in_map = geometry.apply(self._photo_to_map, landmarks)
+        self._feather, self._paint_feather = face_feather(in_map, _MAP_PX), paint_feather(in_map, _MAP_PX)
         self.region = _reach(self._feather, self._photo_to_map, photo.shape)
         self._source = _source_bounds(self.photo_to_crop, crop_px, photo.shape)
         self._crop_in_photo_px = crop_px / geometry.scale_of(self.photo_to_crop)
@@ -104,8 +105,8 @@ class Composite:
         """The photo with its face moved and painted; the photo's very bits where flow, shade and mask are zero.
 
         ``frame(p) = (1 - mask) * (photo(p + flow) + shade) + mask * colour``, all faded out towards the edge of the
-        face's region. Outside the photo, its edge is repeated. Beyond that formula, paint keeps the photo's texture
-        where it is thin, and takes the photo's grain and tone.
+        face's region. Outside the photo, its edge is repeated. Beyond that formula, paint ends before the outline of
+        jaw and cheeks, keeps the photo's texture where it is thin, and takes the photo's grain and tone.
 
         flow: (h, w, 2) backward displacement (x, y) in crop widths, in the crop's axes. shade: (h, w) luminance to
         add, 2 being the way from black to white. mask: (m, m) in [0, 1]. colour: (m, m, 3), uint8 or float in
@@ -114,7 +115,7 @@ class Composite:
         Returns (H, W, 3) uint8, ``onto`` where given.
         """
         frame = self.photo.copy() if onto is None else onto
-        motion, paint = self._prepare_motion(flow, shade), self._prepare_paint(mask, colour)
+        motion, paint = self._prepare_motion(flow, shade), self._prepare_paint(mask, colour, flow)
         list(self._threads.map(lambda strip: self._write_strip(frame, motion, paint, strip), self._strips))
         return frame
 
@@ -133,11 +134,12 @@ class Composite:
         motion[..., :3] *= self._feather[..., None]
         return motion
 
-    def _prepare_paint(self, mask: np.ndarray, colour: np.ndarray) -> _Paint | None:
+    def _prepare_paint(self, mask: np.ndarray, colour: np.ndarray, flow: np.ndarray) -> _Paint | None:
         """Colour and mask of the part of the crop where anything is painted; None where nothing is."""
         size = mask.shape[0]
         alpha = np.clip((mask.astype(np.float32) - _MASK_FLOOR) / (1 - _MASK_FLOOR), 0, 1)
         alpha *= self._feather if size == _MAP_PX else cv2.resize(self._feather, (size, size))
+        alpha *= self._paint_feather_moved(flow, size)
         if not alpha.any():
             return None
         # Paint finer than the photo is shrunk by area, in whole steps, before it is interpolated.
@@ -158,6 +160,14 @@ class Composite:
             )
             photo_to_paint = geometry.compose(photo_to_paint, geometry.resized(shrink, 1))
         return _Paint(levels, alpha, photo_to_paint, _runs(alpha, photo_to_paint, self.photo.shape))
+
+    def _paint_feather_moved(self, flow: np.ndarray, size: int) -> np.ndarray:
+        """(size, size) float32: how far what has moved to each place of the crop may be painted over."""
+        places = (np.arange(size, dtype=np.float32) + 0.5) * (_MAP_PX / size) - 0.5
+        where = cv2.resize(np.asarray(flow, np.float32), (size, size)) * np.float32(_MAP_PX)
+        where[..., 0] += places
+        where[..., 1] += places[:, None]
+        return cv2.remap(self._paint_feather, where, None, cv2.INTER_LINEAR)
 
     def _write_strip(self, frame: np.ndarray, motion: np.ndarray, paint: _Paint | None, strip: Bounds) -> None:
         """Write one strip of the region into a frame, where the face may change and nowhere else."""

@@ -53,11 +53,12 @@ def temporal(frames: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
 
 
 def landmark(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean distance ``|l̂ − l|₁`` in inter-ocular distances (landmark prediction of Fan et al., AAAI 2019); points whose
-    target is nan do not count."""
+    """Mean distance ``|l̂ − l|₁`` in inter-ocular distances (landmark prediction of Fan et al., AAAI 2019), over the
+    points of each face whose target is not nan, and then over faces."""
     scale = inter_ocular(target).clamp(min=1e-3)[..., None, None]
     known = ~target.isnan()
-    return torch.where(known, (predicted - target.nan_to_num()).abs() / scale, 0).sum() / known.sum()
+    distance = torch.where(known, (predicted - target.nan_to_num()).abs() / scale, 0)
+    return (distance.sum((-2, -1)) / known.sum((-2, -1)).clamp(min=1)).mean()
 
 
 def flow_smoothness(flow: Tensor) -> Tensor:

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from facemotion.face.composite import Composite
+from facemotion.face.feather import paint_feather
 from facemotion.face.geometry import scale_of
 from tests.face.faces import frontal_landmarks
 
@@ -103,9 +104,9 @@ def test_paint_lies_where_the_mask_says(eye_distance_px):
     landmarks = frontal_landmarks(centre=(side / 2, side / 2), eye_distance_px=eye_distance_px)
     composite = Composite(photo, landmarks, grain=False)
     maps = still()
-    centre = np.array([280.0, 300.0])
+    centre = np.array([270.0, 280.0])  # well within the outline of the jaw
     y, x = np.mgrid[0:PAINT_PX, 0:PAINT_PX]
-    maps["mask"][np.hypot(x - centre[0], y - centre[1]) < 60] = 1
+    maps["mask"][np.hypot(x - centre[0], y - centre[1]) < 45] = 1
     maps["colour"][:] = (0.9, -0.9, 0)
     frame = composite.frame(**maps)
     painted = frame[..., 0] > 146  # half way between 50 and 242
@@ -113,9 +114,32 @@ def test_paint_lies_where_the_mask_says(eye_distance_px):
     expected = composite._photo_to_map
     wanted = np.linalg.solve(expected[:, :2], centre - expected[:, 2])
     assert found == pytest.approx(wanted, abs=0.15)
-    assert painted.sum() == pytest.approx(np.pi * (60 / scale_of(expected)) ** 2, rel=0.04)
+    assert painted.sum() == pytest.approx(np.pi * (45 / scale_of(expected)) ** 2, rel=0.04)
     x, y = np.rint(wanted).astype(int)
     assert frame[y, x] == pytest.approx([242, 13, 128], abs=1)
+
+
+@pytest.mark.parametrize("shift_px", [0, 12])
+def test_paint_ends_before_the_outline_of_the_face_wherever_that_has_moved(shift_px):
+    photo = np.full((500, 500, 3), 60, np.uint8)
+    landmarks = frontal_landmarks(centre=(250, 250), eye_distance_px=100)
+    composite = Composite(photo, landmarks, 256, grain=False)
+    maps = still()
+    maps["mask"] += 1
+    maps["colour"] += 0.5
+    maps["flow"][..., 0] -= shift_px / composite._crop_in_photo_px
+    frame = composite.frame(**maps)[..., 0]
+    x, y = np.rint(landmarks).astype(int).T
+    assert (frame[y[1:16], x[1:16] + shift_px] == 60).all()  # jaw and cheeks
+    assert (frame[y[36:68], x[36:68] + shift_px] > 180).all()  # eyes and mouth
+
+
+def test_eyes_at_the_outline_of_a_turned_head_are_painted():
+    points = frontal_landmarks(centre=(256, 256), eye_distance_px=120)
+    points[:5, 0] = points[36, 0] - 2
+    feather = paint_feather(points, 512)
+    assert feather[tuple(np.rint(points[36]).astype(int)[::-1])] == 1
+    assert feather[tuple(np.rint(points[4]).astype(int)[::-1])] == 0
 
 
 @pytest.mark.parametrize("size", ["_TILE_PX", "_STRIP_PX"])

@@ -134,3 +134,12 @@ def test_r1_is_the_squared_gradient_and_can_be_learned_from(verdicts):
         expected += gradient.square().sum((1, 2, 3)).mean().item() / 2 / len(real)
     assert penalty.item() == pytest.approx(expected, rel=1e-4)
     penalty.backward()
+
+
+def test_landmark_of_two_halves_is_their_mean_whatever_is_unknown_in_one():
+    target = POINTS.clone()
+    target[1, 50:] = torch.nan
+    predicted = POINTS + torch.tensor([[[0.02]], [[0.07]]])
+    halves = [losses.landmark(predicted[k : k + 1], target[k : k + 1]) for k in (0, 1)]
+    assert halves[1] > 2 * halves[0] > 0
+    assert losses.landmark(predicted, target).item() == pytest.approx(float(sum(halves) / 2), rel=1e-5)
