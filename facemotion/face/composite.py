@@ -22,6 +22,7 @@ _MAP_PX = 512  # size at which feather and flow are prepared before they go to p
 _STRIP_PX = 96  # rows worked on at a time, no wider than the face is there: little memory, warm caches
 _PAINT_BLUR = 1 / 256  # of the crop's width: what is finer the generator paints badly, if at all
 _LEAST_BLUR_PX = 0.7  # where paint is about as sharp as the photo, there is no finer texture to keep
+_SHARPENED = 0.7  # of what paint has beyond its blur by a pixel of its own is added where the photo is finer
 _TILE_PX = 96  # paint is laid on tile by tile, and only where there is any
 _THREADS = 2  # strips worked on at a time; OpenCV and NumPy let go of the interpreter while they work
 _MASK_FLOOR = 1 / 32  # a mask below this paints nothing: faint paint everywhere would only blur the skin
@@ -151,6 +152,8 @@ class Composite:
         if self._tint is not None:
             levels = self._tint.apply(levels)
         levels = cv2.multiply(levels, cv2.merge([alpha] * 3))
+        if self._crop_in_photo_px > size:
+            levels = _sharpened(levels, alpha)
         photo_to_paint = self._photo_to_square(size)
         photo_to_paint[:, 2] -= (x0, y0)
         if shrink > 1:
@@ -216,6 +219,15 @@ class Composite:
             columns, rows = (np.arange(bounds[k], bounds[k + 2]) % TILE_PX for k in (0, 1))
             fine += self._grain[rows[:, None], columns] * cv2.LUT(opacity, self._grain_missing)
         return fine
+
+
+def _sharpened(levels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Paint (h, w, 3) float32, 8-bit levels times opacity (h, w), with its edges raised to what an enlarged photo
+    has; what lies below no opacity has no say."""
+    blurred, weight = (cv2.GaussianBlur(layer, (0, 0), 1) for layer in (levels, alpha))
+    blurred *= (alpha / np.maximum(weight, 1e-3))[..., None]
+    limit = cv2.merge([255 * alpha] * 3)
+    return np.clip(levels + _SHARPENED * (levels - blurred), 0, limit)
 
 
 def _sample(values: np.ndarray, photo_to_values: np.ndarray, bounds: Bounds) -> np.ndarray:

@@ -119,6 +119,24 @@ def test_paint_lies_where_the_mask_says(eye_distance_px):
     assert frame[y, x] == pytest.approx([242, 13, 128], abs=1)
 
 
+def test_enlarged_paint_is_sharpened_and_other_paint_is_not():
+    rises = {}
+    for eye_distance_px in (50, 200):
+        side = 6 * eye_distance_px
+        photo = np.full((side, side, 3), 60, np.uint8)
+        landmarks = frontal_landmarks(centre=(side / 2, side / 2), eye_distance_px=eye_distance_px)
+        composite = Composite(photo, landmarks, 256, grain=False)
+        maps = still()
+        maps["mask"] += 1
+        maps["colour"][:, 256:] = 0.4
+        enlarged = composite._crop_in_photo_px > PAINT_PX
+        row = composite.frame(**maps)[int(landmarks[33, 1]), :, 0].astype(int)
+        inner = row[int(landmarks[39, 0]) : int(landmarks[42, 0])]
+        rises[enlarged] = inner.max() - inner.min()
+    assert rises[False] == pytest.approx(51, abs=1)  # 0.4 of the way from grey to white
+    assert 60 < rises[True] < 90
+
+
 @pytest.mark.parametrize("shift_px", [0, 12])
 def test_paint_ends_before_the_outline_of_the_face_wherever_that_has_moved(shift_px):
     photo = np.full((500, 500, 3), 60, np.uint8)
