@@ -102,7 +102,7 @@ class Inference:
         channels_last = placement.device.type == "cuda" or placement.dtype == torch.bfloat16  # there it is faster
         layout = torch.channels_last if channels_last else torch.contiguous_format
         generator = copy.deepcopy(self._generator)  # another thread may be using this one
-        self._generator = generator.to(placement.device, placement.dtype, memory_format=layout).eval()
+        self._generator = generator.place(placement.device, placement.dtype, layout).eval()
         self.placement = placement
 
     def _fall_back(self, failed: Placement, device: "torch.device", on_note: Note, *, reason: str) -> None:

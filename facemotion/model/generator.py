@@ -248,6 +248,9 @@ class PaintHead(nn.Module):
         return paint[:, 3:], paint[:, :3]
 
 
+_EXACT = ("decoder.to_flow_shade.", "decoder.to_landmarks.", "decoder.to_teeth.", "paint_head.anchors.")
+
+
 class Generator(nn.Module):
     """``f(I, a)``: encode a photo once, decode as many frames as wanted, compose them at any resolution."""
 
@@ -263,6 +266,18 @@ class Generator(nn.Module):
         )
         self.decoder = Decoder(self.config)
         self.paint_head = PaintHead(self.config)
+
+    def place(self, device: torch.device, dtype: torch.dtype, memory_format: torch.memory_format) -> "Generator":
+        """Move to a device and to a type of numbers, in place; what tells places keeps its full precision.
+
+        Teeth are told by differences of landmarks: their weights in bfloat16 put them a whole tooth beside the lips.
+        """
+        exact = {name: p.detach().clone() for name, p in self.named_parameters() if name.startswith(_EXACT)}
+        self.to(device, dtype, memory_format=memory_format)
+        for name, parameter in self.named_parameters():
+            if name in exact:
+                parameter.data = exact[name].to(device)
+        return self
 
     def encode(self, source: Tensor, expressions: Tensor | None = None) -> Encoding:
         """Everything that does not depend on the frame.

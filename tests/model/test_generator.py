@@ -1,5 +1,7 @@
 """The generator: shapes, gradients, exactness at control 0, additivity."""
 
+import copy
+
 import pytest
 import torch
 
@@ -124,6 +126,22 @@ def test_landmarks_keep_their_precision_under_autocast(source):
         landmarks = generator.decode(generator.encode(source), control(smile=1)).landmarks
     assert landmarks.dtype == torch.float32
     assert (landmarks.bfloat16().float() != landmarks).any()
+
+
+def test_what_tells_places_keeps_its_precision_in_bfloat16(source):
+    generator = tiny_generator()
+    with torch.no_grad():  # as a ridge regression finds them: large, and nearly cancelling
+        generator.decoder.to_teeth.weight.normal_(std=5, generator=torch.Generator().manual_seed(0))
+        generator.decoder.to_teeth.weight -= generator.decoder.to_teeth.weight.mean(1, keepdim=True)
+    seen, asked = resize(source, (32, 32)), control(smile=1)
+    exact = generator.decode(generator.encode(seen, asked), asked).landmarks
+    placed = copy.deepcopy(generator).place(torch.device("cpu"), torch.bfloat16, torch.channels_last)
+    assert next(placed.base_encoder.parameters()).dtype == torch.bfloat16
+    found = placed.decode(placed.encode(seen.bfloat16(), asked), asked).landmarks
+    linear = generator.decoder.to_teeth
+    teeth = torch.nn.functional.linear(found[:, :68].flatten(1), linear.weight, linear.bias)
+    assert torch.allclose(found[:, 68:].flatten(1), teeth, atol=1e-4)
+    assert (found - exact)[:, :68].abs().max() < 0.02
 
 
 def test_a_network_in_use_paints_the_region_of_the_face_alone(source):
