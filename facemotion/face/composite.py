@@ -70,6 +70,7 @@ class Composite:
         self._photo_to_map = self._photo_to_square(_MAP_PX)
         in_map = geometry.apply(self._photo_to_map, landmarks)
         self._feather, self._paint_feather = face_feather(in_map, _MAP_PX), paint_feather(in_map, _MAP_PX)
+        self._motion_feather = cv2.merge([self._feather] * 3 + [np.ones_like(self._feather)])
         self.region = _reach(self._feather, self._photo_to_map, photo.shape)
         self._source = _source_bounds(self.photo_to_crop, crop_px, photo.shape)
         self._crop_in_photo_px = crop_px / geometry.scale_of(self.photo_to_crop)
@@ -132,8 +133,7 @@ class Composite:
         motion[..., 2] = shade * 127.5
         motion[..., 3] = unstretched_share(flow)
         motion = cv2.resize(motion, (_MAP_PX, _MAP_PX), interpolation=cv2.INTER_CUBIC)
-        motion[..., :3] *= self._feather[..., None]
-        return motion
+        return cv2.multiply(motion, self._motion_feather, dst=motion)
 
     def _prepare_paint(self, mask: np.ndarray, colour: np.ndarray, flow: np.ndarray) -> _Paint | None:
         """Colour and mask of the part of the crop where anything is painted; None where nothing is."""
