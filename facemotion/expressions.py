@@ -10,11 +10,14 @@ import math
 
 from facemotion.errors import UsageError
 
-EXPRESSIONS = ("smile", "surprise", "anger", "sadness", "disgust", "fear", "contempt", "blink")
+EXPRESSIONS = ("smile", "surprise", "anger", "sadness", "disgust", "fear", "contempt", "blink", "closed-smile")
 """The expressions of the released model; entry ``i`` of a control vector belongs to ``EXPRESSIONS[i]``.
 
 A model trained on other expressions carries its own tuple in its configuration.
 """
+
+SMILES = ("smile", "closed-smile")
+"""The two ways to smile, open and closed."""
 
 NEUTRAL = "neutral"
 """The word for no expression: the photo as it is, control 0."""
@@ -31,6 +34,7 @@ ALIASES = {
     "fear": ("afraid", "scared", "fearful", "frightened"),
     "contempt": ("contemptuous", "scorn", "smirk"),
     "blink": ("close-eyes", "eyes-closed", "shut-eyes"),
+    "closed-smile": ("soft-smile", "gentle-smile", "slight-smile"),
     NEUTRAL: ("none", "photo", "rest"),
 }
 
@@ -43,6 +47,7 @@ DESCRIPTIONS = {
     "fear": "brows up and together, eyes wide, mouth stretched",
     "contempt": "one mouth corner tightened and raised",
     "blink": "both eyes closed",
+    "closed-smile": "cheeks up, mouth corners up, lips together",
 }
 
 Blend = dict[str, float]

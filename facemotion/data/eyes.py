@@ -86,12 +86,12 @@ class Eyes:
             curve = np.column_stack([x, np.polyval(np.polyfit(margin[:, 0], margin[:, 1], 3), x)])
             for a, b, weight in zip(curve[1:-2], curve[2:-1], np.sin(np.linspace(0.3, 2.84, 22)), strict=True):
                 ends = (tuple(np.round(p * 16).astype(int).tolist()) for p in (a, b))
-                cv2.line(line, *ends, float(weight), max(1, round(0.014 * self.iod_px)), cv2.LINE_8, 4)
+                cv2.line(line, *ends, float(weight), max(1, round(0.018 * self.iod_px)), cv2.LINE_8, 4)
         alpha = cv2.GaussianBlur(line, (0, 0), 0.003 * self.iod_px + 0.4)
         rows = np.flatnonzero(alpha.max(1) > 0)
         part = slice(rows[0], rows[-1] + 1) if len(rows) else slice(0)
-        strength = 0.85 * min(1.0, 2 * (closing - 0.3))
-        image[part] += strength * alpha[part, :, None] * (0.8 * self.lash_colour - image[part])
+        strength = 0.9 * min(1.0, 2 * (closing - 0.3))
+        image[part] += strength * alpha[part, :, None] * (0.6 * self.lash_colour - image[part])
 
 
 def _box_of(weight: np.ndarray, where: np.ndarray) -> tuple[slice, slice] | None:

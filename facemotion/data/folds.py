@@ -75,7 +75,7 @@ FOLDS = (
         ((1.5, -0.35), (2.0, -0.95), (2.7, -1.9), (3.2, -2.9), (3.35, -3.7)),
         0.36,
         0.20,
-        {"mouthSmile": 0.3, "noseSneer": 0.6, "mouthUpperUp": 0.45, "mouthStretch": 0.2},
+        {"mouthSmile": 0.85, "noseSneer": 0.6, "mouthUpperUp": 0.45, "mouthStretch": 0.2},
     ),
     Fold(
         "crow upper", ((4.85, 3.75), (5.5, 4.1)), 0.15, 0.16, {"cheekSquint": 0.6, "mouthSmile": 0.3, "eyeSquint": 0.3}
@@ -105,7 +105,7 @@ FOLDS = (
 
 @cache
 def smile_shading() -> np.ndarray:
-    """(9409,) log-shading of the face's vertices at the peak of a smile, the mean of real smile pairs.
+    """(9409,) log-shading of the face's vertices at the peak of a smile, the median of real smile pairs.
 
     Made by `facemotion.data.pairs.mean_shading` from the training people of the London set.
     """

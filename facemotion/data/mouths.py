@@ -211,7 +211,7 @@ class Opening:
         shown = np.polyval(self.upper_edge, columns) - top
         usual, usual_height = float(np.median(shown)), float(np.median(height))
         if 0 < usual < usual_height:
-            missing = (0.97 * height - shown) * np.clip((2.4 - usual_height / usual) / 0.6, 0, 1)
+            missing = (0.97 * height - shown) * np.clip((3.0 - usual_height / usual) / 0.8, 0, 1)
             upper = upper + np.interp(x, columns, missing).astype(np.float32)
         return upper, lower
 
@@ -252,7 +252,7 @@ def paint(
     strength *= float(np.clip((height - 0.012) / 0.02, 0, 1))
     if strength == 0:
         return
-    light = float(np.clip(white / max(mouth.white, 0.1), 0.45, 1.0)) * 0.94
+    light = float(np.clip(white / max(mouth.white, 0.1), 0.45, 1.0)) * 0.98
     tint = _tint(skin, mouth.skin)
     upper_teeth, upper_alpha = _row(mouth, unit * (x - opening.middle), unit * (y - upper), soft=0.8 * unit)
     lower_teeth, lower_alpha = _row(mouth, 1.22 * unit * (x - opening.middle), -unit * (y - lower), soft=0.8 * unit)

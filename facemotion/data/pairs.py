@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
@@ -30,6 +31,7 @@ from facemotion.data.rendered import RenderedClip
 from facemotion.data.teacher import draw_controls
 from facemotion.data.warping import sample, smooth_seams
 from facemotion.errors import InputError
+from facemotion.expressions import SMILES
 from facemotion.face import geometry
 from facemotion.face.pose import head_pose
 
@@ -39,10 +41,18 @@ SMILE_MOTION = 0.22
 """Motion of the mouth corners, in inter-ocular distances, of a smile at control 1: the upper quartile of the London
 set's 82 training people, where lips part and teeth show. People smile for a photographer anywhere between 0.01 and
 0.35; their clips carry the control that they reach, or a model would learn the average, faint smile."""
-FAINTEST_SMILE = 0.10
+CLOSED_SMILE_MOTION = 0.18
+"""The same of smiles that keep their lips together, as half of the London set's do."""
+FAINTEST_SMILE, FAINTEST_CLOSED_SMILE = 0.10, 0.07
 """Smiles whose corners move less, in inter-ocular distances, are refused."""
 CLOSED_LIPS = 0.03
-"""Smiles whose lips part less, in inter-ocular distances, are refused: with both kinds a model blurs the teeth."""
+"""Smiles whose lips part less, in inter-ocular distances, are closed ones, an expression of their own: with both under
+one name a model blurs the teeth."""
+_FULL_REACH, _SHADED_REACH = 0.91, 1.09
+"""Controls from which on smiles tell of the skin's shading, and to which that is scaled."""
+_KEPT_FROM = ((slice(36, 42), (0.25, 0.8)), (slice(42, 48), (0.25, 0.8)), (slice(48, 68), (0.25, 0.7)))
+"""Landmarks near which the photos' shading is that of an edge a little beside: cm within which none of it is kept, and
+beyond which all."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +91,17 @@ def pair_clips(
 ) -> Iterator[RenderedClip]:
     """Clips from the neutral photo to the peak photo's expression; the same seed gives the same clips.
 
+    A pair that is said to show one of ``SMILES`` becomes whichever of them its photos show.
+
     Photos are uint8 (H, W, 3) RGB, landmarks (68, 2) photo px. Frame 0 of the first clip is the neutral crop
     itself. Raises ``InputError`` with the reason before the first clip when the pair cannot be used.
     """
     settings = settings or PairSettings()
     generator = np.random.default_rng(seed)
     pair = _Pair(neutral_rgb, neutral_l68, peak_rgb, peak_l68, head=head, crop_px=settings.crop_px)
-    reach = pair.smile_control() if expression == "smile" else 1.0
+    reach = 1.0
+    if expression in SMILES:
+        expression, reach = pair.smile()
     for number in range(settings.clips):
         turn = generator.uniform(-1, 1, 2) * (settings.yaw_deg, settings.pitch_deg)
         if settings.controls is not None:
@@ -121,8 +135,8 @@ class _Pair:
         self.triangles, self.parts = head.drawn(FACE, HEAD, SOCKET, EYE_SOCKET, GUMS, UPPER_TEETH, LOWER_TEETH, EYES)
         self.peak_skin = self._matched(peak_crop.astype(np.float32) / 255)
 
-    def smile_control(self) -> float:
-        """The control that the peak photo's smile reaches; raises ``InputError`` for one that teaches nothing."""
+    def smile(self) -> tuple[str, float]:
+        """Which smile the peak photo shows, and the control that it reaches; raises ``InputError`` for a faint one."""
         view = self.portrait.frontal
         neutral, peak = (self.portrait.landmarks_at(v, view) for v in (self.portrait.vertices, self.peak_vertices))
         peak = peak + self.peak_residual - self.portrait.residual
@@ -134,11 +148,11 @@ class _Pair:
 
         wider, higher, parted = width_height_gap(peak) - width_height_gap(neutral)
         motion = float(np.hypot(wider, higher))
-        if motion < FAINTEST_SMILE:
+        closed = parted < CLOSED_LIPS
+        if motion < (FAINTEST_CLOSED_SMILE if closed else FAINTEST_SMILE):
             raise InputError(f"the smile is too faint: mouth corners move {motion:.0%} of the eye distance")
-        if parted < CLOSED_LIPS:
-            raise InputError(f"the smile keeps its lips closed: they part {parted:.0%} of the eye distance")
-        return float(np.clip(motion / SMILE_MOTION, 0.4, 1.4))
+        reach = motion / (CLOSED_SMILE_MOTION if closed else SMILE_MOTION)
+        return SMILES[int(closed)], float(np.clip(reach, 0.4, 1.4))
 
     def _settled(self, peak_vertices: np.ndarray) -> np.ndarray:
         """The peak's vertices, with the eyeballs and all that no expression moves where the neutral photo has them."""
@@ -223,16 +237,28 @@ class _Pair:
 def mean_shading(
     pairs: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]], *, head: HeadModel
 ) -> np.ndarray:
-    """(9409,) float16 median log-shading of peak over neutral skin by vertex, symmetric, 0 around eyes and lips.
+    """(9409,) float16 median log-shading of a full open smile over neutral skin by vertex, symmetric, fading to 0 at
+    the edges of eyes and lips.
 
-    ``pairs`` as the arguments of `pair_clips`. Kept as ``assets/smile_shading.npy``.
+    ``pairs`` as the arguments of `pair_clips`; fainter and closed smiles among them are passed over, the others scaled
+    to the same motion. Kept as ``assets/smile_shading.npy``. Raises ``InputError`` where no smile is left.
     """
-    shadings = np.stack([_Pair(*pair, head=head, crop_px=512).shading() for pair in pairs])
-    mean = np.nan_to_num(np.nanmedian(np.where(np.isnan(shadings).mean(0) < 0.3, shadings, 0), axis=0))
+    shadings = []
+    for pair in (_Pair(*photos, head=head, crop_px=512) for photos in pairs):
+        with suppress(InputError):
+            expression, reach = pair.smile()
+            if expression == "smile" and reach >= _FULL_REACH:
+                shadings.append(pair.shading() * np.clip(_SHADED_REACH / reach, 0.7, 1.3))
+    if not shadings:
+        raise InputError("no pair shows a full, open smile", "Give more pairs.")
+    stacked = np.stack(shadings)
+    known = np.isnan(stacked).mean(0) < 0.3
+    mean = np.nan_to_num(np.nanmedian(np.where(known, stacked, 0), axis=0))
     vertices = head.vertices[FACE_VERTICES]
-    mirrored = cKDTree(vertices).query(vertices * [-1, 1, 1])[1]
-    mean = (mean + mean[mirrored]) / 2
-    for part, reach in ((slice(36, 42), 1.5), (slice(42, 48), 1.5), (slice(48, 68), 0.8)):
+    tree = cKDTree(vertices)
+    mean = (mean + mean[tree.query(vertices * [-1, 1, 1])[1]]) / 2
+    mean = (mean + mean[tree.query(vertices, 7)[1]].mean(1)) / 2
+    for part, (near, far) in _KEPT_FROM:
         spread = cdist(vertices, head.vertices[head.landmark_vertices[part]]).min(1)
-        mean *= np.clip(spread / reach - 0.3, 0, 1)
-    return np.clip(mean, -0.5, 0.3).astype(np.float16)
+        mean *= np.clip((spread - near) / (far - near), 0, 1)
+    return np.clip(mean, -0.5, 0.35).astype(np.float16)

@@ -32,6 +32,7 @@ READ_AS = {
     "sadness": "sad",
     "disgust": "disgust",
     "fear": "fearful",
+    "closed-smile": "happy",
 }
 """The classifier's word for each expression; it knows neither contempt nor blink."""
 

@@ -63,14 +63,17 @@ LEADING: dict[str, tuple[str, ...]] = {
     "fear": ("brow_inner", "lids", "corner_out"),
     "contempt": ("corner_skew",),
     "blink": ("lids",),
+    "closed-smile": ("corner_out", "corner_up"),
 }
-"""The units by which each expression is known (FACS: 12; 1 2 26; 4; 1 15; 9 10; 1 5 20; 14 on one side; 45)."""
+"""The units by which each expression is known (FACS: 12; 1 2 26; 4; 1 15; 9 10; 1 5 20; 14 on one side; 45;
+12)."""
 
 STILL: dict[str, tuple[str, ...]] = {
     "smile": ("brows",),
     "surprise": ("nose",),
     "contempt": ("brows", "eyes"),
     "blink": ("mouth", "jaw"),
+    "closed-smile": ("brows",),
 }
 """Parts that an expression has no business moving; measured as cross-talk."""
 

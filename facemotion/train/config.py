@@ -104,7 +104,8 @@ class LossWeights:
     eyes: float = 2.0
     """Factor of the pixel weight in the eyes' regions."""
     photographed_mouth: float = 1.0
-    """Further factor there on photographic samples: everybody's own teeth cannot be foretold, only blurred."""
+    """Further factor there on photographic samples whose lips part: everybody's own teeth cannot be foretold, only
+    blurred."""
 
 
 @dataclass(frozen=True)

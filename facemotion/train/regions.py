@@ -19,10 +19,19 @@ FLIP = (
 )
 """Point ``i`` of a mirrored face is point ``FLIP[i]`` of the face (iBUG-68 order, then the teeth)."""
 
+_CLOSED = 0.02
+"""Lips nearer than this, in distances of the eyes' centres, hide the teeth."""
+
 
 def inter_ocular(landmarks: Tensor) -> Tensor:
     """(…, 68, 2) -> (…) distance of the eyes' centres, in the landmarks' unit."""
     return (landmarks[..., 42:48, :].mean(-2) - landmarks[..., 36:42, :].mean(-2)).norm(dim=-1)
+
+
+def lips_part(landmarks: Tensor) -> Tensor:
+    """(…, 68, 2) -> (…) bool: the lips are apart, and teeth may show."""
+    gap = (landmarks[..., [67, 66, 65], :] - landmarks[..., [61, 62, 63], :]).norm(dim=-1).mean(-1)
+    return gap > _CLOSED * inter_ocular(landmarks)
 
 
 def region_weight(landmarks: Tensor, size: int, *, mouth: float | Tensor, eyes: float) -> Tensor:

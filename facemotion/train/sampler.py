@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facemotion.errors import InputError
+from facemotion.expressions import SMILES
 from facemotion.train.config import AugmentConfig, SamplerConfig
 
 ONE_SIDED = "contempt"
@@ -81,7 +82,7 @@ class Sampler:
         groups: dict[str, list[int]] = {}
         for index, clip in enumerate(clips):
             if (clip.control > 0).any():
-                smile = clip.real and clip.leading == "smile"
+                smile = clip.real and clip.leading in SMILES
                 groups.setdefault("real smile" if smile else clip.leading, []).append(index)
         if not groups:
             raise InputError("no clip has a frame with a control above 0", "Prepare clips with `facemotion prepare`.")

@@ -11,7 +11,7 @@ from facemotion.model.discriminators import Discriminators, Verdict
 from facemotion.model.generator import Generator, resize
 from facemotion.train import adversary, losses
 from facemotion.train.config import LossWeights
-from facemotion.train.regions import region_weight
+from facemotion.train.regions import lips_part, region_weight
 
 
 @dataclass
@@ -95,7 +95,8 @@ def supervised_terms(shown: Shown, generated: Generated, weights: LossWeights) -
     count = shown.control.shape[1]
     target, frame = shown.targets.flatten(0, 1), generated.frames.flatten(0, 1)
     points = shown.landmarks[:, 1:].flatten(0, 1)
-    photographed = shown.per_target(torch.where(shown.real, weights.photographed_mouth, 1.0))[:, None, None]
+    own_teeth = shown.per_target(shown.real) & lips_part(points)
+    photographed = torch.where(own_teeth, weights.photographed_mouth, 1.0)[:, None, None]
     regions = region_weight(points, size, mouth=weights.mouth * photographed, eyes=weights.eyes)
     weight = losses.pixel_weight(shown.per_target(shown.source), target, difference=weights.difference, regions=regions)
     half = generated.moved.shape[-1]

@@ -154,6 +154,18 @@ def test_pairs_start_at_the_neutral_crop_and_end_with_the_smile():
     assert 0.4 <= clips[0].control[2] <= 1.4
 
 
+def test_a_smile_with_closed_lips_is_an_expression_of_its_own():
+    neutral, neutral_landmarks = made_up_head.photo()
+    peak = neutral_landmarks.copy()
+    peak[[48, 60]] += (-8, -8)
+    peak[[54, 64]] += (8, -8)
+    clip = next(
+        pair_clips(neutral, neutral_landmarks, neutral, peak, head=made_up_head.head(), settings=PairSettings(64, 2))
+    )
+    assert clip.expression == {"closed-smile": 1.0}
+    assert 0.4 <= clip.control[1] <= 1.4
+
+
 def test_a_pair_without_a_smile_is_refused():
     photo, landmarks = made_up_head.photo()
     with pytest.raises(InputError, match="too faint"):
@@ -185,9 +197,17 @@ def test_real_people(name):
 
 
 def test_the_mean_shading_of_smiles_is_symmetric_and_small():
-    neutral, peak = made_up_head.photo(), smiling_photo()
+    neutral, (photo, smile) = made_up_head.photo(), smiling_photo()
+    smile[[48, 60], 0] -= 8
+    smile[[54, 64], 0] += 8
     head = made_up_head.head()
-    shading = mean_shading([(*neutral, *peak)], head=head).astype(np.float64)
+    shading = mean_shading([(*neutral, photo, smile)], head=head).astype(np.float64)
     assert shading.shape == (9409,) and np.abs(shading).max() <= 0.5
     grid = shading.reshape(made_up_head.SIDE, made_up_head.SIDE)
     assert np.allclose(grid, grid[:, ::-1], atol=1e-3)
+
+
+def test_no_mean_shading_without_a_full_smile():
+    photo = made_up_head.photo()
+    with pytest.raises(InputError, match="full, open smile"):
+        mean_shading([(*photo, *photo)], head=made_up_head.head())

@@ -11,7 +11,7 @@ SMILE, SURPRISE, BLINK = 0, 1, 7
 
 
 def control(**weights: float) -> torch.Tensor:
-    vector = torch.zeros(1, 8)
+    vector = torch.zeros(1, len(GeneratorConfig().expressions))
     for name, weight in weights.items():
         vector[0, GeneratorConfig().expressions.index(name)] = weight
     return vector
@@ -92,7 +92,7 @@ def test_many_frames_of_one_photo_equal_frames_one_by_one(source):
 
 def test_every_weight_gets_a_gradient(source):
     generator = tiny_generator().train()
-    frame, motion = generator(source.expand(8, -1, -1, -1), torch.eye(8))
+    frame, motion = generator(source.expand(9, -1, -1, -1), torch.eye(9))
     (frame.square().mean() + motion.landmarks.square().mean()).backward()
     without = [name for name, p in generator.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert without == []

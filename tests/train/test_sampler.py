@@ -36,6 +36,12 @@ def test_same_seed_and_number_give_the_same_sample():
     assert changed != [sampler().sample(n).augmentation.gamma for n in range(3)]
 
 
+def test_closed_smiles_are_among_the_photographic_ones():
+    clips = [facts({name: 1.0}, origin="pairs") for name in ("smile", "closed-smile")]
+    shares = sampler([*clips, facts({"closed-smile": 1.0}), facts({"anger": 1.0})], real_smile=0.4).shares
+    assert shares == pytest.approx({"real smile": 0.4, "anger": 0.3, "closed-smile": 0.3})
+
+
 def test_shares_of_groups():
     drawn = Counter()
     for number in range(2000):
