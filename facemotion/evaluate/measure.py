@@ -109,7 +109,7 @@ def measure(
 ) -> tuple[Measurement, Footage]:
     """Run the generator through the case and measure everything that needs no learned metric."""
     names = generator.config.expressions
-    performer = Performer(generator, material.source)
+    performer = Performer(generator, material.source, material.landmarks)
     controls = sweep_controls(sweep_frames)
     sweep = performer.render(control_vectors(case.expression, controls, names))
     found = np.asarray(observe(sweep.frames))
@@ -120,7 +120,7 @@ def measure(
     values |= _landmark_values(case.expression, controls[:upto], found[:upto])
     if generator.config.preset != "paper":
         values |= _additivity(case, performer, names)
-        values |= _carried_values(case.expression, material, sweep.flow[:upto])
+        values |= _carried_values(case.expression, performer.in_crop(material.landmarks), sweep.flow[:upto])
     rows, truth_frames = [], []
     if material.truth:
         truth_controls = [control for control, _ in material.truth]
@@ -206,16 +206,13 @@ def _landmark_values(expression: dict[str, float], controls: np.ndarray, found: 
     return values
 
 
-def _carried_values(expression: dict[str, float], material: Material, flow: Tensor) -> dict[str, float]:
-    """Whether the photo's own pixels at the landmarks move monotonely: certain, where an eye is not.
+def _carried_values(expression: dict[str, float], landmarks: np.ndarray, flow: Tensor) -> dict[str, float]:
+    """Whether the photo's own pixels at the landmarks (68, 2), in crop widths, move monotonely: certain, where an eye
+    is not.
 
     Left out is the opening of the mouth: no pixel of the photo follows it; the jaw tells how far it opens.
     """
-    if not np.isfinite(material.landmarks).all():
-        return {}
-    size = len(material.source)
-    landmarks = (torch.from_numpy(material.landmarks).double() + 0.5) / size
-    units = motion.unit_motion(size * motion.carried(landmarks, flow.double()))
+    units = motion.unit_motion(motion.carried(torch.from_numpy(landmarks).double(), flow.double()))
     followed = [units[name] for name in leading_units(expression) if name != "mouth_open"]
     moving = [unit for unit in followed if unit.abs().max() >= MOVED]
     return {"monotone_pixels": float(max(map(motion.retreat, moving)) <= RETREAT_ALLOWED)} if moving else {}

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facemotion.model.generator import resize
+from facemotion.face.composite import Composite
+from facemotion.face.geometry import apply
 
 if TYPE_CHECKING:
     from facemotion.model.generator import Encoding, Generator, Motion
@@ -34,16 +35,21 @@ class Rendered:
 class Performer:
     """A generator with one photo's crop: encoded once, rendered at as many controls as wanted.
 
-    source: uint8 (N, N, 3) RGB crop.
+    source: uint8 (N, N, 3) RGB crop; landmarks: (68, 2) px of its face. Frames are put together as in a clip of
+    ``facemotion animate``.
     """
 
-    def __init__(self, generator: Generator, source: np.ndarray):
+    def __init__(self, generator: Generator, source: np.ndarray, landmarks: np.ndarray):
         self.generator = generator
+        self.composite = Composite(source, landmarks, len(source))
         self.device = next(generator.parameters()).device
-        self.source = to_signed(source).to(self.device)
-        size = generator.config.input_px
         with torch.inference_mode():
-            self.encoding: Encoding = generator.encode(resize(self.source, (size, size)))
+            seen = to_signed(self.composite.crop(generator.config.input_px)).to(self.device)
+            self.encoding: Encoding = generator.encode(seen)
+
+    def in_crop(self, points: np.ndarray) -> np.ndarray:
+        """Points px of the source in widths of the crop that the generator saw."""
+        return (apply(self.composite.photo_to_crop, points) + 0.5) / self.composite.crop_px
 
     def render(self, controls: Tensor, *, warped: bool = False) -> Rendered:
         """Frames at the control vectors ``controls`` (T, E)."""
@@ -51,11 +57,14 @@ class Performer:
         with torch.inference_mode():
             for some in controls.to(self.device).split(FRAMES_AT_ONCE):
                 motion = self.generator.decode(self.encoding, some)
-                frames.append(to_uint8(self.generator.compose(self.source, motion)))
+                frames += self._composed(motion)
                 flows.append(motion.flow.cpu())
                 if warped:
-                    moved.append(to_uint8(self.generator.compose(self.source, warp_only(motion))))
-        return Rendered(np.concatenate(frames), np.concatenate(moved) if warped else None, torch.cat(flows))
+                    moved += self._composed(warp_only(motion))
+        return Rendered(np.stack(frames), np.stack(moved) if warped else None, torch.cat(flows))
+
+    def _composed(self, motion: Motion) -> list[np.ndarray]:
+        return [self.composite.frame(*maps) for maps in motion_maps(motion)]
 
 
 def warp_only(motion: Motion) -> Motion:
@@ -79,8 +88,3 @@ def control_vectors(expression: dict[str, float], values: Sequence[float], names
 def to_signed(image: np.ndarray) -> Tensor:
     """RGB uint8 (N, N, 3) -> float (1, 3, N, N) in [-1, 1]."""
     return torch.tensor(image).permute(2, 0, 1)[None].float() / 127.5 - 1
-
-
-def to_uint8(frames: Tensor) -> np.ndarray:
-    """Float (T, 3, N, N) in [-1, 1] -> RGB uint8 (T, N, N, 3)."""
-    return ((frames + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()

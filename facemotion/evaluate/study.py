@@ -121,7 +121,7 @@ def _real_and_generated(case: Case, material: Material, generator: Generator) ->
     is_clip = len(truth) >= MIN_CLIP_FRAMES
     chosen = truth if is_clip else [min(truth, key=lambda t: abs(t[0] - 1))]
     controls = control_vectors(case.expression, [control for control, _ in chosen], generator.config.expressions)
-    made = list(Performer(generator, material.source).render(controls).frames)
+    made = list(Performer(generator, material.source, material.landmarks).render(controls).frames)
     real = [frame for _, frame in chosen]
     before = [material.source] if is_clip else []
     return _picture(before + real), _picture(before + made)

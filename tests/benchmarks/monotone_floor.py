@@ -43,8 +43,8 @@ def found(frames: np.ndarray) -> dict[str, np.ndarray]:
     return {"followed": follow_face(frames), "searched": searched}
 
 
-def clips(data: Path, head_file: Path, count: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Expression and frames (17, 256, 256, 3) of the teacher, people evenly from the validation list."""
+def clips(data: Path, head_file: Path, count: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Expression, frames (17, 256, 256, 3) and first landmarks of the teacher; people evenly from the list."""
     from facemotion.data.clip_writer import Source
     from facemotion.data.head import HeadModel
     from facemotion.data.landmark_files import find_landmark_file
@@ -67,7 +67,7 @@ def clips(data: Path, head_file: Path, count: int) -> Iterator[tuple[str, np.nda
             continue
         try:
             for clip in teacher_clips(photo, landmarks, head=head, recipes=recipes, settings=settings):
-                yield next(iter(clip.expression)), np.stack(clip.frames)
+                yield next(iter(clip.expression)), np.stack(clip.frames), clip.landmarks[0]
         except InputError as problem:
             print(f"{item.key}: {problem}")
 
@@ -82,9 +82,9 @@ def main() -> None:
     generator, _ = load_release(sys.argv[4] if len(sys.argv) > 4 else weight_path("generator"))
     tally = defaultdict(lambda: defaultdict(list))
     count = int(sys.argv[3]) if len(sys.argv) > 3 else 8
-    for name, frames in clips(Path(sys.argv[1]), Path(sys.argv[2]), count):
+    for name, frames, marks in clips(Path(sys.argv[1]), Path(sys.argv[2]), count):
         controls = control_vectors({name: 1.0}, CONTROLS, generator.config.expressions)
-        made = Performer(generator, frames[0]).render(controls).frames
+        made = Performer(generator, frames[0], marks).render(controls).frames
         for who, shown in (("teacher", frames), ("model", made)):
             for way, landmarks in found(shown).items():
                 tally[name][who, way].append(verdict(name, landmarks))
