@@ -9,6 +9,7 @@ would paint the mean of its guesses.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +36,8 @@ _NOTHING = 1.7
 
 _MOUTH_MAPS, _EYE_MAPS = 1 + 3 * (1 + 2 * MOUTH_OCTAVES), 1 + 2 * (1 + 2 * EYE_OCTAVES)
 _TEXTURE_CHANNELS = 4
+TEXTURES = 3 * _TEXTURE_CHANNELS
+"""Channels of the three textures, each of which is a map for every part of a pixel; these maps come last."""
 _TEETH_SIZE, _LID_SIZE = (40, 96), (36, 60)
 """Height and width of the textures."""
 _ROW_REACH = 0.3
@@ -50,6 +53,17 @@ Maps = Callable[[Tensor, Tensor], Tensor]
 """From places x, y (M, h, w), in inter-ocular distances, to maps (M, C, h, w)."""
 
 
+@dataclass(frozen=True)
+class AnchorPart:
+    """Some maps in the box outside of which they vanish."""
+
+    box: Box
+    channels: list[int]
+    """Which of the maps."""
+    maps: Tensor
+    """(M, len(channels), h, w)"""
+
+
 class Anchors(nn.Module):
     """The maps, and the textures of teeth and lids, which are learnt.
 
@@ -63,40 +77,59 @@ class Anchors(nn.Module):
         self.detail = detail
         self.upper_teeth, self.lower_teeth = _texture(_TEETH_SIZE), _texture(_TEETH_SIZE)
         self.lid = _texture(_LID_SIZE)
-        self.channels = _MOUTH_MAPS + _EYE_MAPS + 3 * _TEXTURE_CHANNELS * detail**2
+        self.channels = _MOUTH_MAPS + _EYE_MAPS + TEXTURES * detail**2
 
     def forward(self, points: Tensor, size: int) -> Tensor:
-        """Points (M, 78, 2) in crop widths -> maps (M, channels, size, size); places are told in full precision, of
-        which autocast would leave a pixel."""
-        with torch.autocast(points.device.type, enabled=False):
-            return self._maps(points.float(), size)
+        """Points (M, 78, 2) in crop widths -> maps (M, channels, size, size)."""
+        maps = points.new_zeros(len(points), self.channels, size, size)
+        for part in self.parts(points, size):
+            rows, columns = part.box
+            maps[:, part.channels, rows, columns] += part.maps
+        return maps
 
-    def _maps(self, points: Tensor, size: int) -> Tensor:
+    def parts(self, points: Tensor, size: int) -> "list[AnchorPart]":
+        """The maps where they do not vanish: around the mouth and around either eye. Places are told in full precision,
+        of which autocast would leave a pixel."""
+        with torch.autocast(points.device.type, enabled=False):
+            return self._parts(points.float(), size)
+
+    def _parts(self, points: Tensor, size: int) -> "list[AnchorPart]":
         eyes = points[:, 45] - points[:, 36]
         scale = eyes.norm(dim=-1).clamp(min=0.05)
         right = eyes / scale[:, None]
         turned = torch.stack([right, torch.stack([-right[:, 1], right[:, 0]], -1)], 1) / scale[:, None, None]
         placed = points @ turned.transpose(1, 2)  # along the eyes' axis, and across it, downwards
 
-        def over(box: Box, plain: Maps, textured: Maps) -> tuple[Tensor, Tensor]:
-            """Maps of a box, of the size of the whole; textures are looked up for the parts of its pixels."""
+        def over(box: Box, channels: list[int], plain: Maps, textured: Maps) -> AnchorPart:
+            """Maps of a box; textures are looked up for the parts of its pixels."""
             fine = tuple(slice(self.detail * side.start, self.detail * side.stop) for side in box)
             maps = plain(*_grid(turned, size, box))
             parts = F.pixel_unshuffle(textured(*_grid(turned, self.detail * size, fine)), self.detail)
-            return _padded(maps, box, size), _padded(parts, box, size)
+            return AnchorPart(box, channels, torch.cat([maps, parts], 1))
 
+        mouth, eye = self._channels()
         box = _box(points[:, _MOUTH].mean(1), _MOUTH_REACH, scale, size)
-        mouth, teeth = over(box, lambda x, y: _mouth_maps(placed, x, y), lambda x, y: self._teeth(placed, x, y))
-        eye, lid = torch.zeros_like(mouth[:, :1]), torch.zeros_like(mouth[:, :1])
+        found = [over(box, mouth, lambda x, y: _mouth_maps(placed, x, y), lambda x, y: self._teeth(placed, x, y))]
         for side, lids in enumerate(LIDS):
             box = _box(points[:, [*lids[0], *lids[1]]].mean(1), _EYE_REACH, scale, size)
-            maps, parts = over(
-                box,
-                lambda x, y, lids=lids: _eye_maps(placed, lids, x, y),
-                lambda x, y, side=side: self._lid(placed, side, x, y),
+            found.append(
+                over(
+                    box,
+                    eye,
+                    lambda x, y, lids=lids: _eye_maps(placed, lids, x, y),
+                    lambda x, y, side=side: self._lid(placed, side, x, y),
+                )
             )
-            eye, lid = eye + maps, lid + parts
-        return torch.cat([mouth, eye, teeth, lid], 1)
+        return found
+
+    def _channels(self) -> tuple[list[int], list[int]]:
+        """The channels of the mouth and of the eyes: plain maps of either first, then textures."""
+        plain = _MOUTH_MAPS + _EYE_MAPS
+        teeth = 2 * _TEXTURE_CHANNELS * self.detail**2
+        return (
+            [*range(_MOUTH_MAPS), *range(plain, plain + teeth)],
+            [*range(_MOUTH_MAPS, plain), *range(plain + teeth, self.channels)],
+        )
 
     def _teeth(self, placed: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """What the teeth's textures hold at places (M, h, w): (M, 2 · channels, h, w)."""
@@ -178,12 +211,6 @@ def _grid(turned: Tensor, size: int, box: Box) -> tuple[Tensor, Tensor]:
     )
     x, y = (turned[:, k, 0, None, None] * columns + turned[:, k, 1, None, None] * rows[:, None] for k in range(2))
     return x, y
-
-
-def _padded(maps: Tensor, box: Box, size: int) -> Tensor:
-    """Maps of a box as maps of the whole."""
-    rows, columns = box
-    return F.pad(maps, (columns.start, size - columns.stop, rows.start, size - rows.stop))
 
 
 def _curve(placed: Tensor, chain: tuple[int, ...], x: Tensor) -> Tensor:

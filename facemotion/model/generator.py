@@ -240,12 +240,23 @@ class PaintHead(nn.Module):
         if self.anchor is None:
             hidden = F.silu(self.mix(hidden))
         else:
-            gain, offset = self.anchor(self.anchors(landmarks, moved.shape[-1]).to(hidden.dtype)).chunk(2, 1)
+            gain, offset = self._anchored(landmarks, hidden).chunk(2, 1)
             hidden = self.mix(torch.cat([hidden, moved.to(hidden.dtype)], 1))
             hidden = F.silu(hidden * (1 + gain) + offset)
         hidden = F.silu(hidden + self.second(F.silu(self.first(hidden))))
         paint = F.pixel_shuffle(self.to_paint(hidden), self.shuffle)
         return paint[:, 3:], paint[:, :3]
+
+    def _anchored(self, landmarks: Tensor, hidden: Tensor) -> Tensor:
+        """``anchor`` of the maps of ``anchors``, which is its bias where they vanish: most of the face."""
+        weight, bias = self.anchor.weight, self.anchor.bias
+        size = hidden.shape[-2:]
+        whole = bias.to(hidden.dtype)[None, :, None, None].repeat(len(hidden), 1, *size)
+        for part in self.anchors.parts(landmarks, size[-1]):
+            rows, columns = part.box
+            here = F.conv2d(part.maps.to(hidden.dtype), weight[:, part.channels].to(hidden.dtype))
+            whole[:, :, rows, columns] += here
+        return whole
 
 
 _EXACT = ("decoder.to_flow_shade.", "decoder.to_landmarks.", "decoder.to_teeth.", "paint_head.anchors.")
