@@ -46,14 +46,14 @@ def choose_placement(device: str = "auto", precision: str = "auto") -> Placement
     if index and not (name == "cuda" and index.isdigit() and int(index) < torch.cuda.device_count()):
         raise UsageError(f"There is no device {device}.", "Use --device auto, or cuda:0.")
     if precision == "auto":
-        precision = "fp16" if name == "cuda" else "bf16" if name == "cpu" and _multiplies_in_bf16() else "fp32"
+        precision = "fp16" if name == "cuda" else "bf16" if name == "cpu" and multiplies_in_bf16() else "fp32"
     dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
     if name == "cpu" and dtype == torch.float16:
         raise UsageError("fp16 is not supported on the CPU.", "Use --precision auto, fp32 or bf16.")
     return Placement(torch.device(device), dtype)
 
 
-def _multiplies_in_bf16() -> bool:
+def multiplies_in_bf16() -> bool:
     """Whether the CPU has instructions that multiply in bfloat16 (AVX-512 BF16, AMX) and make the network faster;
     without them it would be slower than in fp32."""
     import torch

@@ -13,6 +13,8 @@ facemotion train CLIPS --out RUN
 
 facemotion train PAIRS TEACHER --out RUN --precision bf16 --time-budget 25m
 
+facemotion train CLIPS --out OWN --init release --images 20k
+
 facemotion train CLIPS --out RUN2 --init RUN/state.pt --set optimiser.lr=1e-4 --set losses.landmark=0
 
 torchrun --nproc-per-node 8 -m facemotion train CLIPS --out RUN --workers 8
@@ -28,7 +30,8 @@ def train(
     data: Annotated[list[Path], typer.Argument(help="Folders of clip sets.", metavar="DATA")],
     out: Annotated[Path, typer.Option(help="Folder of the training; made if missing, resumed if not.")],
     init: Annotated[
-        Path | None, typer.Option(help="Begin from these weights: a release (.safetensors) or a state.pt.")
+        Path | None,
+        typer.Option(help="Begin from these weights: a file (.safetensors, state.pt) or the released ones (release)."),
     ] = None,
     preset: Annotated[str, typer.Option(help="default (flow, mask, colour) or paper (colour alone).")] = "default",
     images: Annotated[str | None, typer.Option(help="Length in images shown, as in 400k or 2M.")] = None,
@@ -57,6 +60,7 @@ def train(
     from facemotion.train.duration import parse_duration
     from facemotion.train.run import open_training
     from facemotion.train.signals import stop_on_signals
+    from facemotion.weights import weight_path
 
     budget_s = parse_duration(time_budget) if time_budget else None
     world = World.join(device)
@@ -67,6 +71,8 @@ def train(
         if show_settings:
             console.say_json(asdict(config))
             return
+        if init == Path("release") and not init.exists():
+            init = weight_path("generator")
         trainer = open_training(data, config, folder=out, world=world, init=init, workers=workers, cache_gb=cache_gb)
         with stop_on_signals() as stop, watched(trainer) as report:
             ending = trainer.run(time_budget_s=budget_s, stop=stop, report=report)

@@ -24,8 +24,13 @@ def train_paint(
     weights: Annotated[Path, typer.Option(help="What facemotion train made: release.safetensors.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="File of the new weights.", show_default=False)],
     time_budget: Annotated[float, typer.Option(min=0.01, help="Minutes of training.")] = 8.0,
-    frames: Annotated[int, typer.Option(min=8, help="Frames to learn from; 100 take some 110 MB of memory.")] = 5000,
+    frames: Annotated[
+        int, typer.Option(min=8, help="Frames to learn from; 100 take some 110 MB of memory at 384 px.")
+    ] = 5000,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as PyTorch chooses.")] = 0,
+    paint_px: Annotated[
+        int | None, typer.Option(min=1, help="Side of what is painted, in px, from now on; default: as before.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of samples and batches.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
@@ -44,7 +49,8 @@ def train_paint(
     if threads:
         torch.set_num_threads(threads)
     generator, record = load_release(weights)
-    config = paint.PaintConfig(frames=frames, seconds=60 * time_budget, seed=seed)
+    config = paint.PaintConfig(frames=frames, seconds=60 * time_budget, paint_px=paint_px, seed=seed)
+    generator = config.begun(generator)
     pool = ClipPool.open(clips, split="train", expressions=generator.config.expressions)
     memories = paint.remember(generator, pool, config)
     missed = paint.fit_teeth(generator, memories.points)

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from facemotion.device import choose_placement
+from facemotion.device import choose_placement, multiplies_in_bf16
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,7 @@ class World:
         """``bf16`` where the device computes in it natively, else ``fp32``."""
         if self.device.type == "cuda":
             return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-        can_tell = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # not in every version of PyTorch
-        return "bf16" if self.device.type == "cpu" and can_tell and can_tell() else "fp32"
+        return "bf16" if self.device.type == "cpu" and multiplies_in_bf16() else "fp32"
 
     def wrap(self, module: nn.Module, *, partly_used: bool = False) -> nn.Module:
         """``module`` with its gradients averaged over the processes during ``backward``.

@@ -1,6 +1,7 @@
 """Everything that learns: generator, its average, discriminators, their optimisers, and the training's counters."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -11,8 +12,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from facemotion.errors import TrainingError
 from facemotion.model.discriminators import Discriminators
-from facemotion.model.generator import Generator
+from facemotion.model.generator import Generator, GeneratorConfig
 from facemotion.model.release import load_release
+from facemotion.model.transfer import transferred
 from facemotion.train.checkpoint import Progress, load_matching, load_state
 from facemotion.train.config import TrainConfig
 from facemotion.train.distributed import World
@@ -104,17 +106,20 @@ class Networks:
     def initialise(self, path: Path) -> list[str]:
         """Begin from the weights of a release or of another training's state, whatever its losses and schedule were.
 
-        What fits by name and shape is taken, the rest keeps its random initial values; returns the names of the latter
-        in the generator. Of a state, the optimisers' moments are taken as well where the networks are the same. Raises
-        ``TrainingError`` or ``WeightsError`` for a file that is neither, or one in which nothing fits.
+        Expressions are matched by name, see `transferred`. What then fits by name and shape is taken, the rest keeps
+        its random initial values; returns the names of the latter in the generator. Of a state, the optimisers' moments
+        are taken as well where the networks are the same. Raises ``TrainingError`` or ``WeightsError`` for a file that
+        is neither, or one in which nothing fits.
         """
         if path.suffix == ".safetensors":
             generator, record = load_release(path)
             weights = average = generator.state_dict()
+            source = generator.config
             images = record.get("images", 0) + record.get("images_before", 0)
         else:
             state = load_state(path)
             weights, average = state["generator"], state["average"]
+            source = GeneratorConfig.from_dict(json.loads(json.dumps(state["config"]["generator"])))
             images = state["average_images_before"] + state["progress"]["images"]
             if state["judges_optimiser"]["state"]:  # they have been trained
                 load_matching(self.judges, state["judges"])
@@ -123,6 +128,7 @@ class Networks:
                 (self.judges_optimiser, "judges_optimiser"),
             ):
                 _take_moments(optimiser, state[name])
+        weights, average = (transferred(w, source, self.config.generator) for w in (weights, average))
         left = load_matching(self.generator, weights)
         load_matching(self.average.network, average)
         self.average.images_before = images

@@ -10,20 +10,22 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
 
+from facemotion.device import multiplies_in_bf16
 from facemotion.errors import InputError, TrainingError, UsageError
 from facemotion.model.discriminators import PatchDiscriminator
 from facemotion.model.generator import Encoding, Generator, opacity, resize, warp
+from facemotion.model.transfer import with_finer_paint
 from facemotion.train import adversary, losses
 from facemotion.train.augment import augment
 from facemotion.train.config import AugmentConfig, SamplerConfig
 from facemotion.train.dataset import ClipPool
 from facemotion.train.networks import initialise_he
-from facemotion.train.regions import inter_ocular
+from facemotion.train.regions import inter_ocular, lips_part
 from facemotion.train.sampler import Sampler
 
 
@@ -33,6 +35,8 @@ class PaintConfig:
 
     frames: int = 5000
     """Frames remembered; each gives a crop of the mouth, one of the eyes and one of any place."""
+    paint_px: int | None = None
+    """Side of mask and colour, `GeneratorConfig.paint_px`, from now on; None: as before."""
     crop: float = 1 / 3
     """Side of a crop, in widths of the generator's crop."""
     batch: int = 16
@@ -64,6 +68,10 @@ class PaintConfig:
     seed: int = 0
     """Of samples, augmentation and batches."""
 
+    def begun(self, generator: Generator) -> Generator:
+        """The generator to train: a copy, with paint of this resolution."""
+        return with_finer_paint(generator, self.paint_px or generator.config.paint_px)
+
 
 AUGMENT = AugmentConfig(blur=0.1)
 """Less blur than in the first stage, which has taught to tell a blurred photo."""
@@ -72,10 +80,12 @@ _WARM_UP_STEPS = 100
 _R1_EVERY = 16
 _MARGIN_PX = 6
 """Border of a crop, at input resolution, that the loss leaves out: there the convolutions see the crop's edge."""
+_JUDGED_PX = 112
+"""Side of what a discriminator sees of a crop at a time: more costs more than it tells."""
 _LEAST_JUDGED_PX = 48
 """Smaller crops, as those of tiny networks, have nothing left for four strided convolutions."""
-_CLOSED = 0.02
-"""Lips nearer than this, in distances of the eyes' centres, hide the teeth; two in three such mouths are left out."""
+_CLOSED_KEPT = 1 / 3
+"""Share of the mouths with closed lips that are not left out."""
 
 
 @dataclass
@@ -145,7 +155,7 @@ def remember(
                 "the clips do not say where teeth stand", "Make them again with `facemotion prepare teacher`."
             )
         small = resize(frames[:, 0], (size, size))
-        with torch.autocast("cpu", torch.bfloat16):
+        with _autocast():
             encoding = generator.encode(small, (batch.control > 0).any(1))
         for target, marks, control in zip(
             frames[:, 1:].unbind(1), landmarks[:, 1:].unbind(1), batch.control.unbind(1), strict=True
@@ -178,7 +188,7 @@ class _Cut:
         self.zoom = generator.config.paint_px // self.size
         self.side = 2 * round(crop * self.size / 2)
         self.landmarks, self.control = landmarks, control
-        with torch.autocast("cpu", torch.bfloat16):
+        with _autocast():
             features, flow, shade, _ = generator.decoder(encoding.skips(control))
             self.hidden = generator.paint_head.spread(features).bfloat16()
         flow, shade, self.painted = generator.moving(flow.float(), shade.float(), control)
@@ -188,8 +198,7 @@ class _Cut:
     def memories(self, random: torch.Generator) -> list[tuple[str, Memory]]:
         """A crop of the eyes and one of any place for every sample, and one of the mouth for most."""
         marks = self.landmarks
-        gap = (marks[:, [67, 66, 65]] - marks[:, [61, 62, 63]]).norm(dim=-1).mean(1) / inter_ocular(marks)
-        chosen = (gap > _CLOSED) | (torch.rand(len(gap), generator=random) < 1 / 3)
+        chosen = lips_part(marks) | (torch.rand(len(marks), generator=random) < _CLOSED_KEPT)
         somewhere = 0.2 + 0.6 * torch.rand(len(marks), 2, generator=random)
         found = [("eyes", self._around(marks[:, 36:48].mean(1))), ("any", self._around(somewhere))]
         if chosen.any():
@@ -210,6 +219,11 @@ class _Cut:
                 (self.hidden[coarse], self.moved[fine], self.target[fine], place, self.painted[n], self.control[n])
             )
         return Memory(*(torch.stack(column) for column in zip(*parts, strict=True)))
+
+
+def _autocast(enabled: bool = True) -> torch.autocast:
+    """bfloat16 where that is faster."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=enabled and multiplies_in_bf16())
 
 
 def _to_byte(picture: Tensor) -> Tensor:
@@ -267,7 +281,7 @@ def painted(generator: Generator, memory: Memory, rows: Tensor) -> Painted:
     moved, target = _to_signed(memory.moved[rows]), _to_signed(memory.target[rows])
     side = memory.hidden.shape[-1]
     seen = resize(moved, (side, side))
-    with torch.autocast("cpu", torch.bfloat16):
+    with _autocast():
         mask, colour = generator.paint_head.paint(memory.hidden[rows].float(), seen, memory.landmarks[rows])
     mask = memory.painted[rows, None, None, None] * opacity(mask.float())
     frame = (1 - mask) * moved + mask * torch.tanh(colour.float())
@@ -286,20 +300,21 @@ def paint_loss(crops: Painted, config: PaintConfig) -> Tensor:
 
 
 class _Judge:
-    """A discriminator of one place, told the moved photo and the control."""
+    """A discriminator of one place, told the moved photo and the control; it looks at a random part of every crop."""
 
-    def __init__(self, controls: int, config: PaintConfig):
+    def __init__(self, controls: int, config: PaintConfig, random: torch.Generator):
         self.network = PatchDiscriminator(controls=controls)
         initialise_he(self.network)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=config.judges_lr, betas=(0.5, 0.99))
-        self.config, self.steps = config, 0
+        self.config, self.random, self.steps = config, random, 0
 
     def terms(self, crops: Painted, control: Tensor) -> Tensor:
         """Learn to tell painted crops from their targets, then say how the painted ones could be better."""
         self.steps += 1
+        crops = self._part(crops)
         penalised = self.config.r1 > 0 and self.steps % _R1_EVERY == 0
         real = crops.target.detach().requires_grad_(penalised)
-        with torch.autocast("cpu", torch.bfloat16, enabled=not penalised):
+        with _autocast(not penalised):
             on_real = {"": self.network(real, crops.moved, control)}
             on_fake = {"": self.network(crops.frame.detach(), crops.moved, control)}
         loss = adversary.discriminator_hinge(on_real, on_fake, torch.ones(len(real)))
@@ -309,12 +324,21 @@ class _Judge:
         loss.backward()
         self.optimiser.step()
         self.network.requires_grad_(False)
-        with torch.autocast("cpu", torch.bfloat16):
+        with _autocast():
             on_fake = {"": self.network(crops.frame, crops.moved, control)}
         self.network.requires_grad_(True)
         return self.config.adversarial * adversary.generator_hinge(
             on_fake
         ) + self.config.feature_matching * adversary.feature_matching(on_real, on_fake)
+
+    def _part(self, crops: Painted) -> Painted:
+        """A square of at most `_JUDGED_PX`, somewhere in the crops."""
+        room = crops.frame.shape[-1] - _JUDGED_PX
+        if room <= 0:
+            return crops
+        x, y = torch.randint(room + 1, (2,), generator=self.random).tolist()
+        part = (..., slice(y, y + _JUDGED_PX), slice(x, x + _JUDGED_PX))
+        return Painted(*(getattr(crops, f.name)[part] for f in fields(crops)))
 
 
 def train_paint(
@@ -336,7 +360,7 @@ def train_paint(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         judges = {
-            place: _Judge(memory.control.shape[1], config)
+            place: _Judge(memory.control.shape[1], config, rng)
             for place, memory in memories.crops.items()
             if place != "any" and memory.target.shape[-1] >= _LEAST_JUDGED_PX
         }

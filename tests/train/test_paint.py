@@ -33,6 +33,7 @@ def pool(clip_folder):
 
 def test_a_crop_of_everything_paints_the_crop_of_the_paint():
     generator = tiny_generator()
+    torch.manual_seed(0)
     hidden, moved, landmarks = torch.randn(1, 32, 32, 32), torch.randn(1, 3, 32, 32), torch.rand(1, 78, 2)
     corner, side = 4, 24
     whole = generator.paint_head.paint(hidden, moved, landmarks)
@@ -72,6 +73,17 @@ def test_teeth_are_placed_by_a_linear_fit_on_the_other_landmarks():
     torch.testing.assert_close(fitted.detach(), points[:, 68:], atol=1e-3, rtol=0)
 
 
+def test_finer_paint_begins_as_the_coarse_one_and_is_trained(pool, steady_clock):
+    generator = tiny_generator()
+    config = replace(CONFIG, frames=8, seconds=6.0, paint_px=128, judged_from=0.5)
+    finer = config.begun(generator)
+    memories = remember(finer, pool, config)
+    assert memories.crops["eyes"].target.shape[-1] == 96
+    trained = train_paint(finer, memories, config)
+    assert trained.config.paint_px == 128
+    assert not torch.equal(trained.paint_head.to_paint.weight, finer.paint_head.to_paint.weight)
+
+
 def test_judges_join_and_are_heard(pool, steady_clock):
     generator = tiny_generator()
     memories = remember(generator, pool, CONFIG)
@@ -85,11 +97,15 @@ def test_judges_join_and_are_heard(pool, steady_clock):
 def test_training_lowers_the_loss_and_changes_the_head_alone(pool, steady_clock):
     generator = tiny_generator()
     memories = remember(generator, pool, CONFIG)
-    rows, losses = torch.arange(24), []
-    trained = train_paint(generator, memories, CONFIG, on_step=lambda step, loss: losses.append(loss))
+    losses, config = [], replace(CONFIG, judged_from=1.0, lr=1e-2)
+    trained = train_paint(generator, memories, config, on_step=lambda step, loss: losses.append(loss))
     with torch.no_grad():
         before, after = (
-            paint_loss(painted(each, memories.crops["eyes"], rows), CONFIG).item() for each in (generator, trained)
+            sum(
+                paint_loss(painted(each, memory, torch.arange(len(memory))), CONFIG).item()
+                for memory in memories.crops.values()
+            )
+            for each in (generator, trained)
         )
     assert len(losses) == 79 and after < 0.95 * before
     changed = {
