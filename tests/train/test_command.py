@@ -7,7 +7,8 @@ import typer
 from typer.testing import CliRunner
 
 from facemotion.cli.train import register
-from facemotion.model.release import load_release
+from facemotion.model.generator import tiny_generator
+from facemotion.model.release import load_release, save_release
 from tests.train.conftest import TINY
 
 
@@ -41,6 +42,15 @@ def test_trains_resumes_and_fine_tunes(facemotion, clip_folder, tmp_path):
     tuned = facemotion(*words, "--images", "8", "--precision", "fp32", *settings()[:-4], *settings()[-2:])
     assert tuned.exit_code == 0, tuned.output
     load_release(tmp_path / "tuned" / "release.safetensors")
+
+
+def test_fine_tunes_the_released_weights_by_name(facemotion, clip_folder, tmp_path, monkeypatch):
+    save_release(tmp_path / "mine.safetensors", tiny_generator(), {"images": 5})
+    monkeypatch.setenv("FACEMOTION_WEIGHTS", str(tmp_path / "mine.safetensors"))
+    tuned = facemotion(clip_folder, "--out", tmp_path / "tuned", "--init", "release", *settings())
+    assert tuned.exit_code == 0, tuned.output
+    _, record = load_release(tmp_path / "tuned" / "release.safetensors")
+    assert record["initialised_from"] == "mine.safetensors"
 
 
 def test_preset_and_settings_are_shown(facemotion, clip_folder, tmp_path):

@@ -125,9 +125,11 @@ def test_the_command_writes_weights_that_say_how_they_were_made(clip_folder, tmp
     save_release(tmp_path / "first.safetensors", tiny_generator(), {"images": 7})
     words = ["train-paint", str(clip_folder), "--weights", str(tmp_path / "first.safetensors")]
     words += ["--out", str(tmp_path / "new" / "painted.safetensors"), "--frames", "8", "--time-budget", "0.01"]
+    words += ["--paint-px", "128"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.stderr
-    _, record = load_release(tmp_path / "new" / "painted.safetensors")
+    painted, record = load_release(tmp_path / "new" / "painted.safetensors")
+    assert painted.config.paint_px == 128
     assert record["images"] == 7 and record["paint"]["frames"] == 8
     again = CliRunner().invoke(app, words)
     assert again.exit_code == 1 and "is there already" in again.stderr
