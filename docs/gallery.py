@@ -17,7 +17,7 @@ TILE_PX = 224
 FACE = (0.16, 0.25, 0.84, 0.93)
 """Part of the cropped clip that is shown (x0, y0, x1, y1), in its sides."""
 LABEL_PX = 24
-COLUMNS = 3
+COLUMNS = 5
 BACKGROUND = "#ffffff"
 INK = "#24292f"
 ORDER = (0, 0, 1, 2, 3, 4, 4, 4, 3, 2, 1)

@@ -51,7 +51,7 @@ class PaintConfig:
     """Peak learning rate; falls to zero as a cosine of the time that has passed."""
     gradient: float = 1.5
     """Weight of the L1 of image gradients against that of the colours."""
-    sparsity: float = 0.05
+    sparsity: float = 0.2
     """Weight of painting where the moved photo would do."""
     judged_from: float = 0.5
     """Share of the time after which discriminators of mouth and eyes join; 1: never."""
@@ -84,8 +84,6 @@ _JUDGED_PX = 112
 """Side of what a discriminator sees of a crop at a time: more costs more than it tells."""
 _LEAST_JUDGED_PX = 48
 """Smaller crops, as those of tiny networks, have nothing left for four strided convolutions."""
-_CLOSED_KEPT = 1 / 3
-"""Share of the mouths with closed lips that are not left out."""
 
 
 @dataclass
@@ -99,7 +97,7 @@ class Memory:
     target: Tensor
     """(n, 3, p, p) uint8."""
     landmarks: Tensor
-    """(n, 78, 2) of the target, in widths of the crop."""
+    """(n, 78, 2) to paint by, in widths of the crop: the target's, but where its lips are closed those foreseen."""
     painted: Tensor
     """(n,) factor of the mask that the control gives."""
     control: Tensor
@@ -189,32 +187,35 @@ class _Cut:
         self.side = 2 * round(crop * self.size / 2)
         self.landmarks, self.control = landmarks, control
         with _autocast():
-            features, flow, shade, _ = generator.decoder(encoding.skips(control))
+            features, flow, shade, foreseen = generator.decoder(encoding.skips(control))
             self.hidden = generator.paint_head.spread(features).bfloat16()
+        # The target's own places, that paint need not guess; but lips that are foreseen a little apart, where they are
+        # closed, must not be filled with teeth.
+        self.anchors = torch.where(lips_part(landmarks)[:, None, None], landmarks, foreseen.float())
         flow, shade, self.painted = generator.moving(flow.float(), shade.float(), control)
         self.moved = _to_byte(warp(source, resize(flow, source.shape[-2:])) + resize(shade, source.shape[-2:]))
         self.target = _to_byte(target)
 
     def memories(self, random: torch.Generator) -> list[tuple[str, Memory]]:
-        """A crop of the eyes and one of any place for every sample, and one of the mouth for most."""
-        marks = self.landmarks
-        chosen = lips_part(marks) | (torch.rand(len(marks), generator=random) < _CLOSED_KEPT)
-        somewhere = 0.2 + 0.6 * torch.rand(len(marks), 2, generator=random)
-        found = [("eyes", self._around(marks[:, 36:48].mean(1))), ("any", self._around(somewhere))]
-        if chosen.any():
-            found.append(("mouth", self._around(marks[:, 60:68].mean(1), torch.nonzero(chosen).flatten())))
-        return found
+        """A crop of the mouth, one of the eyes and one of any place for every sample."""
+        somewhere = 0.2 + 0.6 * torch.rand(len(self.landmarks), 2, generator=random)
+        centres = {
+            "eyes": self.landmarks[:, 36:48].mean(1),
+            "any": somewhere,
+            "mouth": self.landmarks[:, 60:68].mean(1),
+        }
+        return [(place, self._around(centre)) for place, centre in centres.items()]
 
-    def _around(self, centre: Tensor, rows: Tensor | None = None) -> Memory:
-        """Crops about centres (B, 2), of some samples or of all."""
+    def _around(self, centre: Tensor) -> Memory:
+        """Crops about centres (B, 2)."""
         corners = (centre * self.size - self.side / 2).round().clamp(0, self.size - self.side).int()
         parts = []
-        for n in range(len(centre)) if rows is None else rows.tolist():
+        for n in range(len(centre)):
             x, y = corners[n].tolist()
             coarse = (n, slice(None), slice(y, y + self.side), slice(x, x + self.side))
             fine = (slice(self.zoom * low, self.zoom * (low + self.side)) for low in (y, x))
             fine = (n, slice(None), *fine)
-            place = (self.landmarks[n] * self.size - corners[n]) / self.side
+            place = (self.anchors[n] * self.size - corners[n]) / self.side
             parts.append(
                 (self.hidden[coarse], self.moved[fine], self.target[fine], place, self.painted[n], self.control[n])
             )

@@ -47,13 +47,20 @@ def test_a_crop_of_everything_paints_the_crop_of_the_paint():
 def test_what_is_remembered_lies_around_mouth_and_eyes(pool):
     memories = remember(tiny_generator(), pool, CONFIG)
     mouths, eyes = memories.crops["mouth"], memories.crops["eyes"]
-    assert len(eyes) == len(memories.crops["any"]) == len(memories.points) == 24
-    assert 12 <= len(mouths) <= 24
+    assert len(mouths) == len(eyes) == len(memories.crops["any"]) == len(memories.points) == 24
     assert eyes.moved.shape == eyes.target.shape == (24, 3, 48, 48) and eyes.moved.dtype == torch.uint8
     assert mouths.hidden.shape[2:] == (24, 24)
     for memory, points in ((mouths, slice(60, 68)), (eyes, slice(36, 48))):
         assert (memory.landmarks[:, points].mean(1) - 0.5).abs().median() < 0.15
     assert ((mouths.painted > 0) & (mouths.painted <= 1)).all()
+
+
+def test_closed_lips_are_painted_where_they_are_foreseen(pool, monkeypatch):
+    def places(parted):
+        monkeypatch.setattr("facemotion.train.paint.lips_part", lambda marks: torch.full((len(marks),), parted))
+        return remember(tiny_generator(), pool, replace(CONFIG, frames=8)).crops["any"].landmarks
+
+    assert (places(True) - places(False)).abs().amax((1, 2)).min() > 0.01
 
 
 def test_clips_that_do_not_tell_where_teeth_stand_are_refused(pool, monkeypatch):
