@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from facemotion.device import multiplies_in_bf16
 from facemotion.errors import InputError, TrainingError, UsageError
+from facemotion.model.anchors import POINTS
 from facemotion.model.discriminators import PatchDiscriminator
 from facemotion.model.generator import Encoding, Generator, opacity, resize, warp
 from facemotion.model.transfer import with_finer_paint
@@ -51,7 +52,7 @@ class PaintConfig:
     """Peak learning rate; falls to zero as a cosine of the time that has passed."""
     gradient: float = 1.5
     """Weight of the L1 of image gradients against that of the colours."""
-    sparsity: float = 0.2
+    sparsity: float = 0.08
     """Weight of painting where the moved photo would do."""
     judged_from: float = 0.5
     """Share of the time after which discriminators of mouth and eyes join; 1: never."""
@@ -76,6 +77,8 @@ class PaintConfig:
 AUGMENT = AugmentConfig(blur=0.1)
 """Less blur than in the first stage, which has taught to tell a blurred photo."""
 PLACES = ("mouth", "eyes", "any")
+_OF_MOUTH = torch.arange(POINTS) >= 48
+"""(78,) bool: points of lips and teeth."""
 _WARM_UP_STEPS = 100
 _R1_EVERY = 16
 _MARGIN_PX = 6
@@ -97,7 +100,7 @@ class Memory:
     target: Tensor
     """(n, 3, p, p) uint8."""
     landmarks: Tensor
-    """(n, 78, 2) to paint by, in widths of the crop: the target's, but where its lips are closed those foreseen."""
+    """(n, 78, 2) to paint by, in widths of the crop: the target's, but of closed mouths those foreseen."""
     painted: Tensor
     """(n,) factor of the mask that the control gives."""
     control: Tensor
@@ -191,7 +194,8 @@ class _Cut:
             self.hidden = generator.paint_head.spread(features).bfloat16()
         # The target's own places, that paint need not guess; but lips that are foreseen a little apart, where they are
         # closed, must not be filled with teeth.
-        self.anchors = torch.where(lips_part(landmarks)[:, None, None], landmarks, foreseen.float())
+        closed = ~lips_part(landmarks)[:, None] & _OF_MOUTH
+        self.anchors = torch.where(closed[..., None], foreseen.float(), landmarks)
         flow, shade, self.painted = generator.moving(flow.float(), shade.float(), control)
         self.moved = _to_byte(warp(source, resize(flow, source.shape[-2:])) + resize(shade, source.shape[-2:]))
         self.target = _to_byte(target)
