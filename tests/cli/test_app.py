@@ -94,12 +94,15 @@ def test_completion_of_expressions_and_choices():
 
 @pytest.mark.slow
 def test_help_comes_at_once():
-    """Under 0.3 s of processor time; the clock would measure the machine's other work too."""
+    """Under 0.3 s of processor time; the clock would measure the machine's other work too. Processors that share their
+    power with others are half as fast at times, for seconds: the best of many runs counts."""
     best = 9.0
-    for _ in range(3):
+    for _ in range(20):
         before = os.times()
         subprocess.run([sys.executable, "-m", "facemotion", "--help"], capture_output=True, check=True)
         after = os.times()
         best = min(best, after.children_user + after.children_system - before.children_user - before.children_system)
-        time.sleep(0.1)
+        if best < 0.3:
+            break
+        time.sleep(0.5)
     assert best < 0.3
