@@ -1,7 +1,6 @@
 """Everything that learns: generator, its average, discriminators, their optimisers, and the training's counters."""
 
 import contextlib
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -119,7 +118,7 @@ class Networks:
         else:
             state = load_state(path)
             weights, average = state["generator"], state["average"]
-            source = GeneratorConfig.from_dict(json.loads(json.dumps(state["config"]["generator"])))
+            source = GeneratorConfig.from_dict(state["config"]["generator"])
             images = state["average_images_before"] + state["progress"]["images"]
             if state["judges_optimiser"]["state"]:  # they have been trained
                 load_matching(self.judges, state["judges"])

@@ -70,8 +70,12 @@ class PaintConfig:
     """Of samples, augmentation and batches."""
 
     def begun(self, generator: Generator) -> Generator:
-        """The generator to train: a copy, with paint of this resolution."""
-        return with_finer_paint(generator, self.paint_px or generator.config.paint_px)
+        """The generator to train: a copy, with paint of this resolution. Raises UsageError for one that cannot be."""
+        try:
+            return with_finer_paint(generator, self.paint_px or generator.config.paint_px)
+        except ValueError as error:
+            side = generator.config.input_px
+            raise UsageError(str(error), f"For example --paint-px {2 * side} or {4 * side}.") from error
 
 
 AUGMENT = AugmentConfig(blur=0.1)

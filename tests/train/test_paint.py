@@ -91,6 +91,11 @@ def test_finer_paint_begins_as_the_coarse_one_and_is_trained(pool, steady_clock)
     assert not torch.equal(trained.paint_head.to_paint.weight, finer.paint_head.to_paint.weight)
 
 
+def test_paint_of_an_impossible_side_is_refused():
+    with pytest.raises(UsageError, match="power of two"):
+        replace(CONFIG, paint_px=100).begun(tiny_generator())
+
+
 def test_judges_join_and_are_heard(pool, steady_clock):
     generator = tiny_generator()
     memories = remember(generator, pool, CONFIG)
