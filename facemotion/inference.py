@@ -23,7 +23,7 @@ Note = Callable[[str], None]
 class MotionArrays:
     """One frame of one face, as `Composite.frame` takes it.
 
-    ``flow`` (h, w, 2) in crop widths, ``shade`` (h, w), ``mask`` (m, m), ``colour`` (m, m, 3) in [-1, 1]; float32.
+    ``flow`` (h, w, 2) in crop widths, ``shade`` (2h, 2w), ``mask`` (m, m), ``colour`` (m, m, 3) in [-1, 1]; float32.
     """
 
     flow: "np.ndarray"

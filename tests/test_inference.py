@@ -29,13 +29,17 @@ def assert_same(first, second, tolerance=1e-4):
     assert len(first) == len(second) == len(TRACK)
     for (one,), (other,) in zip(first, second, strict=True):
         np.testing.assert_allclose(one.flow, other.flow, atol=tolerance)
-        np.testing.assert_allclose(one.colour, other.colour, atol=tolerance)
+        np.testing.assert_allclose(one.mask, other.mask, atol=tolerance)
+        # colour alone means nothing where nothing is painted
+        np.testing.assert_allclose(
+            one.mask[..., None] * one.colour, other.mask[..., None] * other.colour, atol=tolerance
+        )
 
 
 def test_motions_have_the_shapes_that_the_composite_takes():
     (motion,), *_ = motions(Inference(tiny_generator(), CPU))
     assert motion.flow.shape[2] == 2
-    assert motion.shade.shape == motion.flow.shape[:2]
+    assert motion.shade.shape == tuple(2 * side for side in motion.flow.shape[:2])
     assert motion.mask.shape == (64, 64)
     assert motion.colour.shape == (64, 64, 3)
     assert motion.mask.dtype == np.float32

@@ -73,8 +73,8 @@ FOLDS = (
     Fold(
         "nasolabial",
         ((1.5, -0.35), (2.0, -0.95), (2.7, -1.9), (3.2, -2.9), (3.35, -3.7)),
-        0.36,
-        0.20,
+        0.34,
+        0.30,
         {"mouthSmile": 0.85, "noseSneer": 0.6, "mouthUpperUp": 0.45, "mouthStretch": 0.2},
     ),
     Fold(
@@ -88,7 +88,7 @@ FOLDS = (
         ((1.9, 2.55), (2.7, 2.25), (3.6, 2.2), (4.5, 2.6)),
         0.18,
         0.20,
-        {"eyeSquint": 0.5, "cheekSquint": 0.5, "noseSneer": 0.3},
+        {"eyeSquint": 0.5, "cheekSquint": 0.5, "noseSneer": 0.3, "mouthSmile": 0.25},
     ),
     Fold("mouth corner", ((2.75, -3.7), (3.05, -4.4), (3.1, -5.1)), 0.30, 0.26, {"mouthFrown": 0.9}),
     Fold("dimple", ((3.0, -3.0), (3.15, -3.5), (3.05, -4.0)), 0.25, 0.24, {"mouthDimple": 0.8}),

@@ -150,7 +150,8 @@ def _clip(
             if a > 0 and share > 0:
                 paint(image, opening, mouth, skin=portrait.skin_colour, white=portrait.white, strength=share)
         frames.append(np.round(np.clip(image * gain, 0, 1) * 255).astype(np.uint8))
-        landmarks.append(portrait.landmarks_at(portrait.expressed(strengths), view))
+        points = portrait.landmarks_at(portrait.expressed(strengths), view)
+        landmarks.append(points if a == 0 and not turned else opening.at_lips(points))
         teeth.append(opening.teeth())
     pose = np.array(head_pose(landmarks[0]), np.float32)[None].repeat(len(control), 0)
     return RenderedClip(frames, control, expression, np.stack(landmarks), pose, np.stack(teeth))

@@ -110,7 +110,7 @@ class Composite:
         face's region. Outside the photo, its edge is repeated. Beyond that formula, paint ends before the outline of
         jaw and cheeks, keeps the photo's texture where it is thin, and takes the photo's grain and tone.
 
-        flow: (h, w, 2) backward displacement (x, y) in crop widths, in the crop's axes. shade: (h, w) luminance to
+        flow: (h, w, 2) backward displacement (x, y) in crop widths, in the crop's axes. shade: (k, l) luminance to
         add, 2 being the way from black to white. mask: (m, m) in [0, 1]. colour: (m, m, 3), uint8 or float in
         [-1, 1]. onto: a frame of the photo's size to write into, within the face's region only: that of another
         face, or the last one of this face where no copy of the photo is to be made.
@@ -128,11 +128,12 @@ class Composite:
         """(map, map, 4) float32: how far to look, in photo px, and light to add, in 8-bit levels, feathered; and how
         far the photo's texture survives the motion."""
         crop_to_photo = np.linalg.inv(self.photo_to_crop[:, :2]) * self.crop_px
-        motion = np.empty((*shade.shape, 4), np.float32)
-        motion[..., :2] = flow @ crop_to_photo.T
-        motion[..., 2] = shade * 127.5
-        motion[..., 3] = unstretched_share(flow)
-        motion = cv2.resize(motion, (_MAP_PX, _MAP_PX), interpolation=cv2.INTER_CUBIC)
+        coarse = np.dstack([flow @ crop_to_photo.T, unstretched_share(flow)]).astype(np.float32)
+        coarse, light = (
+            cv2.resize(each, (_MAP_PX, _MAP_PX), interpolation=cv2.INTER_CUBIC)
+            for each in (coarse, np.asarray(shade, np.float32) * 127.5)
+        )
+        motion = cv2.merge([coarse[..., 0], coarse[..., 1], light, coarse[..., 2]])
         return cv2.multiply(motion, self._motion_feather, dst=motion)
 
     def _prepare_paint(self, mask: np.ndarray, colour: np.ndarray, flow: np.ndarray) -> _Paint | None:

@@ -10,6 +10,7 @@ would paint the mean of its guesses.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +41,12 @@ TEXTURES = 3 * _TEXTURE_CHANNELS
 """Channels of the three textures, each of which is a map for every part of a pixel; these maps come last."""
 _TEETH_SIZE, _LID_SIZE = (40, 96), (36, 60)
 """Height and width of the textures."""
+_MOUTH_PAINT, _EYE_PAINT = (0.44, 0.38), (0.28, 0.21)
+"""Half widths and heights of the regions that are painted: beyond them skin keeps its own pixels."""
+_PAINT_FADE = 0.3
+"""Outer share of a region over which paint fades."""
+_SHARP = 60.0
+"""Steepness of the distances to lips and lids that are told in detail: a pixel or two of the paint."""
 _ROW_REACH = 0.3
 """Half width of a row of teeth, in inter-ocular distances."""
 _ROOT, _EDGE = 0.2, 0.05
@@ -49,19 +56,28 @@ _LID_ABOVE, _LID_BELOW, _LID_BESIDE = 0.12, 0.06, 0.2
 
 Box = tuple[slice, slice]
 """Rows and columns of a map."""
-Maps = Callable[[Tensor, Tensor], Tensor]
+Maps = Callable[[Tensor, Tensor], Tensor | tuple[Tensor, Tensor]]
 """From places x, y (M, h, w), in inter-ocular distances, to maps (M, C, h, w)."""
+MOUTH_DETAILS, EYE_DETAILS = 2 * _TEXTURE_CHANNELS + 2 * 3, _TEXTURE_CHANNELS + 2 * 2
+"""Channels of `Region.details`: textures, then the distances to midline and lips, or to the lids, twice."""
 
 
 @dataclass(frozen=True)
-class AnchorPart:
-    """Some maps in the box outside of which they vanish."""
+class Region:
+    """A part of the crop that is painted, and what is known of its pixels. ``h``, ``w`` are those of its box."""
 
+    kind: str
+    """``mouth`` or ``eye``."""
     box: Box
+    """Rows and columns, in pixels of the maps."""
     channels: list[int]
-    """Which of the maps."""
+    """Which of the maps of `Anchors` do not vanish here."""
     maps: Tensor
     """(M, len(channels), h, w)"""
+    details: Tensor
+    """(M, MOUTH_DETAILS or EYE_DETAILS, h · detail, w · detail): textures and distances, pixel by pixel of the paint."""
+    window: Tensor
+    """(M, 1, h · detail, w · detail) 1 inside, falling to 0 at the region's border."""
 
 
 class Anchors(nn.Module):
@@ -79,47 +95,46 @@ class Anchors(nn.Module):
         self.lid = _texture(_LID_SIZE)
         self.channels = _MOUTH_MAPS + _EYE_MAPS + TEXTURES * detail**2
 
-    def forward(self, points: Tensor, size: int) -> Tensor:
-        """Points (M, 78, 2) in crop widths -> maps (M, channels, size, size)."""
-        maps = points.new_zeros(len(points), self.channels, size, size)
-        for part in self.parts(points, size):
-            rows, columns = part.box
-            maps[:, part.channels, rows, columns] += part.maps
-        return maps
+    def regions(self, points: Tensor, size: int, *, margin: int) -> list[Region]:
+        """The mouth and either eye, of points (M, 78, 2) in crop widths, for maps of ``size`` px a side.
 
-    def parts(self, points: Tensor, size: int) -> "list[AnchorPart]":
-        """The maps where they do not vanish: around the mouth and around either eye. Places are told in full precision,
-        of which autocast would leave a pixel."""
+        Boxes hold the regions of all M and ``margin`` px more on each side. Places are told in full precision, of
+        which autocast would leave a pixel.
+        """
         with torch.autocast(points.device.type, enabled=False):
-            return self._parts(points.float(), size)
+            return self._regions(points.float(), size, margin)
 
-    def _parts(self, points: Tensor, size: int) -> "list[AnchorPart]":
+    def _regions(self, points: Tensor, size: int, margin: int) -> list[Region]:
         eyes = points[:, 45] - points[:, 36]
         scale = eyes.norm(dim=-1).clamp(min=0.05)
         right = eyes / scale[:, None]
-        turned = torch.stack([right, torch.stack([-right[:, 1], right[:, 0]], -1)], 1) / scale[:, None, None]
+        axes = torch.stack([right, torch.stack([-right[:, 1], right[:, 0]], -1)], 1)
+        turned = axes / scale[:, None, None]
         placed = points @ turned.transpose(1, 2)  # along the eyes' axis, and across it, downwards
-
-        def over(box: Box, channels: list[int], plain: Maps, textured: Maps) -> AnchorPart:
-            """Maps of a box; textures are looked up for the parts of its pixels."""
-            fine = tuple(slice(self.detail * side.start, self.detail * side.stop) for side in box)
-            maps = plain(*_grid(turned, size, box))
-            parts = F.pixel_unshuffle(textured(*_grid(turned, self.detail * size, fine)), self.detail)
-            return AnchorPart(box, channels, torch.cat([maps, parts], 1))
-
         mouth, eye = self._channels()
-        box = _box(points[:, _MOUTH].mean(1), _MOUTH_REACH, scale, size)
-        found = [over(box, mouth, lambda x, y: _mouth_maps(placed, x, y), lambda x, y: self._teeth(placed, x, y))]
-        for side, lids in enumerate(LIDS):
-            box = _box(points[:, [*lids[0], *lids[1]]].mean(1), _EYE_REACH, scale, size)
-            found.append(
-                over(
-                    box,
-                    eye,
-                    lambda x, y, lids=lids: _eye_maps(placed, lids, x, y),
-                    lambda x, y, side=side: self._lid(placed, side, x, y),
-                )
+
+        def region(kind: str, members: list[int], reach: tuple[float, float], plain: Maps, textured: Maps) -> Region:
+            half = scale[:, None] * (axes.abs().transpose(1, 2) @ points.new_tensor(reach))  # of the turned rectangle
+            box = _box(points[:, members].mean(1), half, size, margin)
+            fine = tuple(slice(self.detail * side.start, self.detail * side.stop) for side in box)
+            x, y = _grid(turned, self.detail * size, fine)
+            textures = textured(x, y)
+            maps, distances = plain(*_grid(turned, size, box))
+            distances = F.interpolate(distances, x.shape[-2:], mode="bilinear", align_corners=False)
+            centre = placed[:, members].mean(1)[..., None, None]
+            return Region(
+                kind,
+                box,
+                mouth if kind == "mouth" else eye,
+                torch.cat([maps, F.pixel_unshuffle(textures, self.detail)], 1),
+                torch.cat([textures, 4 * distances, (_SHARP * distances).clamp(-2, 2)], 1),
+                _paint_window(x - centre[:, 0], y - centre[:, 1], reach)[:, None],
             )
+
+        found = [region("mouth", _MOUTH, _MOUTH_PAINT, partial(_mouth_maps, placed), partial(self._teeth, placed))]
+        for side, lids in enumerate(LIDS):
+            maps, textured = partial(_eye_maps, placed, lids), partial(self._lid, placed, side)
+            found.append(region("eye", [*lids[0], *lids[1]], _EYE_PAINT, maps, textured))
         return found
 
     def _channels(self) -> tuple[list[int], list[int]]:
@@ -177,31 +192,41 @@ _PARABOLA = torch.linalg.pinv(torch.tensor(TEETH_AT)[:, None] ** torch.arange(3)
 """(3, 5) from heights at ``TEETH_AT`` to the coefficients of the parabola nearest to them."""
 
 
-def _mouth_maps(placed: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def _mouth_maps(placed: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Maps (M, _MOUTH_MAPS, h, w), and the distances (M, 3, h, w) that they are made of."""
     middle = placed[:, _MOUTH].mean(1)[..., None, None]
     across = x - middle[:, 0]
     below, above = y - _curve(placed, UPPER_LIP, x), _curve(placed, LOWER_LIP, x) - y
     window = _window(across, y - middle[:, 1], _MOUTH_REACH)
     maps = [m for distance in (across, below, above) for m in _waves(distance, _MOUTH_WAVES, MOUTH_OCTAVES)]
-    return torch.stack([window, *(window * m for m in maps)], 1)
+    return torch.stack([window, *(window * m for m in maps)], 1), torch.stack([across, below, above], 1)
 
 
-def _eye_maps(placed: Tensor, lids: tuple[tuple[int, ...], tuple[int, ...]], x: Tensor, y: Tensor) -> Tensor:
+def _eye_maps(
+    placed: Tensor, lids: tuple[tuple[int, ...], tuple[int, ...]], x: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Maps (M, _EYE_MAPS, h, w), and the distances (M, 2, h, w) that they are made of."""
     upper, lower = lids
     centre = placed[:, [*upper, *lower]].mean(1)[..., None, None]
     window = _window(x - centre[:, 0], y - centre[:, 1], _EYE_REACH)
     distances = (y - _smooth_curve(placed, upper, x), _smooth_curve(placed, lower, x) - y)
     maps = [m for distance in distances for m in _waves(distance, _EYE_WAVES, EYE_OCTAVES)]
-    return torch.stack([window, *(window * m for m in maps)], 1)
+    return torch.stack([window, *(window * m for m in maps)], 1), torch.stack(distances, 1)
 
 
-def _box(centre: Tensor, reach: tuple[float, float], scale: Tensor, size: int) -> Box:
-    """The pixels that windows around centres (M, 2) in crop widths can reach, of all M together; never empty."""
-    far = _NOTHING * scale[:, None] * centre.new_tensor([max(reach), max(reach)])
-    low = ((centre - far).amin(0) * size).floor().clamp(0, size - 1).int().tolist()
-    high = ((centre + far).amax(0) * size).ceil().clamp(1, size).int().tolist()
+def _box(centre: Tensor, half: Tensor, size: int, margin: int) -> Box:
+    """The pixels within ``half`` (M, 2) of centres (M, 2), crop widths, of all M together, and a margin; never
+    empty."""
+    low = ((centre - half).amin(0) * size - margin).floor().clamp(0, size - 1).int().tolist()
+    high = ((centre + half).amax(0) * size + margin).ceil().clamp(1, size).int().tolist()
     (x0, y0), (x1, y1) = low, (max(h, k + 1) for h, k in zip(high, low, strict=True))
     return slice(y0, y1), slice(x0, x1)
+
+
+def _paint_window(x: Tensor, y: Tensor, reach: tuple[float, float]) -> Tensor:
+    """1 in the middle, falling to 0 at the border of a rounded rectangle of half sides ``reach``."""
+    far = ((x / reach[0]).square().square() + (y / reach[1]).square().square()).sqrt().sqrt()
+    return ((1 - far) / _PAINT_FADE).clamp(0, 1)
 
 
 def _grid(turned: Tensor, size: int, box: Box) -> tuple[Tensor, Tensor]:
@@ -247,7 +272,9 @@ def _smooth_curve(placed: Tensor, chain: tuple[int, int, int, int], x: Tensor) -
 
 def _window(x: Tensor, y: Tensor, reach: tuple[float, float]) -> Tensor:
     """1 in the middle, exactly 0 from `_NOTHING` reaches on, to either side."""
-    return (torch.exp(-((x / reach[0]) ** 4) - (y / reach[1]) ** 4) - math.exp(-(_NOTHING**4))).clamp(min=0)
+    return (
+        torch.exp(-(x / reach[0]).square().square() - (y / reach[1]).square().square()) - math.exp(-(_NOTHING**4))
+    ).clamp(min=0)
 
 
 def _waves(distance: Tensor, lowest: float, octaves: int) -> list[Tensor]:

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemotion.expressions import EXPRESSIONS
-from facemotion.model.anchors import POINTS, TEETH_AT, Anchors
+from facemotion.model.anchors import EYE_DETAILS, MOUTH_DETAILS, POINTS, TEETH_AT, Anchors, Region
 from facemotion.model.blocks import ConvNormAct, ResidualBlock, upsample2
 from facemotion.model.encoders import BaseEncoder, ResidualEncoder
 
@@ -107,7 +107,7 @@ class Motion:
     """What the decoder says about M frames; every map covers the crop edge to edge, whatever its resolution.
 
     ``flow`` (M, 2, h, w): backward displacement (x, y) in crop widths, ``frame(p) = source(p + flow)``;
-    ``shade`` (M, 1, h, w): added to the moved pixels, in units of [-1, 1] images; ``mask`` (M, 1, P, P) in [0, 1];
+    ``shade`` (M, 1, 2h, 2w): added to the moved pixels, in units of [-1, 1] images; ``mask`` (M, 1, P, P) in [0, 1];
     ``colour`` (M, 3, P, P) in [-1, 1]; ``landmarks`` (M, 78, 2): predicted landmarks of the frame and points of its
     teeth (`anchors.POINTS`), crop widths.
     """
@@ -136,7 +136,7 @@ class Decoder(nn.Module):
         self.refinements = nn.ModuleList(
             nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), ResidualBlock(width)) for width in widths[:-1]
         )
-        self.to_flow_shade = nn.Conv2d(widths[0], 3, 3, 1, 1)
+        self.to_flow_shade = nn.Conv2d(widths[0], 2 + 4, 3, 1, 1)
         self.landmark_features = nn.Sequential(nn.Conv2d(widths[-1], 32, 1), nn.SiLU(), nn.AdaptiveAvgPool2d(4))
         self.to_landmarks = nn.Linear(32 * 16, 68 * 2)
         self.to_teeth = nn.Linear(68 * 2, (POINTS - 68) * 2)
@@ -148,7 +148,8 @@ class Decoder(nn.Module):
         self.to_teeth.bias.data.copy_(torch.cat([row, row]).flatten())
 
     def forward(self, skips: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Skips, finest first -> features for the paint, raw flow (2), shade (1), landmarks (78, 2)."""
+        """Skips, finest first -> features for the paint, raw flow (2), shade (1) at twice their resolution, landmarks
+        (78, 2)."""
         skips = [lateral(skip) for lateral, skip in zip(self.laterals, skips, strict=True)]
         hidden = self.coarsest(skips[-1])
         landmarks = self._landmarks(self.landmark_features(hidden).flatten(1))
@@ -158,7 +159,7 @@ class Decoder(nn.Module):
         with torch.autocast(hidden.device.type, enabled=False):  # in full precision, for motion without steps
             weight, bias = self.to_flow_shade.weight.float(), self.to_flow_shade.bias.float()
             flow_shade = F.conv2d(hidden.float(), weight, bias, padding=1)
-        return hidden, flow_shade[:, :2], flow_shade[:, 2:], landmarks
+        return hidden, flow_shade[:, :2], F.pixel_shuffle(flow_shade[:, 2:], 2), landmarks
 
     def _landmarks(self, pooled: Tensor) -> Tensor:
         """(M, 78, 2): the teeth stand where the other landmarks, the lips among them, say."""
@@ -172,10 +173,33 @@ def _summed(values: Tensor, linear: nn.Linear) -> Tensor:
     return (values.float()[:, None] * weight).sum(-1) + bias  # no matrix product: autocast leaves sums alone
 
 
-PAINTED = (5, 7, 27, 29)
-"""Where the default preset paints, (x0, y0, x1, y1) in 32nds of the crop: brows, eyes and mouth of every face in the
-training clips lie at least a 32nd inside, because crops are aligned. A network in use, not in training, leaves out
-the rest."""
+_REACH = 4
+"""How far, in its pixels, the four 3 × 3 convolutions of the paint head look."""
+_DETAIL_WIDTH, _DETAIL_TOLD = 16, 8
+
+
+class Detail(nn.Module):
+    """What is painted of one kind of region, pixel by pixel of the paint, on top of what the convolutions say.
+
+    They work at the input's resolution, where a pixel stands for ``detail``² of the paint; gaps between teeth and the
+    edges of lips and lids are finer than their few channels can tell. Here each pixel of the paint has its own texture
+    and distances, and is told by the convolutions' features what light and colour the face has.
+    """
+
+    def __init__(self, details: int, width: int):
+        super().__init__()
+        self.told = nn.Conv2d(width, _DETAIL_TOLD, 1)
+        self.inner = nn.Conv2d(details + _DETAIL_TOLD, _DETAIL_WIDTH, 1)
+        self.middle = nn.Conv2d(_DETAIL_WIDTH, _DETAIL_WIDTH, 1)
+        self.outer = nn.Conv2d(_DETAIL_WIDTH, 4, 1)
+        nn.init.zeros_(self.outer.weight)
+        nn.init.zeros_(self.outer.bias)
+
+    def forward(self, details: Tensor, hidden: Tensor) -> Tensor:
+        """Details (M, C, k·h, k·w), features (M, width, h, w) -> (M, 4, k·h, k·w) to add to colour and mask."""
+        told = F.interpolate(self.told(hidden), details.shape[-2:], mode="bilinear", align_corners=False)
+        inner = F.silu(self.inner(torch.cat([details.to(hidden.dtype), told], 1)))
+        return self.outer(F.silu(self.middle(inner)))
 
 
 class PaintHead(nn.Module):
@@ -183,7 +207,8 @@ class PaintHead(nn.Module):
 
     The features have half that resolution. What is painted must meet what was moved: lips and teeth share an edge
     that the features alone place to within a pixel or two. The maps of `Anchors` at the predicted landmarks scale and
-    shift the features (FiLM, pixel by pixel).
+    shift the features (FiLM, pixel by pixel). Mouth and eyes are painted; elsewhere nothing comes to light that the
+    photo does not show, skin keeps its own pixels, and nothing is computed.
     """
 
     def __init__(self, config: GeneratorConfig):
@@ -200,6 +225,8 @@ class PaintHead(nn.Module):
         self.first = nn.Conv2d(width, width, 3, 1, 1)
         self.second = nn.Conv2d(width, width, 3, 1, 1)
         self.to_paint = nn.Conv2d(width, 4 * self.shuffle**2, 3, 1, 1)
+        kinds = {"mouth": MOUTH_DETAILS, "eye": EYE_DETAILS} if moved else {}
+        self.details = nn.ModuleDict({kind: Detail(count, width) for kind, count in kinds.items()})
         nn.init.zeros_(self.to_paint.weight)
         nn.init.zeros_(self.to_paint.bias)
         if config.preset == "default":
@@ -208,55 +235,47 @@ class PaintHead(nn.Module):
     def forward(
         self, features: Tensor, moved: Tensor | None = None, landmarks: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Features (M, C, h, w), moved photo (M, 3, 2h, 2w), landmarks (M, 78, 2) -> mask logits (M, 1, P, P), raw
-        colour (M, 3, P, P). The preset ``paper`` has the features alone."""
+        """Features (M, C, h, w), moved photo (M, 3, 2h, 2w), landmarks (M, 78, 2) -> mask (M, 1, P, P) in [0, 1],
+        colour (M, 3, P, P) in [-1, 1], float32. The preset ``paper`` has the features alone."""
         hidden = self.spread(features)
-        if self.training or self.anchor is None:
+        if self.anchor is not None:
             return self.paint(hidden, moved, landmarks)
-        return self._paint_region(hidden, moved, landmarks)
-
-    def _paint_region(self, hidden: Tensor, moved: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
-        """`paint` within `PAINTED`, fading out over a 32nd at its border; mask logits far below 0 elsewhere."""
-        size = hidden.shape[-1]
-        x0, y0, x1, y1 = (part * size // 32 for part in PAINTED)
-        corner = landmarks.new_tensor([x0, y0])
-        mask, colour = self.paint(
-            hidden[..., y0:y1, x0:x1], moved[..., y0:y1, x0:x1], (landmarks * size - corner) / (x1 - x0)
-        )
-        height, width = mask.shape[-2:]
-        rows, columns = (torch.arange(length, device=mask.device) + 0.5 for length in (height, width))
-        inside = torch.minimum(torch.minimum(rows, height - rows)[:, None], torch.minimum(columns, width - columns))
-        mask = mask - 12 * (1 - inside * 32 / (size * self.shuffle)).clamp(min=0)
-        border = [side * self.shuffle for side in (x0, size - x1, y0, size - y1)]
-        return F.pad(mask, border, value=-20.0), F.pad(colour, border)
+        paint = self._convolved(F.silu(self.mix(hidden)))[0].float()
+        return torch.ones_like(paint[:, 3:]), torch.tanh(paint[:, :3])
 
     def spread(self, features: Tensor) -> Tensor:
         """The decoder's features at twice their resolution: (M, C, h, w) -> (M, paint_width, 2h, 2w)."""
         return upsample2(self.features(features))
 
-    def paint(self, hidden: Tensor, moved: Tensor | None, landmarks: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What `forward` gives, from what `spread` gave: convolutions alone, so that a crop of all of it, with the
-        landmarks in widths of that crop, gives the crop of the result."""
-        if self.anchor is None:
-            hidden = F.silu(self.mix(hidden))
-        else:
-            gain, offset = self._anchored(landmarks, hidden).chunk(2, 1)
-            hidden = self.mix(torch.cat([hidden, moved.to(hidden.dtype)], 1))
-            hidden = F.silu(hidden * (1 + gain) + offset)
-        hidden = F.silu(hidden + self.second(F.silu(self.first(hidden))))
-        paint = F.pixel_shuffle(self.to_paint(hidden), self.shuffle)
-        return paint[:, 3:], paint[:, :3]
+    def paint(self, hidden: Tensor, moved: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` gives, from what `spread` gave: a crop of all of it, with the landmarks in widths of that
+        crop, gives the crop of the result."""
+        size = self.shuffle * hidden.shape[-1]
+        mask = torch.zeros(len(hidden), 1, size, size, device=hidden.device)
+        colour = torch.zeros(len(hidden), 3, size, size, device=hidden.device)
+        for region in self.anchors.regions(landmarks, hidden.shape[-1], margin=_REACH):
+            opaque, painted = self._region(region, hidden[(..., *region.box)], moved[(..., *region.box)])
+            there = (..., *(slice(self.shuffle * side.start, self.shuffle * side.stop) for side in region.box))
+            under = mask[there].clone() * (1 - opaque)  # regions that overlap are laid one on the other
+            total = opaque + under
+            colour[there] = (opaque * painted + under * colour[there].clone()) / total.clamp(min=1e-6)
+            mask[there] = total
+        return mask, colour
 
-    def _anchored(self, landmarks: Tensor, hidden: Tensor) -> Tensor:
-        """``anchor`` of the maps of ``anchors``, which is its bias where they vanish: most of the face."""
-        weight, bias = self.anchor.weight, self.anchor.bias
-        size = hidden.shape[-2:]
-        whole = bias.to(hidden.dtype)[None, :, None, None].repeat(len(hidden), 1, *size)
-        for part in self.anchors.parts(landmarks, size[-1]):
-            rows, columns = part.box
-            here = F.conv2d(part.maps.to(hidden.dtype), weight[:, part.channels].to(hidden.dtype))
-            whole[:, :, rows, columns] += here
-        return whole
+    def _region(self, region: Region, hidden: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
+        """Mask and colour of a region."""
+        hidden = self.mix(torch.cat([hidden, moved.to(hidden.dtype)], 1))
+        weight, bias = self.anchor.weight[:, region.channels], self.anchor.bias
+        told = F.conv2d(region.maps.to(hidden.dtype), weight.to(hidden.dtype), bias.to(hidden.dtype))
+        gain, offset = told.chunk(2, 1)
+        paint, hidden = self._convolved(F.silu(hidden * (1 + gain) + offset))
+        paint = (paint + self.details[region.kind](region.details, hidden)).float()
+        return region.window * opacity(paint[:, 3:]), torch.tanh(paint[:, :3])
+
+    def _convolved(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Colour and mask (M, 4, P, P) as the convolutions have them, and their last features (M, width, h, w)."""
+        hidden = F.silu(hidden + self.second(F.silu(self.first(hidden))))
+        return F.pixel_shuffle(self.to_paint(hidden), self.shuffle), hidden
 
 
 _EXACT = ("decoder.to_flow_shade.", "decoder.to_landmarks.", "decoder.to_teeth.", "paint_head.anchors.")
@@ -326,19 +345,18 @@ class Generator(nn.Module):
         control = control.float()
         still = (control == 0).all(1)
         if self.config.preset == "paper":
-            mask, colour = (x.float() for x in self.paint_head(features))
-            zeros = torch.zeros_like(flow)
-            return Motion(zeros, zeros[:, :1], torch.ones_like(mask), torch.tanh(colour), landmarks, still & False)
+            mask, colour = self.paint_head(features)
+            return Motion(torch.zeros_like(flow), torch.zeros_like(shade), mask, colour, landmarks, still & False)
         flow, shade, painted = self.moving(flow, shade, control)
         foreseen = landmarks.detach()
         anchors = foreseen if anchors is None else torch.where(anchors.isnan(), foreseen, anchors.float())
         seen = _moved(encoding.source, flow.detach(), shade.detach())  # paint follows the motion, not the reverse
-        mask, colour = (x.float() for x in self.paint_head(features, seen, anchors))
+        mask, colour = self.paint_head(features, seen, anchors)
         return Motion(
             flow=flow,
             shade=shade,
-            mask=painted[:, None, None, None] * opacity(mask),
-            colour=torch.tanh(colour),
+            mask=painted[:, None, None, None] * mask,
+            colour=colour,
             landmarks=landmarks,
             still=still,
         )
@@ -411,7 +429,8 @@ def tiny_generator(seed: int = 0, *, preset: str = "default") -> Generator:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         generator = Generator(config)
-        for head in (generator.decoder.to_flow_shade, generator.paint_head.to_paint):
+        details = [detail.outer for detail in generator.paint_head.details.values()]
+        for head in (generator.decoder.to_flow_shade, generator.paint_head.to_paint, *details):
             nn.init.normal_(head.weight, std=0.05)
         angles = torch.linspace(0, 2 * torch.pi, 68)
         around = 0.5 + 0.3 * torch.stack([angles.cos(), angles.sin()], 1)  # landmarks far enough apart to anchor paint

@@ -19,7 +19,7 @@ from facemotion.device import multiplies_in_bf16
 from facemotion.errors import InputError, TrainingError, UsageError
 from facemotion.model.anchors import POINTS
 from facemotion.model.discriminators import PatchDiscriminator
-from facemotion.model.generator import Encoding, Generator, opacity, resize, warp
+from facemotion.model.generator import Encoding, Generator, resize, warp
 from facemotion.model.transfer import with_finer_paint
 from facemotion.train import adversary, losses
 from facemotion.train.augment import augment
@@ -292,8 +292,8 @@ def painted(generator: Generator, memory: Memory, rows: Tensor) -> Painted:
     seen = resize(moved, (side, side))
     with _autocast():
         mask, colour = generator.paint_head.paint(memory.hidden[rows].float(), seen, memory.landmarks[rows])
-    mask = memory.painted[rows, None, None, None] * opacity(mask.float())
-    frame = (1 - mask) * moved + mask * torch.tanh(colour.float())
+    mask = memory.painted[rows, None, None, None] * mask
+    frame = (1 - mask) * moved + mask * colour
     weight = losses.pixel_weight(moved, target, difference=16.0, regions=torch.ones_like(mask))
     margin = min(_MARGIN_PX, side // 4) * (moved.shape[-1] // side)
     inner = (..., slice(margin, -margin), slice(margin, -margin))

@@ -121,6 +121,48 @@ def test_teeth_are_brighter_than_the_throat_and_nothing_else_changes():
     assert np.all(image[:40] == 0.6) and np.all(image[:, :20] == 0.6)
 
 
+def test_lent_teeth_have_one_hue_whatever_the_light_of_the_lender():
+    photo, landmarks = smiling_photo()
+    bluish = np.clip(photo * np.array([0.8, 0.85, 1.0]), 0, 255).astype(np.uint8)
+    frames = []
+    for each in (photo, bluish):
+        frames.append(np.full((100, 100, 3), 0.6, np.float32))
+        paint(frames[-1], opening(24), borrowed(each, landmarks), skin=np.array([0.7, 0.55, 0.5]), white=0.7)
+    tooth, other = (frame[53, 50] / frame[53, 50].mean() for frame in frames)
+    assert np.abs(tooth - other).max() < 0.02
+    assert tooth[0] > tooth[1] > tooth[2]  # ivory
+
+
+def test_teeth_reach_up_to_the_lip_where_it_shows_more_than_the_lender_did():
+    mouth = borrowed(*smiling_photo())
+    shown = int(np.nanmedian(mouth.edge - mouth.top)) * 80 / 320  # of a tooth, in px of the frame
+    tall = Opening(
+        *(vars(opening(24))[name] for name in ("inside", "corners", "middle")),
+        np.array([0, 0, 50 + 1.8 * shown]),
+        np.array([0, 0, 90.0]),
+        80.0,
+    )
+    image = np.full((100, 100, 3), 0.6, np.float32)
+    paint(image, tall, mouth, skin=mouth.skin, white=mouth.white)
+    top, middle = image[52, 50], image[50 + round(shown), 50]
+    assert top[0] - top[1:].mean() < 0.1 and top.mean() > 0.75 * middle.mean()  # a tooth, not gums
+
+
+def test_lips_are_marked_where_they_are_rendered():
+    landmarks = np.full((68, 2), 10, np.float32)
+    landmarks[60:68] = [(30, 50), (40, 48), (50, 48), (60, 48), (70, 50), (60, 60), (50, 60), (40, 60)]
+    open_mouth = opening(24).at_lips(landmarks)
+    assert open_mouth[61:64, 1] == pytest.approx(49.5, abs=1) and open_mouth[65:68, 1] == pytest.approx(73.5, abs=1)
+    assert np.array_equal(
+        np.delete(open_mouth, [61, 62, 63, 65, 66, 67], 0), np.delete(landmarks, [61, 62, 63, 65, 66, 67], 0)
+    )
+    shut = Opening(
+        np.zeros((100, 100), bool),
+        *(vars(opening(24))[name] for name in ("corners", "middle", "upper_edge", "lower_edge", "iod_px")),
+    )
+    assert np.array_equal(shut.at_lips(landmarks), landmarks)
+
+
 def test_paint_of_no_strength_paints_nothing():
     mouth = borrowed(*smiling_photo())
     image = np.full((100, 100, 3), 0.6, np.float32)

@@ -40,13 +40,31 @@ def anchors() -> Anchors:
     return Anchors(2).requires_grad_(False)
 
 
+def maps_of(anchors: Anchors, points: torch.Tensor, size: int = SIZE) -> torch.Tensor:
+    """All maps over the whole crop."""
+    maps = points.new_zeros(len(points), anchors.channels, size, size)
+    for region in anchors.regions(points, size, margin=0):
+        rows, columns = region.box
+        maps[:, region.channels, rows, columns] += region.maps
+    return maps
+
+
+def windows_of(anchors: Anchors, points: torch.Tensor, size: int = SIZE) -> torch.Tensor:
+    """Where the whole crop may be painted, at the paint's resolution."""
+    windows = points.new_zeros(len(points), 1, 2 * size, 2 * size)
+    for region in anchors.regions(points, size, margin=0):
+        rows, columns = (slice(2 * side.start, 2 * side.stop) for side in region.box)
+        windows[..., rows, columns] += region.window
+    return windows
+
+
 def at(maps: torch.Tensor, x: float, y: float) -> torch.Tensor:
     """All maps at a place in crop widths."""
     return maps[0, :, int(y * SIZE), int(x * SIZE)]
 
 
 def test_maps_vanish_away_from_mouth_and_eyes(anchors):
-    maps = anchors(face(), SIZE)
+    maps = maps_of(anchors, face(), SIZE)
     assert maps.shape == (1, anchors.channels, SIZE, SIZE)
     for place in ((0.05, 0.05), (0.5, 0.95), (0.9, 0.5)):
         assert at(maps, *place).abs().max() < 1e-3
@@ -54,7 +72,7 @@ def test_maps_vanish_away_from_mouth_and_eyes(anchors):
 
 
 def test_distances_change_sign_on_the_lips_and_lids(anchors):
-    maps = anchors(face(), SIZE)
+    maps = maps_of(anchors, face(), SIZE)
     below_upper_lip, above_lower_lip = maps[0, 10], maps[0, 19]
     column = SIZE // 2
     assert below_upper_lip[int(0.56 * SIZE), column] < 0 < below_upper_lip[int(0.59 * SIZE), column]
@@ -64,7 +82,7 @@ def test_distances_change_sign_on_the_lips_and_lids(anchors):
 
 
 def test_left_and_right_of_the_midline_differ_in_sign_alone(anchors):
-    across = anchors(face(), SIZE)[0, 1]
+    across = maps_of(anchors, face(), SIZE)[0, 1]
     torch.testing.assert_close(across, -across.flip(-1), atol=1e-4, rtol=0)
 
 
@@ -72,8 +90,8 @@ def test_left_and_right_of_the_midline_differ_in_sign_alone(anchors):
 def test_a_turned_and_smaller_face_has_the_same_maps_elsewhere(anchors, degrees):
     angle = math.radians(degrees)
     turn = 0.7 * torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    maps = anchors(face(), SIZE)
-    turned = anchors((face() - 0.5) @ turn.T + 0.5, SIZE)
+    maps = maps_of(anchors, face(), SIZE)
+    turned = maps_of(anchors, (face() - 0.5) @ turn.T + 0.5, SIZE)
     for place in ((0.5, 0.6), (0.46, 0.62), (0.41, 0.39)):
         pixel = torch.floor(torch.tensor(place) * SIZE)
         moved = ((pixel + 0.5) / SIZE - 0.5) @ turn.T + 0.5
@@ -88,14 +106,14 @@ def test_the_clips_mark_teeth_where_the_network_expects_them():
 
 
 def test_degenerate_landmarks_give_numbers(anchors):
-    assert torch.isfinite(anchors(torch.full((2, 78, 2), 0.5), 32)).all()
+    assert torch.isfinite(maps_of(anchors, torch.full((2, 78, 2), 0.5), 32)).all()
 
 
 def test_teeth_move_with_their_points_alone(anchors):
     points = face()
-    maps = anchors(points, SIZE)
+    maps = maps_of(anchors, points, SIZE)
     points[:, 68:73] += 1 / SIZE  # one pixel to the right and down
-    moved = anchors(points, SIZE)
+    moved = maps_of(anchors, points, SIZE)
     upper = slice(43, 43 + 16)
     assert torch.equal(moved[:, :43], maps[:, :43]) and torch.equal(moved[:, 43 + 16 :], maps[:, 43 + 16 :])
     middle = (0, upper, slice(int(0.55 * SIZE), int(0.62 * SIZE)), slice(int(0.45 * SIZE), int(0.55 * SIZE)))
@@ -106,7 +124,7 @@ def test_teeth_move_with_their_points_alone(anchors):
 
 
 def test_a_crop_of_the_points_gives_the_crop_of_the_maps(anchors):
-    maps, corner, side = anchors(face(), SIZE), 24, 64
-    part = anchors((face() * SIZE - corner) / side, side)
+    maps, corner, side = maps_of(anchors, face(), SIZE), 24, 64
+    part = maps_of(anchors, (face() * SIZE - corner) / side, side)
     inner = slice(corner, corner + side)
     torch.testing.assert_close(part, maps[..., inner, inner], atol=2e-3, rtol=0)

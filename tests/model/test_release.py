@@ -70,8 +70,8 @@ def test_weights_that_do_not_fit_their_header(tmp_path, monkeypatch):
 
 
 def test_newer_format_version(tmp_path, monkeypatch):
-    monkeypatch.setattr("facemotion.model.release.VERSION", 3)
+    monkeypatch.setattr("facemotion.model.release.VERSION", 4)
     save_release(tmp_path / "new.safetensors", tiny_generator(), {})
     monkeypatch.undo()
-    with pytest.raises(WeightsError, match="version 3"):
+    with pytest.raises(WeightsError, match="version 4"):
         load_release(tmp_path / "new.safetensors")
