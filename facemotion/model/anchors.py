@@ -9,7 +9,7 @@ would paint the mean of its guesses.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -64,20 +64,30 @@ MOUTH_DETAILS, EYE_DETAILS = 2 * _TEXTURE_CHANNELS + 2 * 3, _TEXTURE_CHANNELS + 
 
 @dataclass(frozen=True)
 class Region:
-    """A part of the crop that is painted, and what is known of its pixels. ``h``, ``w`` are those of its box."""
+    """A part of the crop that is painted, and what is known of its pixels. Boxes are rows and columns of the maps."""
 
     kind: str
     """``mouth`` or ``eye``."""
     box: Box
-    """Rows and columns, in pixels of the maps."""
+    """Where anything is painted."""
+    seen: Box
+    """``box`` and what convolutions see around it."""
     channels: list[int]
     """Which of the maps of `Anchors` do not vanish here."""
     maps: Tensor
-    """(M, len(channels), h, w)"""
+    """(M, len(channels), rows, columns of ``seen``)"""
     details: Tensor
-    """(M, MOUTH_DETAILS or EYE_DETAILS, h · detail, w · detail): textures and distances, pixel by pixel of the paint."""
+    """(M, MOUTH_DETAILS or EYE_DETAILS, …) at the paint's pixels in ``box``: textures and distances."""
     window: Tensor
-    """(M, 1, h · detail, w · detail) 1 inside, falling to 0 at the region's border."""
+    """(M, 1, …) the same: 1 inside, falling to 0 at the region's border."""
+
+    def cut(self, maps: Tensor, detail: int = 1) -> Tensor:
+        """``box`` out of maps of ``seen``, which are ``detail`` times as fine."""
+        rows, columns = (
+            slice(detail * (inner.start - outer.start), detail * (inner.stop - outer.start))
+            for inner, outer in zip(self.box, self.seen, strict=True)
+        )
+        return maps[..., rows, columns]
 
 
 class Anchors(nn.Module):
@@ -98,8 +108,8 @@ class Anchors(nn.Module):
     def regions(self, points: Tensor, size: int, *, margin: int) -> list[Region]:
         """The mouth and either eye, of points (M, 78, 2) in crop widths, for maps of ``size`` px a side.
 
-        Boxes hold the regions of all M and ``margin`` px more on each side. Places are told in full precision, of
-        which autocast would leave a pixel.
+        Boxes hold the regions of all M, ``Region.seen`` ``margin`` px more on each side. Places are told in full
+        precision, of which autocast would leave a pixel.
         """
         with torch.autocast(points.device.type, enabled=False):
             return self._regions(points.float(), size, margin)
@@ -115,21 +125,25 @@ class Anchors(nn.Module):
 
         def region(kind: str, members: list[int], reach: tuple[float, float], plain: Maps, textured: Maps) -> Region:
             half = scale[:, None] * (axes.abs().transpose(1, 2) @ points.new_tensor(reach))  # of the turned rectangle
-            box = _box(points[:, members].mean(1), half, size, margin)
-            fine = tuple(slice(self.detail * side.start, self.detail * side.stop) for side in box)
+            box = _box(points[:, members].mean(1), half, size)
+            seen = tuple(slice(max(0, side.start - margin), min(size, side.stop + margin)) for side in box)
+            fine, fine_seen = (_times(self.detail, each) for each in (box, seen))
+            textures = textured(*_grid(turned, self.detail * size, fine_seen))
+            maps, distances = plain(*_grid(turned, size, seen))
+            distances = F.interpolate(distances, textures.shape[-2:], mode="bilinear", align_corners=False)
             x, y = _grid(turned, self.detail * size, fine)
-            textures = textured(x, y)
-            maps, distances = plain(*_grid(turned, size, box))
-            distances = F.interpolate(distances, x.shape[-2:], mode="bilinear", align_corners=False)
             centre = placed[:, members].mean(1)[..., None, None]
-            return Region(
+            found = Region(
                 kind,
                 box,
+                seen,
                 mouth if kind == "mouth" else eye,
                 torch.cat([maps, F.pixel_unshuffle(textures, self.detail)], 1),
-                torch.cat([textures, 4 * distances, (_SHARP * distances).clamp(-2, 2)], 1),
+                textures,
                 _paint_window(x - centre[:, 0], y - centre[:, 1], reach)[:, None],
             )
+            textures, distances = (found.cut(each, self.detail) for each in (textures, distances))
+            return replace(found, details=torch.cat([textures, 4 * distances, (_SHARP * distances).clamp(-2, 2)], 1))
 
         found = [region("mouth", _MOUTH, _MOUTH_PAINT, partial(_mouth_maps, placed), partial(self._teeth, placed))]
         for side, lids in enumerate(LIDS):
@@ -214,13 +228,18 @@ def _eye_maps(
     return torch.stack([window, *(window * m for m in maps)], 1), torch.stack(distances, 1)
 
 
-def _box(centre: Tensor, half: Tensor, size: int, margin: int) -> Box:
-    """The pixels within ``half`` (M, 2) of centres (M, 2), crop widths, of all M together, and a margin; never
-    empty."""
-    low = ((centre - half).amin(0) * size - margin).floor().clamp(0, size - 1).int().tolist()
-    high = ((centre + half).amax(0) * size + margin).ceil().clamp(1, size).int().tolist()
+def _box(centre: Tensor, half: Tensor, size: int) -> Box:
+    """The pixels within ``half`` (M, 2) of centres (M, 2), crop widths, of all M together; never empty."""
+    low = ((centre - half).amin(0) * size).floor().clamp(0, size - 1).int().tolist()
+    high = ((centre + half).amax(0) * size).ceil().clamp(1, size).int().tolist()
     (x0, y0), (x1, y1) = low, (max(h, k + 1) for h, k in zip(high, low, strict=True))
     return slice(y0, y1), slice(x0, x1)
+
+
+def _times(detail: int, box: Box) -> Box:
+    """A box in parts of pixels."""
+    rows, columns = (slice(detail * side.start, detail * side.stop) for side in box)
+    return rows, columns
 
 
 def _paint_window(x: Tensor, y: Tensor, reach: tuple[float, float]) -> Tensor:

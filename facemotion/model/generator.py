@@ -175,7 +175,7 @@ def _summed(values: Tensor, linear: nn.Linear) -> Tensor:
 
 _REACH = 4
 """How far, in its pixels, the four 3 × 3 convolutions of the paint head look."""
-_DETAIL_WIDTH, _DETAIL_TOLD = 16, 8
+_DETAIL_WIDTH = 16
 
 
 class Detail(nn.Module):
@@ -188,18 +188,25 @@ class Detail(nn.Module):
 
     def __init__(self, details: int, width: int):
         super().__init__()
-        self.told = nn.Conv2d(width, _DETAIL_TOLD, 1)
-        self.inner = nn.Conv2d(details + _DETAIL_TOLD, _DETAIL_WIDTH, 1)
-        self.middle = nn.Conv2d(_DETAIL_WIDTH, _DETAIL_WIDTH, 1)
-        self.outer = nn.Conv2d(_DETAIL_WIDTH, 4, 1)
+        self.told = nn.Conv2d(width, _DETAIL_WIDTH, 1)
+        self.inner = nn.Linear(details, _DETAIL_WIDTH)
+        self.middle = nn.Linear(_DETAIL_WIDTH, _DETAIL_WIDTH)
+        self.outer = nn.Linear(_DETAIL_WIDTH, 4)
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
 
     def forward(self, details: Tensor, hidden: Tensor) -> Tensor:
         """Details (M, C, k·h, k·w), features (M, width, h, w) -> (M, 4, k·h, k·w) to add to colour and mask."""
-        told = F.interpolate(self.told(hidden), details.shape[-2:], mode="bilinear", align_corners=False)
-        inner = F.silu(self.inner(torch.cat([details.to(hidden.dtype), told], 1)))
-        return self.outer(F.silu(self.middle(inner)))
+        size = details.shape[-2:]
+        told = F.interpolate(self.told(hidden), size, mode="bilinear", align_corners=False).flatten(2)
+        inner = F.silu(_pixelwise(self.inner, details.to(hidden.dtype).flatten(2)) + told)
+        return _pixelwise(self.outer, F.silu(_pixelwise(self.middle, inner))).unflatten(2, size)
+
+
+def _pixelwise(linear: nn.Linear, values: Tensor) -> Tensor:
+    """A layer of every pixel's own: (M, C, n) -> (M, C', n); as a product, which CPUs have done with several times
+    before a 1 × 1 convolution of so few channels."""
+    return torch.baddbmm(linear.bias[:, None], linear.weight.expand(len(values), -1, -1), values)
 
 
 class PaintHead(nn.Module):
@@ -252,9 +259,9 @@ class PaintHead(nn.Module):
         crop, gives the crop of the result."""
         size = self.shuffle * hidden.shape[-1]
         mask = torch.zeros(len(hidden), 1, size, size, device=hidden.device)
-        colour = torch.zeros(len(hidden), 3, size, size, device=hidden.device)
+        colour = torch.zeros(len(hidden), size, size, 3, device=hidden.device).permute(0, 3, 1, 2)  # as frames lie
         for region in self.anchors.regions(landmarks, hidden.shape[-1], margin=_REACH):
-            opaque, painted = self._region(region, hidden[(..., *region.box)], moved[(..., *region.box)])
+            opaque, painted = self._region(region, hidden[(..., *region.seen)], moved[(..., *region.seen)])
             there = (..., *(slice(self.shuffle * side.start, self.shuffle * side.stop) for side in region.box))
             under = mask[there].clone() * (1 - opaque)  # regions that overlap are laid one on the other
             total = opaque + under
@@ -263,13 +270,14 @@ class PaintHead(nn.Module):
         return mask, colour
 
     def _region(self, region: Region, hidden: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
-        """Mask and colour of a region."""
+        """Mask and colour of a region, from features and photo around it."""
         hidden = self.mix(torch.cat([hidden, moved.to(hidden.dtype)], 1))
         weight, bias = self.anchor.weight[:, region.channels], self.anchor.bias
         told = F.conv2d(region.maps.to(hidden.dtype), weight.to(hidden.dtype), bias.to(hidden.dtype))
         gain, offset = told.chunk(2, 1)
         paint, hidden = self._convolved(F.silu(hidden * (1 + gain) + offset))
-        paint = (paint + self.details[region.kind](region.details, hidden)).float()
+        paint = region.cut(paint, self.shuffle) + self.details[region.kind](region.details, region.cut(hidden))
+        paint = paint.float()
         return region.window * opacity(paint[:, 3:]), torch.tanh(paint[:, :3])
 
     def _convolved(self, hidden: Tensor) -> tuple[Tensor, Tensor]:

@@ -35,17 +35,15 @@ class PaintConfig:
     """What decides the outcome of the second stage."""
 
     frames: int = 5000
-    """Frames remembered; each gives a crop of the mouth, one of the eyes and one of any place."""
+    """Frames remembered; each gives a crop of the mouth and one of an eye."""
     paint_px: int | None = None
     """Side of mask and colour, `GeneratorConfig.paint_px`, from now on; None: as before."""
     crop: float = 1 / 3
     """Side of a crop, in widths of the generator's crop."""
     batch: int = 16
     """Crops a step."""
-    mouths: float = 0.5
-    """Share of mouths among the crops of a batch."""
-    eyes: float = 0.3125
-    """Share of eyes; the rest are crops of any place."""
+    mouths: float = 0.5625
+    """Share of mouths among the crops of a batch; the rest are eyes."""
     seconds: float = 480.0
     """Time to train for, remembering apart."""
     lr: float = 1e-3
@@ -80,7 +78,7 @@ class PaintConfig:
 
 AUGMENT = AugmentConfig(blur=0.1)
 """Less blur than in the first stage, which has taught to tell a blurred photo."""
-PLACES = ("mouth", "eyes", "any")
+PLACES = ("mouth", "eye")
 _OF_MOUTH = torch.arange(POINTS) >= 48
 """(78,) bool: points of lips and teeth."""
 _WARM_UP_STEPS = 100
@@ -134,7 +132,7 @@ class Memories:
 def remember(
     generator: Generator, pool: ClipPool, config: PaintConfig, *, on_frames: Callable[[int], None] | None = None
 ) -> Memories:
-    """Crops around mouths, eyes and other places of ``config.frames`` augmented frames of rendered clips.
+    """Crops around mouths and eyes of ``config.frames`` augmented frames of rendered clips.
 
     Photographic clips are left out: they show everybody's own teeth. Raises UsageError for a generator that has no
     moved photo to paint on, InputError where no clip is rendered.
@@ -205,14 +203,11 @@ class _Cut:
         self.target = _to_byte(target)
 
     def memories(self, random: torch.Generator) -> list[tuple[str, Memory]]:
-        """A crop of the mouth, one of the eyes and one of any place for every sample."""
-        somewhere = 0.2 + 0.6 * torch.rand(len(self.landmarks), 2, generator=random)
-        centres = {
-            "eyes": self.landmarks[:, 36:48].mean(1),
-            "any": somewhere,
-            "mouth": self.landmarks[:, 60:68].mean(1),
-        }
-        return [(place, self._around(centre)) for place, centre in centres.items()]
+        """A crop of the mouth and one of either eye for every sample."""
+        eyes = self.landmarks[:, 36:48].unflatten(1, (2, 6)).mean(2)
+        either = torch.randint(2, (len(eyes),), generator=random)
+        centres = {"mouth": self.landmarks[:, 60:68].mean(1), "eye": eyes[torch.arange(len(eyes)), either]}
+        return [(place, self._around(centres[place])) for place in PLACES]
 
     def _around(self, centre: Tensor) -> Memory:
         """Crops about centres (B, 2)."""
@@ -364,14 +359,14 @@ def train_paint(
     mean = [p.detach().clone() for p in learnt]
     optimiser = torch.optim.AdamW(learnt, lr=config.lr, betas=(0.9, 0.99), weight_decay=1e-4)
     rng = torch.Generator().manual_seed(config.seed)
-    counts = {"mouth": round(config.mouths * config.batch), "eyes": round(config.eyes * config.batch)}
-    counts["any"] = config.batch - sum(counts.values())
+    counts = {"mouth": round(config.mouths * config.batch)}
+    counts["eye"] = config.batch - counts["mouth"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         judges = {
             place: _Judge(memory.control.shape[1], config, rng)
             for place, memory in memories.crops.items()
-            if place != "any" and memory.target.shape[-1] >= _LEAST_JUDGED_PX
+            if memory.target.shape[-1] >= _LEAST_JUDGED_PX
         }
     started, step = time.monotonic(), 0
     while (passed := (time.monotonic() - started) / config.seconds) < 1:

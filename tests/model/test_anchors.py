@@ -44,7 +44,7 @@ def maps_of(anchors: Anchors, points: torch.Tensor, size: int = SIZE) -> torch.T
     """All maps over the whole crop."""
     maps = points.new_zeros(len(points), anchors.channels, size, size)
     for region in anchors.regions(points, size, margin=0):
-        rows, columns = region.box
+        rows, columns = region.seen
         maps[:, region.channels, rows, columns] += region.maps
     return maps
 

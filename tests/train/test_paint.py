@@ -46,19 +46,20 @@ def test_a_crop_of_everything_paints_the_crop_of_the_paint():
 
 def test_what_is_remembered_lies_around_mouth_and_eyes(pool):
     memories = remember(tiny_generator(), pool, CONFIG)
-    mouths, eyes = memories.crops["mouth"], memories.crops["eyes"]
-    assert len(mouths) == len(eyes) == len(memories.crops["any"]) == len(memories.points) == 24
+    mouths, eyes = memories.crops["mouth"], memories.crops["eye"]
+    assert len(mouths) == len(eyes) == len(memories.points) == 24
     assert eyes.moved.shape == eyes.target.shape == (24, 3, 48, 48) and eyes.moved.dtype == torch.uint8
     assert mouths.hidden.shape[2:] == (24, 24)
-    for memory, points in ((mouths, slice(60, 68)), (eyes, slice(36, 48))):
-        assert (memory.landmarks[:, points].mean(1) - 0.5).abs().median() < 0.15
+    assert (mouths.landmarks[:, 60:68].mean(1) - 0.5).abs().median() < 0.15
+    off = (eyes.landmarks[:, 36:48].unflatten(1, (2, 6)).mean(2) - 0.5).abs().amax(2)
+    assert off.amin(1).median() < 0.15 and 0 < (off[:, 0] < off[:, 1]).sum() < 24  # of either eye
     assert ((mouths.painted > 0) & (mouths.painted <= 1)).all()
 
 
 def test_closed_lips_are_painted_where_they_are_foreseen(pool, monkeypatch):
     def places(parted):
         monkeypatch.setattr("facemotion.train.paint.lips_part", lambda marks: torch.full((len(marks),), parted))
-        return remember(tiny_generator(), pool, replace(CONFIG, frames=8)).crops["any"].landmarks
+        return remember(tiny_generator(), pool, replace(CONFIG, frames=8)).crops["mouth"].landmarks
 
     assert (places(True) - places(False)).abs().amax((1, 2)).min() > 0.01
 
@@ -85,7 +86,7 @@ def test_finer_paint_begins_as_the_coarse_one_and_is_trained(pool, steady_clock)
     config = replace(CONFIG, frames=8, seconds=6.0, paint_px=128, judged_from=0.5)
     finer = config.begun(generator)
     memories = remember(finer, pool, config)
-    assert memories.crops["eyes"].target.shape[-1] == 96
+    assert memories.crops["eye"].target.shape[-1] == 96
     trained = train_paint(finer, memories, config)
     assert trained.config.paint_px == 128
     assert not torch.equal(trained.paint_head.to_paint.weight, finer.paint_head.to_paint.weight)
