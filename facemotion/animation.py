@@ -111,7 +111,7 @@ class Animation:
     def _composed(composites: "list[Composite]", motion: "list[MotionArrays]") -> "np.ndarray":
         frame = None
         for composite, face in zip(composites, motion, strict=True):
-            frame = composite.frame(face.flow, face.shade, face.mask, face.colour, onto=frame)
+            frame = composite.frame(face.flow, face.shade, face.mask, face.colour, face.kept, onto=frame)
         return frame
 
     def _moved_alpha(self, motion: "list[MotionArrays]") -> "np.ndarray":

@@ -23,13 +23,15 @@ Note = Callable[[str], None]
 class MotionArrays:
     """One frame of one face, as `Composite.frame` takes it.
 
-    ``flow`` (h, w, 2) in crop widths, ``shade`` (2h, 2w), ``mask`` (m, m), ``colour`` (m, m, 3) in [-1, 1]; float32.
+    ``flow`` (h, w, 2) in crop widths, ``shade`` (2h, 2w), ``mask`` (m, m), ``colour`` (m, m, 3) in [-1, 1], ``kept``
+    (m, m); float32.
     """
 
     flow: "np.ndarray"
     shade: "np.ndarray"
     mask: "np.ndarray"
     colour: "np.ndarray"
+    kept: "np.ndarray"
 
 
 class Inference:
@@ -152,7 +154,13 @@ def _arrays(motion: "Motion") -> list[MotionArrays] | None:
     """One entry per frame; None where a number is not finite."""
     import torch
 
-    fields = (motion.flow.permute(0, 2, 3, 1), motion.shade[:, 0], motion.mask[:, 0], motion.colour.permute(0, 2, 3, 1))
+    fields = (
+        motion.flow.permute(0, 2, 3, 1),
+        motion.shade[:, 0],
+        motion.mask[:, 0],
+        motion.colour.permute(0, 2, 3, 1),
+        motion.kept[:, 0],
+    )
     if not all(bool(torch.isfinite(field.sum())) for field in fields):  # a sum is twenty times as fast as every number
         return None
     arrays = [field.float().cpu().contiguous().numpy() for field in fields]

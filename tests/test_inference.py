@@ -42,6 +42,7 @@ def test_motions_have_the_shapes_that_the_composite_takes():
     assert motion.shade.shape == tuple(2 * side for side in motion.flow.shape[:2])
     assert motion.mask.shape == (64, 64)
     assert motion.colour.shape == (64, 64, 3)
+    assert motion.kept.shape == (64, 64)
     assert motion.mask.dtype == np.float32
 
 

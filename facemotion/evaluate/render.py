@@ -69,12 +69,14 @@ class Performer:
 
 def warp_only(motion: Motion) -> Motion:
     """The same motion with nothing painted and nothing shaded."""
-    return replace(motion, mask=torch.zeros_like(motion.mask), shade=torch.zeros_like(motion.shade))
+    nothing = torch.zeros_like(motion.mask)
+    return replace(motion, mask=nothing, kept=nothing, shade=torch.zeros_like(motion.shade))
 
 
-def motion_maps(motion: Motion) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """Flow (h, w, 2), shade (h, w), mask (P, P) and colour (P, P, 3) of each frame, as the composite takes them."""
-    maps = (motion.flow, motion.shade[:, 0], motion.mask[:, 0], motion.colour)
+def motion_maps(motion: Motion) -> list[tuple[np.ndarray, ...]]:
+    """Flow (h, w, 2), shade (k, l), mask (P, P), colour (P, P, 3) and what is kept (P, P) of each frame, as the
+    composite takes them."""
+    maps = (motion.flow, motion.shade[:, 0], motion.mask[:, 0], motion.colour, motion.kept[:, 0])
     arrays = [x.cpu().movedim(1, -1).numpy() if x.ndim == 4 else x.cpu().numpy() for x in maps]
     return list(zip(*arrays, strict=True))
 

@@ -47,6 +47,7 @@ class _Paint(NamedTuple):
 
     colour: np.ndarray  # (h, w, 3) float32, 8-bit levels times opacity
     opacity: np.ndarray  # (h, w) float32 in [0, 1]
+    kept: np.ndarray  # (h, w) float32 in [0, 1]
     photo_to_paint: np.ndarray
     runs: list[Bounds]  # rows of tiles
 
@@ -101,23 +102,26 @@ class Composite:
         shade: np.ndarray,
         mask: np.ndarray,
         colour: np.ndarray,
+        kept: np.ndarray | None = None,
         *,
         onto: np.ndarray | None = None,
     ) -> np.ndarray:
         """The photo with its face moved and painted; the photo's very bits where flow, shade and mask are zero.
 
         ``frame(p) = (1 - mask) * (photo(p + flow) + shade) + mask * colour``, all faded out towards the edge of the
-        face's region. Outside the photo, its edge is repeated. Beyond that formula, paint ends before the outline of
+        face's region; and where something is ``kept``, that much of the photo itself instead. Outside the photo, its
+        edge is repeated. Beyond that formula, paint ends before the outline of
         jaw and cheeks, keeps the photo's texture where it is thin, and takes the photo's grain and tone.
 
         flow: (h, w, 2) backward displacement (x, y) in crop widths, in the crop's axes. shade: (k, l) luminance to
         add, 2 being the way from black to white. mask: (m, m) in [0, 1]. colour: (m, m, 3), uint8 or float in
-        [-1, 1]. onto: a frame of the photo's size to write into, within the face's region only: that of another
-        face, or the last one of this face where no copy of the photo is to be made.
+        [-1, 1]. kept: (m, m) in [0, 1], by default nothing. onto: a frame of the photo's size to write into, within
+        the face's region only: that of another face, or the last one of this face where no copy of the photo is to
+        be made.
         Returns (H, W, 3) uint8, ``onto`` where given.
         """
         frame = self.photo.copy() if onto is None else onto
-        motion, paint = self._prepare_motion(flow, shade), self._prepare_paint(mask, colour, flow)
+        motion, paint = self._prepare_motion(flow, shade), self._prepare_paint(mask, colour, kept, flow)
         list(self._threads.map(lambda strip: self._write_strip(frame, motion, paint, strip), self._strips))
         return frame
 
@@ -136,17 +140,23 @@ class Composite:
         motion = cv2.merge([coarse[..., 0], coarse[..., 1], light, coarse[..., 2]])
         return cv2.multiply(motion, self._motion_feather, dst=motion)
 
-    def _prepare_paint(self, mask: np.ndarray, colour: np.ndarray, flow: np.ndarray) -> _Paint | None:
-        """Colour and mask of the part of the crop where anything is painted; None where nothing is."""
+    def _prepare_paint(
+        self, mask: np.ndarray, colour: np.ndarray, kept: np.ndarray | None, flow: np.ndarray
+    ) -> _Paint | None:
+        """Colour and mask of the part of the crop where anything is painted or kept; None where nothing is."""
         size = mask.shape[0]
         alpha = np.clip((mask.astype(np.float32) - _MASK_FLOOR) / (1 - _MASK_FLOOR), 0, 1)
-        alpha *= self._feather if size == _MAP_PX else cv2.resize(self._feather, (size, size))
+        inside = self._feather if size == _MAP_PX else cv2.resize(self._feather, (size, size))
+        alpha *= inside
         alpha *= self._paint_feather_moved(flow, size)
-        if not alpha.any():
+        kept = np.zeros_like(alpha) if kept is None else kept * inside
+        touched = np.maximum(alpha, kept)
+        if not touched.any():
             return None
         # Paint finer than the photo is shrunk by area, in whole steps, before it is interpolated.
         shrink = max(1, int(size / self._crop_in_photo_px))
-        x0, y0, x1, y1 = (edge // shrink * shrink for edge in _box_of(alpha, margin=3 * shrink))
+        x0, y0, x1, y1 = (edge // shrink * shrink for edge in _box_of(touched, margin=3 * shrink))
+        touched, kept = touched[y0:y1, x0:x1], kept[y0:y1, x0:x1]
         alpha, levels = alpha[y0:y1, x0:x1], colour[y0:y1, x0:x1].astype(np.float32)
         if colour.dtype != np.uint8:
             levels = (levels + 1) * 127.5
@@ -158,12 +168,12 @@ class Composite:
         photo_to_paint = self._photo_to_square(size)
         photo_to_paint[:, 2] -= (x0, y0)
         if shrink > 1:
-            levels, alpha = (
+            levels, alpha, kept, touched = (
                 cv2.resize(layer, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
-                for layer in (levels, alpha)
+                for layer in (levels, alpha, kept, touched)
             )
             photo_to_paint = geometry.compose(photo_to_paint, geometry.resized(shrink, 1))
-        return _Paint(levels, alpha, photo_to_paint, _runs(alpha, photo_to_paint, self.photo.shape))
+        return _Paint(levels, alpha, kept, photo_to_paint, _runs(touched, photo_to_paint, self.photo.shape))
 
     def _paint_feather_moved(self, flow: np.ndarray, size: int) -> np.ndarray:
         """(size, size) float32: how far what has moved to each place of the crop may be painted over."""
@@ -206,6 +216,10 @@ class Composite:
         if self._texture is not None or self._grain is not None:
             colour = cv2.add(colour, cv2.merge([self._fine_detail(moved, alpha, bounds)] * 3))
         np.add(moved.levels, colour, out=moved.levels)
+        kept = _sample(paint.kept, paint.photo_to_paint, bounds)
+        if kept.any():
+            x0, y0, x1, y1 = bounds
+            moved.levels[:] += kept[..., None] * (self.photo[y0:y1, x0:x1] - moved.levels)
 
     def _fine_detail(self, moved: _Moved, alpha: np.ndarray, bounds: Bounds) -> np.ndarray:
         """What paint of this opacity leaves or takes of the photo's texture and grain, (h, w) float32 levels."""

@@ -47,6 +47,9 @@ _PAINT_FADE = 0.3
 """Outer share of a region over which paint fades."""
 _SHARP = 60.0
 """Steepness of the distances to lips and lids that are told in detail: a pixel or two of the paint."""
+_LASHES, _EYEBALL_FADE = ((0.006, 0.006), (0.032, 0.014)), 0.014
+"""How far from the upper and the lower lid an eyeball begins to be seen, of the frame and of the photo, whose lashes
+and their shadow move away with its lids; and over how much it comes; in inter-ocular distances."""
 _ROW_REACH = 0.3
 """Half width of a row of teeth, in inter-ocular distances."""
 _ROOT, _EDGE = 0.2, 0.05
@@ -88,6 +91,35 @@ class Region:
             for inner, outer in zip(self.box, self.seen, strict=True)
         )
         return maps[..., rows, columns]
+
+
+def eyeballs(points: Tensor, neutral: Tensor, size: int) -> Tensor:
+    """Where eyes are open both in a frame and in its photo: (M, 1, size, size) in [0, 1].
+
+    points, neutral (M, 78, 2) crop widths, of the frame and of the photo. Lids move and eyeballs stay, so that what is
+    seen of an eye in both has not moved at all. Keeps a little off the lids, whose lashes move.
+    """
+    open_eyes = points.new_zeros(len(points), 1, size, size)
+    eyes = points[:, 45] - points[:, 36]
+    scale = eyes.norm(dim=-1).clamp(min=0.05)
+    right = eyes / scale[:, None]
+    turned = torch.stack([right, torch.stack([-right[:, 1], right[:, 0]], -1)], 1) / scale[:, None, None]
+    placed = [each @ turned.transpose(1, 2) for each in (points, neutral)]
+    for upper, lower in LIDS:
+        members = points[:, [*upper, *lower]]
+        rows, columns = _box(members.mean(1), scale[:, None] * points.new_tensor([0.22, 0.14]), size)
+        x, y = _grid(turned, size, (rows, columns))
+        inside = [
+            distance - lashes
+            for each, (above, below) in zip(placed, _LASHES, strict=True)
+            for distance, lashes in (
+                (y - _smooth_curve(each, upper, x), above),
+                (_smooth_curve(each, lower, x) - y, below),
+            )
+        ]
+        share = (torch.stack(inside).amin(0) / _EYEBALL_FADE).clamp(0, 1)
+        open_eyes[:, 0, rows, columns] = torch.maximum(open_eyes[:, 0, rows, columns], share)
+    return open_eyes
 
 
 class Anchors(nn.Module):

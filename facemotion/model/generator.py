@@ -6,8 +6,8 @@ through the skip connections. Our reading of it, and what is built on top:
 * skip level ``l`` of the decoder receives ``base_l + Σ_e a_e · residual_{l,e}``; base and residuals are computed once
   per photo, the decoder once per frame;
 * the decoder moves the photo's own pixels and paints only what was hidden:
-  ``frame = (1 − mask) · (warp(I, flow) + shade) + mask · colour``. Flow, shade and mask carry a factor that vanishes
-  with the control, so ``f(I, 0) = I`` holds by construction;
+  ``frame = (1 − mask) · (warp(I, flow) + shade) + mask · colour``, and eyeballs stay as they are in the photo. Flow,
+  shade and mask carry a factor that vanishes with the control, so ``f(I, 0) = I`` holds by construction;
 * mask and colour are painted on top of the photo as it was moved, at its full input resolution, with the predicted
   landmarks as anchors (`PaintHead`);
 * the preset ``paper`` paints everything: ``frame = colour``.
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemotion.expressions import EXPRESSIONS
-from facemotion.model.anchors import EYE_DETAILS, MOUTH_DETAILS, POINTS, TEETH_AT, Anchors, Region
+from facemotion.model.anchors import EYE_DETAILS, MOUTH_DETAILS, POINTS, TEETH_AT, Anchors, Region, eyeballs
 from facemotion.model.blocks import ConvNormAct, ResidualBlock, upsample2
 from facemotion.model.encoders import BaseEncoder, ResidualEncoder
 
@@ -88,6 +88,8 @@ class Encoding:
     residual: list[Tensor]
     photo: Tensor
     expression: Tensor
+    landmarks: Tensor
+    """(B, 78, 2) as `Motion.landmarks`, of the photo itself."""
 
     def skips(self, control: Tensor) -> list[Tensor]:
         """``base + Σ a_e · residual_e`` at every level; control (M, E), M = B, or any M when B = 1."""
@@ -116,6 +118,8 @@ class Motion:
     shade: Tensor
     mask: Tensor
     colour: Tensor
+    kept: Tensor
+    """(M, 1, P, P) in [0, 1]: how much of the photo itself is seen, neither moved nor painted: eyeballs."""
     landmarks: Tensor
     still: Tensor = field(repr=False)
     """(M,) bool: the control is zero, the frame is the photo."""
@@ -160,6 +164,10 @@ class Decoder(nn.Module):
             weight, bias = self.to_flow_shade.weight.float(), self.to_flow_shade.bias.float()
             flow_shade = F.conv2d(hidden.float(), weight, bias, padding=1)
         return hidden, flow_shade[:, :2], F.pixel_shuffle(flow_shade[:, 2:], 2), landmarks
+
+    def located(self, coarsest_skip: Tensor) -> Tensor:
+        """The landmarks (M, 78, 2) alone, from the coarsest skip."""
+        return self._landmarks(self.landmark_features(self.coarsest(self.laterals[-1](coarsest_skip))).flatten(1))
 
     def _landmarks(self, pooled: Tensor) -> Tensor:
         """(M, 78, 2): the teeth stand where the other landmarks, the lips among them, say."""
@@ -338,7 +346,7 @@ class Generator(nn.Module):
                 if len(rows):
                     parts.append(encoder([level[rows] for level in base], torch.zeros_like(rows)))
             residual = [torch.cat(level) for level in zip(*parts, strict=True)] if parts else [b[:0] for b in base]
-        return Encoding(source, base, residual, photo, expression)
+        return Encoding(source, base, residual, photo, expression, self.decoder.located(base[-1]))
 
     def decode(self, encoding: Encoding, control: Tensor, anchors: Tensor | None = None) -> Motion:
         """Motion of M frames: control (M, E) ≥ 0, 1 = natural peak; M = B, or any M for a single photo.
@@ -354,7 +362,8 @@ class Generator(nn.Module):
         still = (control == 0).all(1)
         if self.config.preset == "paper":
             mask, colour = self.paint_head(features)
-            return Motion(torch.zeros_like(flow), torch.zeros_like(shade), mask, colour, landmarks, still & False)
+            kept = torch.zeros_like(mask)
+            return Motion(torch.zeros_like(flow), torch.zeros_like(shade), mask, colour, kept, landmarks, still & False)
         flow, shade, painted = self.moving(flow, shade, control)
         foreseen = landmarks.detach()
         anchors = foreseen if anchors is None else torch.where(anchors.isnan(), foreseen, anchors.float())
@@ -365,6 +374,8 @@ class Generator(nn.Module):
             shade=shade,
             mask=painted[:, None, None, None] * mask,
             colour=colour,
+            kept=(~still)[:, None, None, None]
+            * eyeballs(anchors, encoding.landmarks.detach().expand(len(anchors), -1, -1), self.config.paint_px),
             landmarks=landmarks,
             still=still,
         )
@@ -384,6 +395,8 @@ class Generator(nn.Module):
         moved = _moved(source, motion.flow, motion.shade)
         mask = resize(motion.mask, size)
         frame = (1 - mask) * moved + mask * resize(motion.colour, size)
+        kept = resize(motion.kept, size)
+        frame = (1 - kept) * frame + kept * source
         return torch.where(motion.still[:, None, None, None], source, frame)
 
     def forward(self, source: Tensor, control: Tensor) -> tuple[Tensor, Motion]:

@@ -266,7 +266,7 @@ def test_frames_are_those_of_a_clip():
     composite = Composite(source, points, 128)
     inference = Inference(generator, Placement(torch.device("cpu"), torch.float32))
     ((motion,),) = inference.motions([composite.crop(32)], [tuple(controls[2].tolist())], on_note=print)
-    clip_frame = composite.frame(motion.flow, motion.shade, motion.mask, motion.colour)
+    clip_frame = composite.frame(motion.flow, motion.shade, motion.mask, motion.colour, motion.kept)
     assert np.abs(rendered.frames[2].astype(int) - clip_frame).mean() < 1  # the crop is sampled a little differently
     assert not np.array_equal(rendered.warped[2], rendered.frames[2])
 

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from facemotion.face import geometry
 from facemotion.face.composite import Composite
 from facemotion.face.feather import paint_feather
 from facemotion.face.geometry import scale_of
@@ -284,3 +285,15 @@ def test_a_side_longer_than_opencv_can_address():
     composite = Composite(photo, frontal_landmarks(centre=(32_800, 150)), grain=False)
     assert np.array_equal(composite.frame(**still()), photo)
     assert (composite.crop(64) == 90).mean() > 0.5
+
+
+def test_what_is_kept_is_the_photo_in_the_middle_of_what_moves():
+    photo = np.random.default_rng(0).integers(0, 255, (600, 560, 3), np.uint8)
+    composite = Composite(photo, frontal_landmarks(), grain=False)
+    kept = np.zeros((PAINT_PX, PAINT_PX), np.float32)
+    kept[192:320, 192:320] = 1
+    alone, with_kept = composite.frame(**everything()), composite.frame(**everything(), kept=kept)
+    x, y = np.round(geometry.apply(geometry.invert(composite.photo_to_crop), np.array([[128.0, 128.0]]))[0]).astype(int)
+    inner = np.s_[y - 8 : y + 8, x - 8 : x + 8]
+    assert np.array_equal(with_kept[inner], photo[inner]) and not np.array_equal(alone[inner], photo[inner])
+    assert np.array_equal(composite.frame(**still(), kept=kept), photo)

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from facemotion.model.anchors import eyeballs
 from facemotion.model.generator import Generator, GeneratorConfig, opacity, resize, tiny_generator, warp
 
 SMILE, SURPRISE, BLINK = 0, 1, 7
@@ -29,6 +30,7 @@ def test_maps_have_the_documented_shapes_and_ranges(source):
     assert motion.shade.shape == (1, 1, 32, 32)
     assert motion.mask.shape == (1, 1, 64, 64)
     assert motion.colour.shape == (1, 3, 64, 64)
+    assert motion.kept.shape == (1, 1, 64, 64)
     assert motion.landmarks.shape == (1, 78, 2)
     assert motion.mask.min() >= 0 and motion.mask.max() <= 1
     assert motion.colour.abs().max() <= 1
@@ -37,7 +39,7 @@ def test_maps_have_the_documented_shapes_and_ranges(source):
 def test_control_zero_is_the_photo_bit_for_bit(source):
     frame, motion = tiny_generator()(source, control())
     assert torch.equal(frame, source)
-    assert motion.flow.abs().max() == motion.mask.max() == motion.shade.abs().max() == 0
+    assert motion.flow.abs().max() == motion.mask.max() == motion.shade.abs().max() == motion.kept.max() == 0
 
 
 def test_any_other_control_is_not_the_photo(source):
@@ -128,6 +130,41 @@ def test_paint_sees_the_photo_where_it_was_moved_to():
         assert rows.min() >= 40 - 8 and rows.max() < 48 + 8  # four 3x3 convolutions at input resolution
 
 
+def with_eyes(points: torch.Tensor, *, open_by: float) -> torch.Tensor:
+    """Points with lids this far apart, in crop widths."""
+    points = points.clone()
+    for start, centre in ((36, 0.35), (42, 0.65)):
+        x = (-0.05, -0.02, 0.02, 0.05, 0.02, -0.02)
+        y = (0.0, -0.5, -0.5, 0.0, 0.5, 0.5)
+        points[0, start : start + 6] = torch.tensor(
+            [(centre + dx, 0.3 + open_by * dy) for dx, dy in zip(x, y, strict=True)]
+        )
+    return points
+
+
+def test_eyeballs_are_kept_where_they_are_seen_in_both_the_frame_and_the_photo():
+    wide, narrow, shut = (with_eyes(face(), open_by=gap) for gap in (0.1, 0.04, 0.0))
+    size = 256
+    same, narrowed, widened = (eyeballs(*pair, size)[0, 0] for pair in ((wide, wide), (narrow, wide), (wide, narrow)))
+    middle = (int(0.3 * size), int(0.35 * size))
+    assert same[middle] == narrowed[middle] == widened[middle] == 1
+    lid = (int(0.272 * size), int(0.35 * size))  # inside of wide lids, outside of narrow ones
+    assert same[lid] > 0 and narrowed[lid] == widened[lid] == 0
+    assert eyeballs(shut, wide, size).max() == eyeballs(wide, shut, size).max() == 0
+    for outside in ((0.5, 0.3), (0.35, 0.4), (0.5, 0.7)):
+        assert same[int(outside[1] * size), int(outside[0] * size)] == 0
+
+
+def test_what_is_kept_is_the_photo_itself(source):
+    generator = tiny_generator()
+    _, motion = generator(source, control(surprise=1))
+    motion.kept[:] = 0
+    motion.kept[..., 20:30, 20:30] = 1
+    frame = Generator.compose(source, motion)
+    assert torch.equal(frame[..., 20:30, 20:30], source[..., 20:30, 20:30])
+    assert not torch.equal(frame, source)
+
+
 def test_only_mouth_and_eyes_are_painted():
     generator = tiny_generator()
     mask, _ = generator.paint_head(torch.randn(1, 8, 16, 16), torch.zeros(1, 3, 32, 32), face())
@@ -202,7 +239,9 @@ def test_default_stays_within_its_budget():
     """At most 4 GMAC a frame at 256 px and 12 MB of weights in float16."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    generator = Generator().eval()
+    generator = Generator().eval().requires_grad_(False)
+    generator.decoder.to_landmarks.bias.copy_(face()[0, :68].flatten())  # regions as large as those of a face
+    generator.decoder.to_landmarks.weight.zero_()
     assert 2 * sum(p.numel() for p in generator.parameters()) <= 12e6
     with torch.inference_mode():
         encoding = generator.encode(torch.zeros(1, 3, 256, 256), control(smile=1))
