@@ -9,7 +9,7 @@ would paint the mean of its guesses.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -86,11 +86,7 @@ class Region:
 
     def cut(self, maps: Tensor, detail: int = 1) -> Tensor:
         """``box`` out of maps of ``seen``, which are ``detail`` times as fine."""
-        rows, columns = (
-            slice(detail * (inner.start - outer.start), detail * (inner.stop - outer.start))
-            for inner, outer in zip(self.box, self.seen, strict=True)
-        )
-        return maps[..., rows, columns]
+        return maps[(..., *_within(self.box, self.seen, detail))]
 
 
 def eyeballs(points: Tensor, neutral: Tensor, size: int) -> Tensor:
@@ -99,11 +95,14 @@ def eyeballs(points: Tensor, neutral: Tensor, size: int) -> Tensor:
     points, neutral (M, 78, 2) crop widths, of the frame and of the photo. Lids move and eyeballs stay, so that what is
     seen of an eye in both has not moved at all. Keeps a little off the lids, whose lashes move.
     """
+    with torch.autocast(points.device.type, enabled=False):
+        return _eyeballs(points.float(), neutral.float(), size)
+
+
+def _eyeballs(points: Tensor, neutral: Tensor, size: int) -> Tensor:
     open_eyes = points.new_zeros(len(points), 1, size, size)
-    eyes = points[:, 45] - points[:, 36]
-    scale = eyes.norm(dim=-1).clamp(min=0.05)
-    right = eyes / scale[:, None]
-    turned = torch.stack([right, torch.stack([-right[:, 1], right[:, 0]], -1)], 1) / scale[:, None, None]
+    scale, axes = _eye_axes(points)
+    turned = axes / scale[:, None, None]
     placed = [each @ turned.transpose(1, 2) for each in (points, neutral)]
     for upper, lower in LIDS:
         members = points[:, [*upper, *lower]]
@@ -147,10 +146,7 @@ class Anchors(nn.Module):
             return self._regions(points.float(), size, margin)
 
     def _regions(self, points: Tensor, size: int, margin: int) -> list[Region]:
-        eyes = points[:, 45] - points[:, 36]
-        scale = eyes.norm(dim=-1).clamp(min=0.05)
-        right = eyes / scale[:, None]
-        axes = torch.stack([right, torch.stack([-right[:, 1], right[:, 0]], -1)], 1)
+        scale, axes = _eye_axes(points)
         turned = axes / scale[:, None, None]
         placed = points @ turned.transpose(1, 2)  # along the eyes' axis, and across it, downwards
         mouth, eye = self._channels()
@@ -165,17 +161,16 @@ class Anchors(nn.Module):
             distances = F.interpolate(distances, textures.shape[-2:], mode="bilinear", align_corners=False)
             x, y = _grid(turned, self.detail * size, fine)
             centre = placed[:, members].mean(1)[..., None, None]
-            found = Region(
-                kind,
-                box,
-                seen,
-                mouth if kind == "mouth" else eye,
-                torch.cat([maps, F.pixel_unshuffle(textures, self.detail)], 1),
-                textures,
-                _paint_window(x - centre[:, 0], y - centre[:, 1], reach)[:, None],
+            told = torch.cat([textures, 4 * distances, (_SHARP * distances).clamp(-2, 2)], 1)
+            return Region(
+                kind=kind,
+                box=box,
+                seen=seen,
+                channels=mouth if kind == "mouth" else eye,
+                maps=torch.cat([maps, F.pixel_unshuffle(textures, self.detail)], 1),
+                details=told[(..., *_within(box, seen, self.detail))],
+                window=_paint_window(x - centre[:, 0], y - centre[:, 1], reach)[:, None],
             )
-            textures, distances = (found.cut(each, self.detail) for each in (textures, distances))
-            return replace(found, details=torch.cat([textures, 4 * distances, (_SHARP * distances).clamp(-2, 2)], 1))
 
         found = [region("mouth", _MOUTH, _MOUTH_PAINT, partial(_mouth_maps, placed), partial(self._teeth, placed))]
         for side, lids in enumerate(LIDS):
@@ -216,6 +211,15 @@ class Anchors(nn.Module):
         above = _smooth_curve(placed, upper, x) - y
         lid = _looked_up(self.lid, -across if side else across, _spread(above, -_LID_BELOW, _LID_ABOVE))
         return window * lid
+
+
+def _eye_axes(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance of the outer eye corners (M,) in crop widths, and the unit vectors along and across their line, (M, 2,
+    2)."""
+    eyes = points[:, 45] - points[:, 36]
+    scale = eyes.norm(dim=-1).clamp(min=0.05)
+    right = eyes / scale[:, None]
+    return scale, torch.stack([right, torch.stack([-right[:, 1], right[:, 0]], -1)], 1)
 
 
 def _texture(size: tuple[int, int]) -> nn.Parameter:
@@ -266,6 +270,15 @@ def _box(centre: Tensor, half: Tensor, size: int) -> Box:
     high = ((centre + half).amax(0) * size).ceil().clamp(1, size).int().tolist()
     (x0, y0), (x1, y1) = low, (max(h, k + 1) for h, k in zip(high, low, strict=True))
     return slice(y0, y1), slice(x0, x1)
+
+
+def _within(inner: Box, outer: Box, detail: int) -> Box:
+    """A box in a map of another one, in parts of pixels."""
+    rows, columns = (
+        slice(detail * (side.start - around.start), detail * (side.stop - around.start))
+        for side, around in zip(inner, outer, strict=True)
+    )
+    return rows, columns
 
 
 def _times(detail: int, box: Box) -> Box:
