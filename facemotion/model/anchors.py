@@ -213,6 +213,25 @@ class Anchors(nn.Module):
         return window * lid
 
 
+def on_the_lip(points: Tensor) -> Tensor:
+    """Points (M, 78, 2) whose upper teeth reach the lower lip where they nearly do.
+
+    The rule by which the clips were rendered (`data.mouths.Opening.edges_at`); the linear fit that foretells the teeth
+    only comes near it, and leaves a dark gap below them.
+    """
+    scale, axes = _eye_axes(points)
+    placed = points @ (axes / scale[:, None, None]).transpose(1, 2)
+    edge = placed[:, 68:73, 1]
+    x = placed[:, None, 68:73, 0]
+    top, bottom = (_curve(placed, lip, x)[:, 0] for lip in (UPPER_LIP, LOWER_LIP))
+    height, shown = bottom - top, edge - top
+    usual, usual_height = shown.median(1).values, height.median(1).values
+    nearly = ((3.0 - usual_height / usual.clamp(min=1e-4)) / 0.8).clamp(0, 1) * ((usual > 0) & (usual < usual_height))
+    missing = nearly[:, None] * (0.97 * height - shown)
+    moved = points[:, 68:73] + (missing * scale[:, None])[..., None] * axes[:, None, 1]
+    return torch.cat([points[:, :68], moved, points[:, 73:]], 1)
+
+
 def _eye_axes(points: Tensor) -> tuple[Tensor, Tensor]:
     """Distance of the outer eye corners (M,) in crop widths, and the unit vectors along and across their line, (M, 2,
     2)."""

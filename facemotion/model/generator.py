@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemotion.expressions import EXPRESSIONS
-from facemotion.model.anchors import EYE_DETAILS, MOUTH_DETAILS, POINTS, TEETH_AT, Anchors, Region, eyeballs
+from facemotion.model.anchors import EYE_DETAILS, MOUTH_DETAILS, POINTS, TEETH_AT, Anchors, Region, eyeballs, on_the_lip
 from facemotion.model.blocks import ConvNormAct, ResidualBlock, upsample2
 from facemotion.model.encoders import BaseEncoder, ResidualEncoder
 
@@ -365,7 +365,7 @@ class Generator(nn.Module):
             kept = torch.zeros_like(mask)
             return Motion(torch.zeros_like(flow), torch.zeros_like(shade), mask, colour, kept, landmarks, still & False)
         flow, shade, painted = self.moving(flow, shade, control)
-        foreseen = landmarks.detach()
+        foreseen = on_the_lip(landmarks.detach())
         anchors = foreseen if anchors is None else torch.where(anchors.isnan(), foreseen, anchors.float())
         seen = _moved(encoding.source, flow.detach(), shade.detach())  # paint follows the motion, not the reverse
         mask, colour = self.paint_head(features, seen, anchors)
