@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from facemotion.data import mouths
-from facemotion.model.anchors import TEETH_AT, Anchors
+from facemotion.model.anchors import TEETH_AT, Anchors, on_the_lip
 
 SIZE = 96
 
@@ -128,3 +128,24 @@ def test_a_crop_of_the_points_gives_the_crop_of_the_maps(anchors):
     part = maps_of(anchors, (face() * SIZE - corner) / side, side)
     inner = slice(corner, corner + side)
     torch.testing.assert_close(part, maps[..., inner, inner], atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 25.0])
+def test_teeth_that_nearly_reach_the_lower_lip_reach_it(degrees):
+    angle = math.radians(degrees)
+    turn = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+
+    def seen(points: torch.Tensor) -> torch.Tensor:
+        """What becomes of the points, seen upright again."""
+        turned = (points - 0.5) @ turn.T + 0.5
+        return (on_the_lip(turned) - 0.5) @ turn + 0.5
+
+    points = face()
+    near, far, hidden = points.clone(), points.clone(), points.clone()
+    near[:, 68:73, 1], far[:, 68:73, 1], hidden[:, 68:73, 1] = 0.615, 0.58, 0.66  # lips at 0.57 and 0.64
+    reached = seen(near)
+    assert reached[0, 70, 1] == pytest.approx(0.57 + 0.97 * 0.07, abs=1e-3)
+    torch.testing.assert_close(reached[:, 68:73, 0], near[:, 68:73, 0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(reached[:, :68], near[:, :68], atol=1e-4, rtol=0)
+    for other in (far, hidden):
+        torch.testing.assert_close(seen(other), other, atol=1e-4, rtol=0)
