@@ -1,7 +1,5 @@
 """Where and how precisely the network runs: what the machine has, what was asked for."""
 
-import ctypes
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,23 +60,3 @@ def multiplies_in_bf16() -> bool:
 
     questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not in every version of PyTorch
     return any(getattr(torch.cpu, question, bool)() for question in questions)
-
-
-_MALLOC_TRIM_THRESHOLD, _MALLOC_MMAP_THRESHOLD = -1, -3
-"""Names of glibc's settings, from its malloc.h."""
-
-
-def keep_freed_memory() -> None:
-    """Have the C library keep what is freed for what is needed next; does nothing where it is not glibc.
-
-    A network frees and asks for the same megabytes at every layer. Given back to the system each time, they come as
-    pages to be cleared and mapped anew, a quarter of a CPU's time for a frame (docs/results.md).
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    try:
-        set_option = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    set_option(_MALLOC_MMAP_THRESHOLD, 32 << 20)  # the largest that it takes
-    set_option(_MALLOC_TRIM_THRESHOLD, 512 << 20)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from facemotion.device import Placement, keep_freed_memory
+from facemotion.device import Placement
 from facemotion.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -103,8 +103,6 @@ class Inference:
 
         channels_last = placement.device.type == "cuda" or placement.dtype == torch.bfloat16  # there it is faster
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        if placement.device.type == "cpu":
-            keep_freed_memory()
         generator = copy.deepcopy(self._generator)  # another thread may be using this one
         self._generator = generator.place(placement.device, placement.dtype, layout).eval()
         self.placement = placement
