@@ -25,7 +25,7 @@ def train_paint(
     out: Annotated[Path, typer.Option("--out", "-o", help="File of the new weights.", show_default=False)],
     time_budget: Annotated[float, typer.Option(min=0.01, help="Minutes of training.")] = 8.0,
     frames: Annotated[
-        int, typer.Option(min=8, help="Frames to learn from; 100 take some 110 MB of memory at 384 px.")
+        int, typer.Option(min=8, help="Frames to learn from; 100 take some 75 MB of memory at 384 px.")
     ] = 5000,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: as PyTorch chooses.")] = 0,
     paint_px: Annotated[
