@@ -363,6 +363,7 @@ def _row(
         np.interp(columns, line[known], values[known]).astype(np.float32) for values in (mouth.edge, mouth.top)
     )
     lent = np.maximum(edge - top - 2, 4)
+    # over a fortieth of the eyes' distance in the frame, of whose pixels ``soft`` is 0.8
     longer = cv2.GaussianBlur((shown / lent[:1]).astype(np.float32), (0, 0), 0.02 * IOD_PX / soft)
     above_edge = above_edge / np.clip(longer, 1, _LONGEST)
     rows = np.maximum(edge + above_edge, top + 2).astype(np.float32)

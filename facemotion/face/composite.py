@@ -156,8 +156,8 @@ class Composite:
         # Paint finer than the photo is shrunk by area, in whole steps, before it is interpolated.
         shrink = max(1, int(size / self._crop_in_photo_px))
         x0, y0, x1, y1 = (edge // shrink * shrink for edge in _box_of(touched, margin=3 * shrink))
-        touched, kept = touched[y0:y1, x0:x1], kept[y0:y1, x0:x1]
-        alpha, levels = alpha[y0:y1, x0:x1], colour[y0:y1, x0:x1].astype(np.float32)
+        alpha, kept, levels = (layer[y0:y1, x0:x1] for layer in (alpha, kept, colour))
+        levels = levels.astype(np.float32)
         if colour.dtype != np.uint8:
             levels = (levels + 1) * 127.5
         if self._tint is not None:
@@ -168,12 +168,13 @@ class Composite:
         photo_to_paint = self._photo_to_square(size)
         photo_to_paint[:, 2] -= (x0, y0)
         if shrink > 1:
-            levels, alpha, kept, touched = (
+            levels, alpha, kept = (
                 cv2.resize(layer, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
-                for layer in (levels, alpha, kept, touched)
+                for layer in (levels, alpha, kept)
             )
             photo_to_paint = geometry.compose(photo_to_paint, geometry.resized(shrink, 1))
-        return _Paint(levels, alpha, kept, photo_to_paint, _runs(touched, photo_to_paint, self.photo.shape))
+        runs = _runs(np.maximum(alpha, kept), photo_to_paint, self.photo.shape)
+        return _Paint(levels, alpha, kept, photo_to_paint, runs)
 
     def _paint_feather_moved(self, flow: np.ndarray, size: int) -> np.ndarray:
         """(size, size) float32: how far what has moved to each place of the crop may be painted over."""

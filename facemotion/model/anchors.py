@@ -155,7 +155,7 @@ class Anchors(nn.Module):
             half = scale[:, None] * (axes.abs().transpose(1, 2) @ points.new_tensor(reach))  # of the turned rectangle
             box = _box(points[:, members].mean(1), half, size)
             seen = tuple(slice(max(0, side.start - margin), min(size, side.stop + margin)) for side in box)
-            fine, fine_seen = (_times(self.detail, each) for each in (box, seen))
+            fine, fine_seen = (in_parts(self.detail, each) for each in (box, seen))
             textures = textured(*_grid(turned, self.detail * size, fine_seen))
             maps, distances = plain(*_grid(turned, size, seen))
             distances = F.interpolate(distances, textures.shape[-2:], mode="bilinear", align_corners=False)
@@ -300,8 +300,8 @@ def _within(inner: Box, outer: Box, detail: int) -> Box:
     return rows, columns
 
 
-def _times(detail: int, box: Box) -> Box:
-    """A box in parts of pixels."""
+def in_parts(detail: int, box: Box) -> Box:
+    """A box in parts of pixels, ``detail`` a side."""
     rows, columns = (slice(detail * side.start, detail * side.stop) for side in box)
     return rows, columns
 

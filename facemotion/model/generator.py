@@ -21,7 +21,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemotion.expressions import EXPRESSIONS
-from facemotion.model.anchors import EYE_DETAILS, MOUTH_DETAILS, POINTS, TEETH_AT, Anchors, Region, eyeballs, on_the_lip
+from facemotion.model.anchors import (
+    EYE_DETAILS,
+    MOUTH_DETAILS,
+    POINTS,
+    TEETH_AT,
+    Anchors,
+    Region,
+    eyeballs,
+    in_parts,
+    on_the_lip,
+)
 from facemotion.model.blocks import ConvNormAct, ResidualBlock, upsample2
 from facemotion.model.encoders import BaseEncoder, ResidualEncoder
 
@@ -156,7 +166,7 @@ class Decoder(nn.Module):
         (78, 2)."""
         skips = [lateral(skip) for lateral, skip in zip(self.laterals, skips, strict=True)]
         hidden = self.coarsest(skips[-1])
-        landmarks = self._landmarks(self.landmark_features(hidden).flatten(1))
+        landmarks = self._landmarks(hidden)
         for level in reversed(range(len(self.reductions))):
             hidden = upsample2(self.reductions[level](hidden)) + skips[level]
             hidden = self.refinements[level](hidden)
@@ -167,11 +177,11 @@ class Decoder(nn.Module):
 
     def located(self, coarsest_skip: Tensor) -> Tensor:
         """The landmarks (M, 78, 2) alone, from the coarsest skip."""
-        return self._landmarks(self.landmark_features(self.coarsest(self.laterals[-1](coarsest_skip))).flatten(1))
+        return self._landmarks(self.coarsest(self.laterals[-1](coarsest_skip)))
 
-    def _landmarks(self, pooled: Tensor) -> Tensor:
+    def _landmarks(self, coarsest: Tensor) -> Tensor:
         """(M, 78, 2): the teeth stand where the other landmarks, the lips among them, say."""
-        face = _summed(pooled, self.to_landmarks)
+        face = _summed(self.landmark_features(coarsest).flatten(1), self.to_landmarks)
         return torch.cat([face, _summed(face.detach(), self.to_teeth)], 1).unflatten(1, (POINTS, 2))
 
 
@@ -270,7 +280,7 @@ class PaintHead(nn.Module):
         colour = torch.zeros(len(hidden), size, size, 3, device=hidden.device).permute(0, 3, 1, 2)  # as frames lie
         for region in self.anchors.regions(landmarks, hidden.shape[-1], margin=_REACH):
             opaque, painted = self._region(region, hidden[(..., *region.seen)], moved[(..., *region.seen)])
-            there = (..., *(slice(self.shuffle * side.start, self.shuffle * side.stop) for side in region.box))
+            there = (..., *in_parts(self.shuffle, region.box))
             under = mask[there].clone() * (1 - opaque)  # regions that overlap are laid one on the other
             total = opaque + under
             colour[there] = (opaque * painted + under * colour[there].clone()) / total.clamp(min=1e-6)
