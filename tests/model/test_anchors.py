@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -149,3 +150,17 @@ def test_teeth_that_nearly_reach_the_lower_lip_reach_it(degrees):
     torch.testing.assert_close(reached[:, :68], near[:, :68], atol=1e-4, rtol=0)
     for other in (far, hidden):
         torch.testing.assert_close(seen(other), other, atol=1e-4, rtol=0)
+
+
+def test_teeth_are_foreseen_by_the_rule_by_which_they_are_rendered():
+    size, top, bottom = 768, 296, 496
+    inside = np.zeros((size, size), bool)
+    inside[top : bottom + 1] = True
+    points = face()
+    points[:, 60:68, 1] = top / size
+    points[:, 65:68, 1] = bottom / size
+    for edge in (304, 384, 440, 484, 560):  # out of reach, nearly, near, on and behind the lower lip
+        row = np.array([0.0, 0.0, edge])
+        opening = mouths.Opening(inside, np.zeros((2, 2)), size / 2, row, row, 0.3 * size)
+        points[:, 68:73, 1] = edge / size
+        assert on_the_lip(points)[0, 70, 1] == pytest.approx(opening.teeth()[2, 1] / size, abs=0.005)
