@@ -117,7 +117,7 @@ class Animation:
     def _moved_alpha(self, motion: "list[MotionArrays]") -> "np.ndarray":
         frame = None
         for composite, face in zip(self._alpha, motion, strict=True):
-            frame = composite.frame(face.flow, 0 * face.shade, 0 * face.mask, 0 * face.colour, onto=frame)
+            frame = composite.frame(face.flow, 0 * face.shade, 0 * face.mask, 0 * face.colour, face.kept, onto=frame)
         return frame[:, :, 0]
 
     @staticmethod

@@ -41,9 +41,9 @@ ALIASES = {
 DESCRIPTIONS = {
     "smile": "cheeks up, mouth corners up, teeth at the peak",
     "surprise": "brows up, eyes wide, jaw dropped",
-    "anger": "brows down and together, lids tight, lips pressed",
+    "anger": "brows down and together, glare, teeth bared",
     "sadness": "inner brows up, mouth corners down",
-    "disgust": "nose wrinkled, upper lip raised",
+    "disgust": "nose wrinkled, corners down, lips together",
     "fear": "brows up and together, eyes wide, mouth stretched",
     "contempt": "one mouth corner tightened and raised",
     "blink": "both eyes closed",

@@ -43,6 +43,7 @@ def train_paint(
     from facemotion.model.release import load_release, save_release
     from facemotion.train import paint
     from facemotion.train.dataset import ClipPool
+    from facemotion.train.glasses import fit_glasses
 
     if out.exists() and not overwrite:
         raise OutputError(f"{out} is there already.", "Choose another name with --out, or add --overwrite.")
@@ -55,6 +56,8 @@ def train_paint(
     memories = paint.remember(generator, pool, config)
     missed = paint.fit_teeth(generator, memories.points)
     typer.echo(f"{frames:,} frames remembered; teeth placed to {missed:.1%} of the eye distance")
+    wearers = fit_glasses(generator, pool)
+    typer.echo(f"glasses learnt from {wearers} people" if wearers else "too few known people to learn glasses from")
     losses: list[float] = []
 
     def report(step: int, loss: float) -> None:

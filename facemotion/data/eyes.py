@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from facemotion.data.warping import pull_push, sample
+from facemotion.data.warping import sample
 
 if TYPE_CHECKING:
     from facemotion.data.portrait import Portrait
@@ -16,6 +16,8 @@ _IRIS_RADIUS = 0.068
 """Of the distance between the outer eye corners (11.7 mm iris, 87 mm)."""
 _LID_LIGHT = 0.97, 0.16
 """Brightness of a closed lid at its edges, and how much more of it the bulge over the eyeball has."""
+_SKIN_SPREAD = 0.06
+"""How far around an eye its lids' colour is read, of the same distance; as `model.lids` does."""
 _LOWER_LID_SHARE = 0.1
 """How much of the closing the lower lid does."""
 
@@ -73,7 +75,7 @@ class Eyes:
         band, rim = (cv2.remap(m, at[..., 0], at[..., 1], cv2.INTER_LINEAR) for m in (self.lid_band, self.opening))
         darker = 1 - image.sum(2) / (lid.sum(2) + 1e-3)
         plain = np.where(face, np.maximum(rim, band * np.clip((darker - 0.03) / 0.15, 0, 1)), 0)
-        plain = cv2.GaussianBlur(plain, (0, 0), 0.016 * self.iod_px + 0.3)[..., None]
+        plain = cv2.GaussianBlur(plain, (0, 0), 0.024 * self.iod_px + 0.3)[..., None]
         image += min(1.0, 2 * (closing - 0.2)) * plain * (lid - image)
 
     def draw_lashes(self, image: np.ndarray, margins: list[np.ndarray], *, closing: float) -> None:
@@ -111,8 +113,12 @@ def lid_skin(image: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.n
     band = cv2.dilate(opening.astype(np.uint8), np.ones((2 * around + 1, 2 * around + 1), np.uint8))
     band = cv2.dilate(band, np.ones((up + 1, 1), np.uint8), anchor=(0, 0))  # grows upwards
     known = 1 - cv2.dilate(band, np.ones((3, 3), np.uint8)).astype(np.float32)
-    plain = pull_push(image * known[..., None], known)
     soft = cv2.GaussianBlur(band.astype(np.float32), (0, 0), 0.008 * iod + 0.3)
+    weight = known * np.maximum(image.mean(2), 0.02) ** 2  # hair and shadow say less
+    skin, total = (cv2.GaussianBlur(each, (0, 0), _SKIN_SPREAD * iod) for each in (image * weight[..., None], weight))
+    skin /= np.maximum(total, 1e-6)[..., None]
+    inside = cv2.GaussianBlur(1 - known, (0, 0), 0.01 * iod)[..., None]
+    plain = image + inside * (skin - image)
     return cv2.GaussianBlur(plain, (0, 0), 0.01 * iod).astype(np.float32), soft
 
 

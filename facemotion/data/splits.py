@@ -13,13 +13,13 @@ KNOWN_SETS = ("london", "canada", "portrait")
 
 def built_in_validation() -> frozenset[str]:
     """The people that the released weights never saw."""
-    return _people((files("facemotion") / "assets" / "validation.txt").read_text())
+    return listed_people((files("facemotion") / "assets" / "validation.txt").read_text())
 
 
 def read_validation(path: Path) -> frozenset[str]:
     """Person ids of a text file, one a line, ``#`` starts a comment. Raises InputError where it cannot be read."""
     try:
-        return _people(path.read_text())
+        return listed_people(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: no list of people ({error})", "Give a text file with one person id a line."
@@ -45,6 +45,7 @@ class Splits:
         return "validation" if drawn < self.share else "train"
 
 
-def _people(text: str) -> frozenset[str]:
+def listed_people(text: str) -> frozenset[str]:
+    """Person ids, one a line; ``#`` starts a comment."""
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return frozenset(line for line in lines if line)

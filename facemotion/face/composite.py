@@ -6,6 +6,7 @@ Everything fades out within the face's region, and no pixel outside of it change
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -108,16 +109,15 @@ class Composite:
     ) -> np.ndarray:
         """The photo with its face moved and painted; the photo's very bits where flow, shade and mask are zero.
 
-        ``frame(p) = (1 - mask) * (photo(p + flow) + shade) + mask * colour``, all faded out towards the edge of the
+        ``frame(p) = (1 - mask) * (1 + shade) * photo(p + flow) + mask * colour``, all faded out towards the edge of the
         face's region; and where something is ``kept``, that much of the photo itself instead. Outside the photo, its
-        edge is repeated. Beyond that formula, paint ends before the outline of
-        jaw and cheeks, keeps the photo's texture where it is thin, and takes the photo's grain and tone.
+        edge is repeated. Beyond that formula, paint ends before the outline of jaw and cheeks, keeps the photo's
+        texture where it is thin, and takes the photo's grain and tone.
 
-        flow: (h, w, 2) backward displacement (x, y) in crop widths, in the crop's axes. shade: (k, l) luminance to
-        add, 2 being the way from black to white. mask: (m, m) in [0, 1]. colour: (m, m, 3), uint8 or float in
-        [-1, 1]. kept: (m, m) in [0, 1], by default nothing. onto: a frame of the photo's size to write into, within
-        the face's region only: that of another face, or the last one of this face where no copy of the photo is to
-        be made.
+        flow: (h, w, 2) backward displacement (x, y) in crop widths, in the crop's axes. shade: (k, l) the share of
+        light to add: -1 is black. mask: (m, m) in [0, 1]. colour: (m, m, 3), uint8 or float in [-1, 1]. kept: (m, m)
+        in [0, 1], by default nothing. onto: a frame of the photo's size to write into, within the face's region only:
+        that of another face, or the last one of this face where no copy of the photo is to be made.
         Returns (H, W, 3) uint8, ``onto`` where given.
         """
         frame = self.photo.copy() if onto is None else onto
@@ -129,13 +129,13 @@ class Composite:
         return geometry.compose(self.photo_to_crop, geometry.resized(self.crop_px, size))
 
     def _prepare_motion(self, flow: np.ndarray, shade: np.ndarray) -> np.ndarray:
-        """(map, map, 4) float32: how far to look, in photo px, and light to add, in 8-bit levels, feathered; and how
-        far the photo's texture survives the motion."""
+        """(map, map, 4) float32: how far to look, in photo px, and the share of light to add, feathered; and how far
+        the photo's texture survives the motion."""
         crop_to_photo = np.linalg.inv(self.photo_to_crop[:, :2]) * self.crop_px
         coarse = np.dstack([flow @ crop_to_photo.T, unstretched_share(flow)]).astype(np.float32)
         coarse, light = (
             cv2.resize(each, (_MAP_PX, _MAP_PX), interpolation=cv2.INTER_CUBIC)
-            for each in (coarse, np.asarray(shade, np.float32) * 127.5)
+            for each in (coarse, np.asarray(shade, np.float32))
         )
         motion = cv2.merge([coarse[..., 0], coarse[..., 1], light, coarse[..., 2]])
         return cv2.multiply(motion, self._motion_feather, dst=motion)
@@ -145,19 +145,18 @@ class Composite:
     ) -> _Paint | None:
         """Colour and mask of the part of the crop where anything is painted or kept; None where nothing is."""
         size = mask.shape[0]
-        alpha = np.clip((mask.astype(np.float32) - _MASK_FLOOR) / (1 - _MASK_FLOOR), 0, 1)
-        inside = self._feather if size == _MAP_PX else cv2.resize(self._feather, (size, size))
-        alpha *= inside
-        alpha *= self._paint_feather_moved(flow, size)
-        kept = np.zeros_like(alpha) if kept is None else kept * inside
-        touched = np.maximum(alpha, kept)
+        kept = np.zeros_like(mask) if kept is None else kept
+        touched = (mask > _MASK_FLOOR) | (kept > 0)
         if not touched.any():
             return None
         # Paint finer than the photo is shrunk by area, in whole steps, before it is interpolated.
         shrink = max(1, int(size / self._crop_in_photo_px))
-        x0, y0, x1, y1 = (edge // shrink * shrink for edge in _box_of(touched, margin=3 * shrink))
-        alpha, kept, levels = (layer[y0:y1, x0:x1] for layer in (alpha, kept, colour))
-        levels = levels.astype(np.float32)
+        box = x0, y0, x1, y1 = [edge // shrink * shrink for edge in _box_of(touched, margin=3 * shrink)]
+        alpha, kept, levels = (layer[y0:y1, x0:x1].astype(np.float32) for layer in (mask, kept, colour))
+        inside = _resampled(self._feather, size, box)
+        alpha = np.clip((alpha - _MASK_FLOOR) / (1 - _MASK_FLOOR), 0, 1) * inside
+        alpha *= self._paint_feather_moved(flow, size, box)
+        kept *= inside
         if colour.dtype != np.uint8:
             levels = (levels + 1) * 127.5
         if self._tint is not None:
@@ -176,12 +175,14 @@ class Composite:
         runs = _runs(np.maximum(alpha, kept), photo_to_paint, self.photo.shape)
         return _Paint(levels, alpha, kept, photo_to_paint, runs)
 
-    def _paint_feather_moved(self, flow: np.ndarray, size: int) -> np.ndarray:
-        """(size, size) float32: how far what has moved to each place of the crop may be painted over."""
+    def _paint_feather_moved(self, flow: np.ndarray, size: int, box: Sequence[int]) -> np.ndarray:
+        """(h, w) float32: how far what has moved to each place of a box of the crop, at ``size`` px, may be painted
+        over."""
+        x0, y0, x1, y1 = box
         places = (np.arange(size, dtype=np.float32) + 0.5) * (_MAP_PX / size) - 0.5
-        where = cv2.resize(np.asarray(flow, np.float32), (size, size)) * np.float32(_MAP_PX)
-        where[..., 0] += places
-        where[..., 1] += places[:, None]
+        where = _resampled(np.asarray(flow, np.float32), size, box) * np.float32(_MAP_PX)
+        where[..., 0] += places[x0:x1]
+        where[..., 1] += places[y0:y1, None]
         return cv2.remap(self._paint_feather, where, None, cv2.INTER_LINEAR)
 
     def _write_strip(self, frame: np.ndarray, motion: np.ndarray, paint: _Paint | None, strip: Bounds) -> None:
@@ -208,7 +209,8 @@ class Composite:
         np.add(motion[..., 1], rows[:, None], out=where[..., 1])
         source = self.photo[top:bottom, left:right]
         moved = cv2.remap(source, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        return _Moved(cv2.add(moved, cv2.merge([motion[..., 2]] * 3), dtype=cv2.CV_32F), where, motion[..., 3])
+        light = np.maximum(1 + motion[..., 2], 0)
+        return _Moved(cv2.multiply(moved, cv2.merge([light] * 3), dtype=cv2.CV_32F), where, motion[..., 3])
 
     def _paint_over(self, moved: _Moved, paint: _Paint, bounds: Bounds) -> None:
         """Paint over the moved photo within bounds, in place."""
@@ -244,6 +246,15 @@ def _sharpened(levels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     blurred *= (alpha / np.maximum(weight, 1e-3))[..., None]
     limit = cv2.merge([255 * alpha] * 3)
     return np.clip(levels + _SHARPENED * (levels - blurred), 0, limit)
+
+
+def _resampled(values: np.ndarray, size: int, box: Sequence[int]) -> np.ndarray:
+    """A box (x0, y0, x1, y1) out of a square map at another size, ``size`` px a side, edges on edges."""
+    x0, y0, x1, y1 = box
+    step = len(values) / size
+    to_values = np.array([[step, 0, (x0 + 0.5) * step - 0.5], [0, step, (y0 + 0.5) * step - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(values, to_values, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _sample(values: np.ndarray, photo_to_values: np.ndarray, bounds: Bounds) -> np.ndarray:

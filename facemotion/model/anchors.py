@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -41,10 +42,13 @@ TEXTURES = 3 * _TEXTURE_CHANNELS
 """Channels of the three textures, each of which is a map for every part of a pixel; these maps come last."""
 _TEETH_SIZE, _LID_SIZE = (40, 96), (36, 60)
 """Height and width of the textures."""
-_MOUTH_PAINT, _EYE_PAINT = (0.44, 0.38), (0.28, 0.21)
-"""Half widths and heights of the regions that are painted: beyond them skin keeps its own pixels."""
-_PAINT_FADE = 0.3
-"""Outer share of a region over which paint fades."""
+_EYE_PAINT = (0.28, 0.21)
+"""Half width and height of what is painted of an eye: beyond it skin keeps its own pixels."""
+_EYE_FADE = 0.3
+"""Outer share of it over which paint fades."""
+_LIP_PAINT, _LIP_FADE = 0.035, 0.025
+"""How far paint reaches onto the lips, whose edges nobody foretells exactly, and over how much of that it fades: lips
+keep their own pixels, too. In inter-ocular distances."""
 _SHARP = 60.0
 """Steepness of the distances to lips and lids that are told in detail: a pixel or two of the paint."""
 _LASHES, _EYEBALL_FADE = ((0.006, 0.006), (0.032, 0.014)), 0.014
@@ -59,8 +63,12 @@ _LID_ABOVE, _LID_BELOW, _LID_BESIDE = 0.12, 0.06, 0.2
 
 Box = tuple[slice, slice]
 """Rows and columns of a map."""
-Maps = Callable[[Tensor, Tensor], Tensor | tuple[Tensor, Tensor]]
-"""From places x, y (M, h, w), in inter-ocular distances, to maps (M, C, h, w)."""
+Window = Callable[[Tensor, Tensor], Tensor]
+"""From places x, y (M, h, w), in inter-ocular distances, to a map (M, h, w)."""
+Textured = Callable[[Tensor, Tensor], Tensor]
+"""The same to maps (M, C, h, w)."""
+Maps = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""The same to maps, and the distances (M, D, h, w) that they are made of."""
 MOUTH_DETAILS, EYE_DETAILS = 2 * _TEXTURE_CHANNELS + 2 * 3, _TEXTURE_CHANNELS + 2 * 2
 """Channels of `Region.details`: textures, then the distances to midline and lips, or to the lids, twice."""
 
@@ -101,19 +109,17 @@ def eyeballs(points: Tensor, neutral: Tensor, size: int) -> Tensor:
 
 def _eyeballs(points: Tensor, neutral: Tensor, size: int) -> Tensor:
     open_eyes = points.new_zeros(len(points), 1, size, size)
-    scale, axes = _eye_axes(points)
-    turned = axes / scale[:, None, None]
-    placed = [each @ turned.transpose(1, 2) for each in (points, neutral)]
+    frame = eye_frame(points)
     for upper, lower in LIDS:
         members = points[:, [*upper, *lower]]
-        rows, columns = _box(members.mean(1), scale[:, None] * points.new_tensor([0.22, 0.14]), size)
-        x, y = _grid(turned, size, (rows, columns))
+        rows, columns = _box(members.mean(1), frame.scale[:, None] * points.new_tensor([0.22, 0.14]), size)
+        x, y = frame.grid(size, (rows, columns))
         inside = [
             distance - lashes
-            for each, (above, below) in zip(placed, _LASHES, strict=True)
+            for each, (above, below) in zip((frame.placed, frame.place(neutral)), _LASHES, strict=True)
             for distance, lashes in (
-                (y - _smooth_curve(each, upper, x), above),
-                (_smooth_curve(each, lower, x) - y, below),
+                (y - smooth_curve(each, upper, x), above),
+                (smooth_curve(each, lower, x) - y, below),
             )
         ]
         share = (torch.stack(inside).amin(0) / _EYEBALL_FADE).clamp(0, 1)
@@ -146,21 +152,16 @@ class Anchors(nn.Module):
             return self._regions(points.float(), size, margin)
 
     def _regions(self, points: Tensor, size: int, margin: int) -> list[Region]:
-        scale, axes = _eye_axes(points)
-        turned = axes / scale[:, None, None]
-        placed = points @ turned.transpose(1, 2)  # along the eyes' axis, and across it, downwards
+        frame = eye_frame(points)
+        placed = frame.placed
         mouth, eye = self._channels()
 
-        def region(kind: str, members: list[int], reach: tuple[float, float], plain: Maps, textured: Maps) -> Region:
-            half = scale[:, None] * (axes.abs().transpose(1, 2) @ points.new_tensor(reach))  # of the turned rectangle
-            box = _box(points[:, members].mean(1), half, size)
+        def region(kind: str, box: Box, plain: Maps, textured: Textured, window: Window) -> Region:
             seen = tuple(slice(max(0, side.start - margin), min(size, side.stop + margin)) for side in box)
             fine, fine_seen = (in_parts(self.detail, each) for each in (box, seen))
-            textures = textured(*_grid(turned, self.detail * size, fine_seen))
-            maps, distances = plain(*_grid(turned, size, seen))
+            textures = textured(*frame.grid(self.detail * size, fine_seen))
+            maps, distances = plain(*frame.grid(size, seen))
             distances = F.interpolate(distances, textures.shape[-2:], mode="bilinear", align_corners=False)
-            x, y = _grid(turned, self.detail * size, fine)
-            centre = placed[:, members].mean(1)[..., None, None]
             told = torch.cat([textures, 4 * distances, (_SHARP * distances).clamp(-2, 2)], 1)
             return Region(
                 kind=kind,
@@ -169,13 +170,19 @@ class Anchors(nn.Module):
                 channels=mouth if kind == "mouth" else eye,
                 maps=torch.cat([maps, F.pixel_unshuffle(textures, self.detail)], 1),
                 details=told[(..., *_within(box, seen, self.detail))],
-                window=_paint_window(x - centre[:, 0], y - centre[:, 1], reach)[:, None],
+                window=window(*frame.grid(self.detail * size, fine))[:, None],
             )
 
-        found = [region("mouth", _MOUTH, _MOUTH_PAINT, partial(_mouth_maps, placed), partial(self._teeth, placed))]
+        lips = points[:, [*UPPER_LIP, *LOWER_LIP]]
+        low, high = lips.amin(1), lips.amax(1)
+        box = _box((low + high) / 2, (high - low) / 2 + frame.extent(_LIP_PAINT, _LIP_PAINT), size)
+        maps, textured = partial(_mouth_maps, placed), partial(self._teeth, placed)
+        found = [region("mouth", box, maps, textured, partial(_between_lips, placed))]
         for side, lids in enumerate(LIDS):
+            members = [*lids[0], *lids[1]]
+            box = _box(points[:, members].mean(1), frame.extent(*_EYE_PAINT), size)
             maps, textured = partial(_eye_maps, placed, lids), partial(self._lid, placed, side)
-            found.append(region("eye", [*lids[0], *lids[1]], _EYE_PAINT, maps, textured))
+            found.append(region("eye", box, maps, textured, partial(_around, placed[:, members].mean(1))))
         return found
 
     def _channels(self) -> tuple[list[int], list[int]]:
@@ -208,7 +215,7 @@ class Anchors(nn.Module):
         window = _window(x - centre[:, 0], y - centre[:, 1], _EYE_REACH)[:, None]
         first, last = (placed[:, upper[k], 0, None, None] for k in (0, 3))
         across = _spread((x - first) / (last - first).clamp(min=0.05), -_LID_BESIDE, 1 + _LID_BESIDE)
-        above = _smooth_curve(placed, upper, x) - y
+        above = smooth_curve(placed, upper, x) - y
         lid = _looked_up(self.lid, -across if side else across, _spread(above, -_LID_BELOW, _LID_ABOVE))
         return window * lid
 
@@ -219,8 +226,13 @@ def on_the_lip(points: Tensor) -> Tensor:
     The rule by which the clips were rendered (`data.mouths.Opening.edges_at`); the linear fit that foretells the teeth
     only comes near it, and leaves a dark gap below them.
     """
-    scale, axes = _eye_axes(points)
-    placed = points @ (axes / scale[:, None, None]).transpose(1, 2)
+    with torch.autocast(points.device.type, enabled=False):
+        return _on_the_lip(points.float())
+
+
+def _on_the_lip(points: Tensor) -> Tensor:
+    frame = eye_frame(points)
+    placed = frame.placed
     edge = placed[:, 68:73, 1]
     x = placed[:, None, 68:73, 0]
     top, bottom = (_curve(placed, lip, x)[:, 0] for lip in (UPPER_LIP, LOWER_LIP))
@@ -228,17 +240,49 @@ def on_the_lip(points: Tensor) -> Tensor:
     usual, usual_height = shown.median(1).values, height.median(1).values
     nearly = ((3.0 - usual_height / usual.clamp(min=1e-4)) / 0.8).clamp(0, 1) * ((usual > 0) & (usual < usual_height))
     missing = nearly[:, None] * (0.97 * height - shown)
-    moved = points[:, 68:73] + (missing * scale[:, None])[..., None] * axes[:, None, 1]
+    moved = points[:, 68:73] + (missing * frame.scale[:, None])[..., None] * frame.axes[:, None, 1]
     return torch.cat([points[:, :68], moved, points[:, 73:]], 1)
 
 
-def _eye_axes(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance of the outer eye corners (M,) in crop widths, and the unit vectors along and across their line, (M, 2,
-    2)."""
+class EyeFrame(NamedTuple):
+    """Faces measured along and across the line of their outer eye corners, in distances of these.
+
+    To be used in full precision: what bfloat16 leaves of a place is a pixel.
+    """
+
+    scale: Tensor
+    """(M,) the distance, in crop widths."""
+    axes: Tensor
+    """(M, 2, 2) the unit vectors along the line and across it, downwards."""
+    placed: Tensor
+    """(M, 78, 2) the face's own points."""
+
+    def place(self, points: Tensor) -> Tensor:
+        """Other points (M, n, 2) crop widths."""
+        return points @ (self.axes / self.scale[:, None, None]).transpose(1, 2)
+
+    def extent(self, across: float, down: float) -> Tensor:
+        """(M, 2) crop widths: half sides of the upright box around a rectangle of such half sides."""
+        return self.scale[:, None] * (self.axes.abs().transpose(1, 2) @ self.axes.new_tensor((across, down)))
+
+    def grid(self, size: int, box: Box) -> tuple[Tensor, Tensor]:
+        """Where the pixels of a box of a map of ``size`` px lie, along and across: (M, h, w) each."""
+        rows, columns = (
+            (torch.arange(side.start, side.stop, device=self.axes.device, dtype=self.axes.dtype) + 0.5) / size
+            for side in box
+        )
+        turned = (self.axes / self.scale[:, None, None])[..., None, None]
+        x, y = (turned[:, k, 0] * columns + turned[:, k, 1] * rows[:, None] for k in range(2))
+        return x, y
+
+
+def eye_frame(points: Tensor) -> EyeFrame:
+    """The frame of points (M, 78, 2) in crop widths."""
     eyes = points[:, 45] - points[:, 36]
     scale = eyes.norm(dim=-1).clamp(min=0.05)
     right = eyes / scale[:, None]
-    return scale, torch.stack([right, torch.stack([-right[:, 1], right[:, 0]], -1)], 1)
+    axes = torch.stack([right, torch.stack([-right[:, 1], right[:, 0]], -1)], 1)
+    return EyeFrame(scale, axes, points @ (axes / scale[:, None, None]).transpose(1, 2))
 
 
 def _texture(size: tuple[int, int]) -> nn.Parameter:
@@ -278,7 +322,7 @@ def _eye_maps(
     upper, lower = lids
     centre = placed[:, [*upper, *lower]].mean(1)[..., None, None]
     window = _window(x - centre[:, 0], y - centre[:, 1], _EYE_REACH)
-    distances = (y - _smooth_curve(placed, upper, x), _smooth_curve(placed, lower, x) - y)
+    distances = (y - smooth_curve(placed, upper, x), smooth_curve(placed, lower, x) - y)
     maps = [m for distance in distances for m in _waves(distance, _EYE_WAVES, EYE_OCTAVES)]
     return torch.stack([window, *(window * m for m in maps)], 1), torch.stack(distances, 1)
 
@@ -306,19 +350,23 @@ def in_parts(detail: int, box: Box) -> Box:
     return rows, columns
 
 
-def _paint_window(x: Tensor, y: Tensor, reach: tuple[float, float]) -> Tensor:
-    """1 in the middle, falling to 0 at the border of a rounded rectangle of half sides ``reach``."""
-    far = ((x / reach[0]).square().square() + (y / reach[1]).square().square()).sqrt().sqrt()
-    return ((1 - far) / _PAINT_FADE).clamp(0, 1)
+def _between_lips(placed: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """1 between the lips and a little beyond, falling to 0 on them."""
+    left, right = (placed[:, corner, 0, None, None] for corner in (UPPER_LIP[0], UPPER_LIP[-1]))
+    below, above = y - _curve(placed, UPPER_LIP, x), _curve(placed, LOWER_LIP, x) - y
+    inside = torch.minimum(torch.minimum(below, above), torch.minimum(x - left, right - x))
+    return ((inside + _LIP_PAINT) / _LIP_FADE).clamp(0, 1)
 
 
-def _grid(turned: Tensor, size: int, box: Box) -> tuple[Tensor, Tensor]:
-    """Where the pixels of a box lie along and across the eyes' axis, in inter-ocular distances: (M, h, w) each."""
-    rows, columns = (
-        (torch.arange(side.start, side.stop, device=turned.device, dtype=turned.dtype) + 0.5) / size for side in box
-    )
-    x, y = (turned[:, k, 0, None, None] * columns + turned[:, k, 1, None, None] * rows[:, None] for k in range(2))
-    return x, y
+def _around(centre: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """1 about centres (M, 2), falling to 0 at the border of a rounded rectangle of half sides `_EYE_PAINT`."""
+    far = rounded(x - centre[:, 0, None, None], y - centre[:, 1, None, None], _EYE_PAINT)
+    return ((1 - far) / _EYE_FADE).clamp(0, 1)
+
+
+def rounded(x: Tensor, y: Tensor, reach: tuple[float, float]) -> Tensor:
+    """0 in the middle, 1 on the border of a rounded rectangle of half sides ``reach``, and on."""
+    return ((x / reach[0]).square().square() + (y / reach[1]).square().square()).sqrt().sqrt()
 
 
 def _curve(placed: Tensor, chain: tuple[int, ...], x: Tensor) -> Tensor:
@@ -331,7 +379,7 @@ def _curve(placed: Tensor, chain: tuple[int, ...], x: Tensor) -> Tensor:
     return height
 
 
-def _smooth_curve(placed: Tensor, chain: tuple[int, int, int, int], x: Tensor) -> Tensor:
+def smooth_curve(placed: Tensor, chain: tuple[int, int, int, int], x: Tensor) -> Tensor:
     """Height at ``x`` (M, h, w) of the cubic through four points of (M, 78, 2), level beyond the first and the last;
     lids are round, and three straight lines miss them by more than a lash."""
     knots = placed[:, list(chain)]

@@ -49,6 +49,16 @@ def upsample2(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
+def part_of_upsample2(x: Tensor, box: tuple[slice, slice]) -> Tensor:
+    """Rows and columns of `upsample2` alone."""
+    around, inside = [], []
+    for side, length in zip(box, x.shape[-2:], strict=True):
+        start = max(0, side.start // 2 - 1)
+        around.append(slice(start, min(length, (side.stop + 1) // 2 + 1)))
+        inside.append(slice(side.start - 2 * start, side.stop - 2 * start))
+    return upsample2(x[(..., *around)])[(..., *inside)]
+
+
 def coordinates(batch: int, height: int, width: int, *, like: Tensor) -> Tensor:
     """(batch, 2, height, width) x and y in [-1, 1]: crops are aligned, so position tells which feature it is."""
     y = torch.linspace(-1, 1, height, device=like.device, dtype=like.dtype)

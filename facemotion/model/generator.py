@@ -6,15 +6,18 @@ through the skip connections. Our reading of it, and what is built on top:
 * skip level ``l`` of the decoder receives ``base_l + Σ_e a_e · residual_{l,e}``; base and residuals are computed once
   per photo, the decoder once per frame;
 * the decoder moves the photo's own pixels and paints only what was hidden:
-  ``frame = (1 − mask) · (warp(I, flow) + shade) + mask · colour``, and eyeballs stay as they are in the photo. Flow,
-  shade and mask carry a factor that vanishes with the control, so ``f(I, 0) = I`` holds by construction;
+  ``frame = (1 − mask) · (1 + shade) · warp(I, flow) + mask · colour``, black being 0, and eyeballs stay as they are in
+  the photo. Flow, shade and mask carry a factor that vanishes with the control, so ``f(I, 0) = I`` by construction;
+* where the photo shows glasses, nothing moves but the eyes behind them (`glasses`);
 * mask and colour are painted on top of the photo as it was moved, at its full input resolution, with the predicted
   landmarks as anchors (`PaintHead`);
 * the preset ``paper`` paints everything: ``frame = colour``.
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -27,13 +30,16 @@ from facemotion.model.anchors import (
     POINTS,
     TEETH_AT,
     Anchors,
+    Box,
     Region,
     eyeballs,
     in_parts,
     on_the_lip,
 )
-from facemotion.model.blocks import ConvNormAct, ResidualBlock, upsample2
+from facemotion.model.blocks import ConvNormAct, ResidualBlock, part_of_upsample2, upsample2
 from facemotion.model.encoders import BaseEncoder, ResidualEncoder
+from facemotion.model.glasses import GLASSES_LEVEL, Glasses, rims
+from facemotion.model.lids import without_eyes
 
 PRESETS = ("default", "paper")
 
@@ -68,8 +74,8 @@ class GeneratorConfig:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {self.preset!r}")
         if self.residual not in ("shared", "separate"):
             raise ValueError(f"residual must be 'shared' or 'separate', not {self.residual!r}")
-        if len(self.widths) != len(self.decoder_widths):
-            raise ValueError("widths and decoder_widths must have one entry per level each")
+        if len(self.widths) != len(self.decoder_widths) or len(self.widths) < 2:
+            raise ValueError("widths and decoder_widths must have one entry per level each, and two at least")
         ratio, rest = divmod(self.paint_px, self.input_px)
         if rest or ratio & (ratio - 1) or not ratio:
             raise ValueError(f"paint_px ({self.paint_px}) must be input_px ({self.input_px}) times a power of two")
@@ -100,6 +106,10 @@ class Encoding:
     expression: Tensor
     landmarks: Tensor
     """(B, 78, 2) as `Motion.landmarks`, of the photo itself."""
+    skin: Tensor
+    """(B, 3, input_px, input_px) the photos with skin where they show eyes."""
+    rigid: Tensor
+    """(B, 1, input_px/2, input_px/2) in [0, 1]: where nothing moves, because it is glasses."""
 
     def skips(self, control: Tensor) -> list[Tensor]:
         """``base + Σ a_e · residual_e`` at every level; control (M, E), M = B, or any M when B = 1."""
@@ -119,7 +129,7 @@ class Motion:
     """What the decoder says about M frames; every map covers the crop edge to edge, whatever its resolution.
 
     ``flow`` (M, 2, h, w): backward displacement (x, y) in crop widths, ``frame(p) = source(p + flow)``;
-    ``shade`` (M, 1, 2h, 2w): added to the moved pixels, in units of [-1, 1] images; ``mask`` (M, 1, P, P) in [0, 1];
+    ``shade`` (M, 1, 2h, 2w): by which share the moved pixels become brighter; ``mask`` (M, 1, P, P) in [0, 1];
     ``colour`` (M, 3, P, P) in [-1, 1]; ``landmarks`` (M, 78, 2): predicted landmarks of the frame and points of its
     teeth (`anchors.POINTS`), crop widths.
     """
@@ -194,6 +204,8 @@ def _summed(values: Tensor, linear: nn.Linear) -> Tensor:
 _REACH = 4
 """How far, in its pixels, the four 3 × 3 convolutions of the paint head look."""
 _DETAIL_WIDTH = 16
+_PAINT_CHANNELS, _SKIN_CHANNELS = 4, 2
+"""What is painted: three colours and opacity; what of it is skin: its share, and its light."""
 
 
 class Detail(nn.Module):
@@ -204,17 +216,17 @@ class Detail(nn.Module):
     and distances, and is told by the convolutions' features what light and colour the face has.
     """
 
-    def __init__(self, details: int, width: int):
+    def __init__(self, details: int, width: int, outputs: int):
         super().__init__()
         self.told = nn.Conv2d(width, _DETAIL_WIDTH, 1)
         self.inner = nn.Linear(details, _DETAIL_WIDTH)
         self.middle = nn.Linear(_DETAIL_WIDTH, _DETAIL_WIDTH)
-        self.outer = nn.Linear(_DETAIL_WIDTH, 4)
+        self.outer = nn.Linear(_DETAIL_WIDTH, outputs)
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
 
     def forward(self, details: Tensor, hidden: Tensor) -> Tensor:
-        """Details (M, C, k·h, k·w), features (M, width, h, w) -> (M, 4, k·h, k·w) to add to colour and mask."""
+        """Details (M, C, k·h, k·w), features (M, width, h, w) -> (M, outputs, k·h, k·w)."""
         size = details.shape[-2:]
         told = F.interpolate(self.told(hidden), size, mode="bilinear", align_corners=False).flatten(2)
         inner = F.silu(_pixelwise(self.inner, details.to(hidden.dtype).flatten(2)) + told)
@@ -233,7 +245,8 @@ class PaintHead(nn.Module):
     The features have half that resolution. What is painted must meet what was moved: lips and teeth share an edge
     that the features alone place to within a pixel or two. The maps of `Anchors` at the predicted landmarks scale and
     shift the features (FiLM, pixel by pixel). Mouth and eyes are painted; elsewhere nothing comes to light that the
-    photo does not show, skin keeps its own pixels, and nothing is computed.
+    photo does not show, skin keeps its own pixels, and nothing is computed. Lids take their colour from the skin around
+    them (`lids.without_eyes`): each pixel of an eye is told which share of it is skin, and how bright.
     """
 
     def __init__(self, config: GeneratorConfig):
@@ -250,36 +263,50 @@ class PaintHead(nn.Module):
         self.first = nn.Conv2d(width, width, 3, 1, 1)
         self.second = nn.Conv2d(width, width, 3, 1, 1)
         self.to_paint = nn.Conv2d(width, 4 * self.shuffle**2, 3, 1, 1)
-        kinds = {"mouth": MOUTH_DETAILS, "eye": EYE_DETAILS} if moved else {}
-        self.details = nn.ModuleDict({kind: Detail(count, width) for kind, count in kinds.items()})
+        kinds = {"mouth": (MOUTH_DETAILS, _PAINT_CHANNELS), "eye": (EYE_DETAILS, _PAINT_CHANNELS + _SKIN_CHANNELS)}
+        self.details = nn.ModuleDict(
+            {kind: Detail(told, width, said) for kind, (told, said) in kinds.items()} if moved else {}
+        )
         nn.init.zeros_(self.to_paint.weight)
         nn.init.zeros_(self.to_paint.bias)
         if config.preset == "default":
             nn.init.constant_(self.to_paint.bias[3 * self.shuffle**2 :], -3.0)
 
     def forward(
-        self, features: Tensor, moved: Tensor | None = None, landmarks: Tensor | None = None
+        self,
+        features: Tensor,
+        moved: Tensor | None = None,
+        landmarks: Tensor | None = None,
+        skin: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Features (M, C, h, w), moved photo (M, 3, 2h, 2w), landmarks (M, 78, 2) -> mask (M, 1, P, P) in [0, 1],
-        colour (M, 3, P, P) in [-1, 1], float32. The preset ``paper`` has the features alone."""
-        hidden = self.spread(features)
+        """Features (M, C, h, w), moved photo and `Encoding.skin` (M, 3, 2h, 2w), landmarks (M, 78, 2) -> mask (M, 1, P,
+        P) in [0, 1], colour (M, 3, P, P) in [-1, 1], float32. The preset ``paper`` has the features alone."""
+        coarse = self.features(features)
         if self.anchor is not None:
-            return self.paint(hidden, moved, landmarks)
-        paint = self._convolved(F.silu(self.mix(hidden)))[0].float()
+            return self._painted(partial(part_of_upsample2, coarse), moved, landmarks, skin)
+        paint = self._convolved(F.silu(self.mix(upsample2(coarse))))[0].float()
         return torch.ones_like(paint[:, 3:]), torch.tanh(paint[:, :3])
 
     def spread(self, features: Tensor) -> Tensor:
         """The decoder's features at twice their resolution: (M, C, h, w) -> (M, paint_width, 2h, 2w)."""
         return upsample2(self.features(features))
 
-    def paint(self, hidden: Tensor, moved: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
+    def paint(self, hidden: Tensor, moved: Tensor, landmarks: Tensor, skin: Tensor) -> tuple[Tensor, Tensor]:
         """What `forward` gives, from what `spread` gave: a crop of all of it, with the landmarks in widths of that
         crop, gives the crop of the result."""
-        size = self.shuffle * hidden.shape[-1]
-        mask = torch.zeros(len(hidden), 1, size, size, device=hidden.device)
-        colour = torch.zeros(len(hidden), size, size, 3, device=hidden.device).permute(0, 3, 1, 2)  # as frames lie
-        for region in self.anchors.regions(landmarks, hidden.shape[-1], margin=_REACH):
-            opaque, painted = self._region(region, hidden[(..., *region.seen)], moved[(..., *region.seen)])
+        return self._painted(lambda box: hidden[(..., *box)], moved, landmarks, skin)
+
+    def _painted(
+        self, hidden: Callable[[Box], Tensor], moved: Tensor, landmarks: Tensor, skin: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What `paint` gives; ``hidden`` is asked for parts of what `spread` gives."""
+        count, side = len(moved), moved.shape[-1]
+        size = self.shuffle * side
+        mask = torch.zeros(count, 1, size, size, device=moved.device)
+        colour = torch.zeros(count, size, size, 3, device=moved.device).permute(0, 3, 1, 2)  # as frames lie
+        for region in self.anchors.regions(landmarks, side, margin=_REACH):
+            around, inside = (..., *region.seen), (..., *region.box)
+            opaque, painted = self._region(region, hidden(region.seen), moved[around], skin[inside])
             there = (..., *in_parts(self.shuffle, region.box))
             under = mask[there].clone() * (1 - opaque)  # regions that overlap are laid one on the other
             total = opaque + under
@@ -287,16 +314,20 @@ class PaintHead(nn.Module):
             mask[there] = total
         return mask, colour
 
-    def _region(self, region: Region, hidden: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
-        """Mask and colour of a region, from features and photo around it."""
+    def _region(self, region: Region, hidden: Tensor, moved: Tensor, skin: Tensor) -> tuple[Tensor, Tensor]:
+        """Mask and colour of a region, from features and photo around it, and the skin in it."""
         hidden = self.mix(torch.cat([hidden, moved.to(hidden.dtype)], 1))
         weight, bias = self.anchor.weight[:, region.channels], self.anchor.bias
         told = F.conv2d(region.maps.to(hidden.dtype), weight.to(hidden.dtype), bias.to(hidden.dtype))
         gain, offset = told.chunk(2, 1)
         paint, hidden = self._convolved(F.silu(hidden * (1 + gain) + offset))
-        paint = region.cut(paint, self.shuffle) + self.details[region.kind](region.details, region.cut(hidden))
-        paint = paint.float()
-        return region.window * opacity(paint[:, 3:]), torch.tanh(paint[:, :3])
+        detail = self.details[region.kind](region.details, region.cut(hidden)).float()
+        paint = region.cut(paint, self.shuffle).float() + detail[:, :_PAINT_CHANNELS]
+        colour = torch.tanh(paint[:, :3])
+        if region.kind == "eye":
+            share, light = detail[:, _PAINT_CHANNELS:].split(1, 1)
+            colour = torch.lerp(colour, lit(resize(skin, colour.shape[-2:]), light), torch.sigmoid(share))
+        return region.window * opacity(paint[:, 3:]), colour
 
     def _convolved(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Colour and mask (M, 4, P, P) as the convolutions have them, and their last features (M, width, h, w)."""
@@ -322,6 +353,7 @@ class Generator(nn.Module):
         )
         self.decoder = Decoder(self.config)
         self.paint_head = PaintHead(self.config)
+        self.glasses = Glasses(self.config.widths[GLASSES_LEVEL]) if self.config.preset == "default" else None
 
     def place(self, device: torch.device, dtype: torch.dtype, memory_format: torch.memory_format) -> "Generator":
         """Move to a device and to a type of numbers, in place; what tells places keeps its full precision.
@@ -356,7 +388,13 @@ class Generator(nn.Module):
                 if len(rows):
                     parts.append(encoder([level[rows] for level in base], torch.zeros_like(rows)))
             residual = [torch.cat(level) for level in zip(*parts, strict=True)] if parts else [b[:0] for b in base]
-        return Encoding(source, base, residual, photo, expression, self.decoder.located(base[-1]))
+        # Not under no_grad: autocast would keep its casts of the weights, and their gradients would be lost.
+        landmarks = self.decoder.located(base[-1]).detach()
+        skin, rigid = source, source.new_zeros(len(source), 1, 1, 1)
+        if self.glasses is not None:
+            skin = without_eyes(source, landmarks)
+            rigid = self.glasses(base[GLASSES_LEVEL])[:, None, None, None] * rims(landmarks, base[0].shape[-1])
+        return Encoding(source, base, residual, photo, expression, landmarks, skin, rigid)
 
     def decode(self, encoding: Encoding, control: Tensor, anchors: Tensor | None = None) -> Motion:
         """Motion of M frames: control (M, E) ≥ 0, 1 = natural peak; M = B, or any M for a single photo.
@@ -375,17 +413,18 @@ class Generator(nn.Module):
             kept = torch.zeros_like(mask)
             return Motion(torch.zeros_like(flow), torch.zeros_like(shade), mask, colour, kept, landmarks, still & False)
         flow, shade, painted = self.moving(flow, shade, control)
+        flow = flow * (1 - encoding.rigid)
         foreseen = on_the_lip(landmarks.detach())
         anchors = foreseen if anchors is None else torch.where(anchors.isnan(), foreseen, anchors.float())
-        seen = _moved(encoding.source, flow.detach(), shade.detach())  # paint follows the motion, not the reverse
-        mask, colour = self.paint_head(features, seen, anchors)
+        seen = moved_photo(encoding.source, flow.detach(), shade.detach())  # paint follows the motion, not the reverse
+        mask, colour = self.paint_head(features, seen, anchors, encoding.skin.expand(len(anchors), -1, -1, -1))
         return Motion(
             flow=flow,
             shade=shade,
             mask=painted[:, None, None, None] * mask,
             colour=colour,
             kept=(~still)[:, None, None, None]
-            * eyeballs(anchors, encoding.landmarks.detach().expand(len(anchors), -1, -1), self.config.paint_px),
+            * eyeballs(anchors, encoding.landmarks.expand(len(anchors), -1, -1), self.config.paint_px),
             landmarks=landmarks,
             still=still,
         )
@@ -393,18 +432,17 @@ class Generator(nn.Module):
     def moving(self, flow: Tensor, shade: Tensor, control: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The decoder's raw flow and shade to those of `Motion`, and the mask's factor (M,); all are 0 at control 0."""
         presence = 1 - (1 - control.clamp(0, 1)).prod(1)
-        moved = (presence * control.amax(1).clamp(min=1))[:, None, None, None]
+        strength = (presence * control.amax(1).clamp(min=1))[:, None, None, None]
         painted = 1 - (1 - presence) ** 8  # an opening mouth shows its inside from the first frame on
-        return moved * self.config.flow_reach * flow, moved * torch.tanh(shade), painted
+        return strength * self.config.flow_reach * flow, strength * torch.tanh(shade), painted
 
     @staticmethod
     def compose(source: Tensor, motion: Motion) -> Tensor:
         """Frames (M, 3, N, N) from source (M or 1, 3, N, N) in [-1, 1] at any resolution N."""
         frames, size = len(motion.flow), source.shape[-2:]
         source = source.float().expand(frames, -1, -1, -1)
-        moved = _moved(source, motion.flow, motion.shade)
         mask = resize(motion.mask, size)
-        frame = (1 - mask) * moved + mask * resize(motion.colour, size)
+        frame = (1 - mask) * moved_photo(source, motion.flow, motion.shade) + mask * resize(motion.colour, size)
         kept = resize(motion.kept, size)
         frame = (1 - kept) * frame + kept * source
         return torch.where(motion.still[:, None, None, None], source, frame)
@@ -422,10 +460,17 @@ def opacity(logits: Tensor) -> Tensor:
     return (1.2 * torch.sigmoid(logits)).clamp(max=1)
 
 
-def _moved(source: Tensor, flow: Tensor, shade: Tensor) -> Tensor:
-    """Source (M or 1, 3, N, N) moved and shaded: (M, 3, N, N)."""
+def lit(skin: Tensor, light: Tensor) -> Tensor:
+    """Skin (M, 3, h, w) in [-1, 1] in another light (M, 1, h, w), real numbers: black, as it is, to twice as bright."""
+    return ((skin + 1) * (1 + torch.tanh(light)) - 1).clamp(max=1)
+
+
+def moved_photo(source: Tensor, flow: Tensor, shade: Tensor) -> Tensor:
+    """Source (M or 1, 3, N, N) in [-1, 1], moved and shaded: (M, 3, N, N). Light multiplies: a fold in red skin is dark
+    red, not grey."""
     size = source.shape[-2:]
-    return warp(source.float().expand(len(flow), -1, -1, -1), resize(flow, size)) + resize(shade, size)
+    pixels = warp(source.float().expand(len(flow), -1, -1, -1), resize(flow, size))
+    return (pixels + 1) * (1 + resize(shade, size)).clamp(min=0) - 1
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -465,5 +510,8 @@ def tiny_generator(seed: int = 0, *, preset: str = "default") -> Generator:
             nn.init.normal_(head.weight, std=0.05)
         angles = torch.linspace(0, 2 * torch.pi, 68)
         around = 0.5 + 0.3 * torch.stack([angles.cos(), angles.sin()], 1)  # landmarks far enough apart to anchor paint
+        lips = torch.linspace(torch.pi, 2.75 * torch.pi, 8)  # from the left corner over the upper lip: an open mouth
+        around[60:] = torch.stack([0.5 + 0.15 * lips.cos(), 0.7 + 0.1 * lips.sin()], 1)
         generator.decoder.to_landmarks.bias.data.copy_(around.flatten())
+        generator.decoder.to_landmarks.weight.data *= 0.2
     return generator.eval()

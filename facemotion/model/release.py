@@ -2,7 +2,7 @@
 
 A safetensors file whose header holds one JSON text under ``facemotion``::
 
-    {"format": "facemotion-generator", "version": 3, "config": {...}, "record": {...}}
+    {"format": "facemotion-generator", "version": 4, "config": {...}, "record": {...}}
 """
 
 import json
@@ -17,7 +17,7 @@ from facemotion.errors import WeightsError
 from facemotion.model.generator import Generator, GeneratorConfig
 
 FORMAT = "facemotion-generator"
-VERSION = 3
+VERSION = 4
 _EXACT = "decoder.to_teeth."
 """Kept in full precision: teeth are told by differences of landmarks, half precision moves them by half a pixel."""
 

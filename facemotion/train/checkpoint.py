@@ -14,7 +14,7 @@ from torch import nn
 
 from facemotion.errors import OutputError, TrainingError
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass

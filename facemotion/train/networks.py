@@ -108,7 +108,8 @@ class Networks:
         Expressions are matched by name, see `transferred`. What then fits by name and shape is taken, the rest keeps
         its random initial values; returns the names of the latter in the generator. Of a state, the optimisers' moments
         are taken as well where the networks are the same. Raises ``TrainingError`` or ``WeightsError`` for a file that
-        is neither, or one in which nothing fits.
+        is neither, or one in which nothing fits. The score of glasses is left out: it was fitted to features that are
+        about to change, and clips show glasses that bend.
         """
         if path.suffix == ".safetensors":
             generator, record = load_release(path)
@@ -127,13 +128,19 @@ class Networks:
                 (self.judges_optimiser, "judges_optimiser"),
             ):
                 _take_moments(optimiser, state[name])
-        weights, average = (transferred(w, source, self.config.generator) for w in (weights, average))
+        weights, average = (
+            transferred(_without_glasses(state), source, self.config.generator) for state in (weights, average)
+        )
         left = load_matching(self.generator, weights)
         load_matching(self.average.network, average)
         self.average.images_before = images
         if len(left) == len(self.generator.state_dict()):
             raise TrainingError(f"nothing in {path} fits this generator", "Use the generator settings of its training.")
         return left
+
+
+def _without_glasses(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in state.items() if not name.startswith("glasses.")}
 
 
 def initialise_he(judges: nn.Module) -> None:

@@ -10,16 +10,16 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
 
 from facemotion.device import multiplies_in_bf16
 from facemotion.errors import InputError, TrainingError, UsageError
-from facemotion.model.anchors import POINTS
+from facemotion.model.anchors import POINTS, on_the_lip
 from facemotion.model.discriminators import PatchDiscriminator
-from facemotion.model.generator import Encoding, Generator, resize, warp
+from facemotion.model.generator import Encoding, Generator, moved_photo, resize
 from facemotion.model.transfer import with_finer_paint
 from facemotion.train import adversary, losses
 from facemotion.train.augment import augment
@@ -35,14 +35,14 @@ class PaintConfig:
     """What decides the outcome of the second stage."""
 
     frames: int = 5000
-    """Frames remembered; each gives a crop of the mouth and one of an eye."""
+    """Frames remembered; each gives a crop of an eye, and one of the mouth unless that is a photographed open one."""
     paint_px: int | None = None
     """Side of mask and colour, `GeneratorConfig.paint_px`, from now on; None: as before."""
     crop: float = 1 / 3
     """Side of a crop, in widths of the generator's crop."""
     batch: int = 16
     """Crops a step."""
-    mouths: float = 0.5625
+    mouths: float = 0.5
     """Share of mouths among the crops of a batch; the rest are eyes."""
     seconds: float = 480.0
     """Time to train for, remembering apart."""
@@ -99,6 +99,8 @@ class Memory:
     """(n, width, c, c) bfloat16, see `PaintHead.spread`."""
     moved: Tensor
     """(n, 3, p, p) uint8, the moved and shaded photo."""
+    skin: Tensor
+    """(n, 3, c, c) uint8, the photo with skin where it shows eyes."""
     target: Tensor
     """(n, 3, p, p) uint8."""
     landmarks: Tensor
@@ -111,8 +113,11 @@ class Memory:
     @classmethod
     def joined(cls, parts: "Sequence[Memory]") -> "Memory":
         """All crops of some memories."""
-        names = ("hidden", "moved", "target", "landmarks", "painted", "control")
-        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+        return cls(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
+    def chosen(self, rows: Tensor) -> "Memory":
+        """Those crops; rows (n,) bool."""
+        return Memory(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     def __len__(self) -> int:
         return len(self.painted)
@@ -125,25 +130,24 @@ class Memories:
     crops: dict[str, Memory]
     """By `PLACES`."""
     points: Tensor
-    """(n, 78, 2) landmarks and points of the teeth, in widths of the generator's crop."""
+    """(n, 78, 2) landmarks and points of the teeth of the rendered frames, in widths of the generator's crop."""
 
 
 @torch.inference_mode()
 def remember(
     generator: Generator, pool: ClipPool, config: PaintConfig, *, on_frames: Callable[[int], None] | None = None
 ) -> Memories:
-    """Crops around mouths and eyes of ``config.frames`` augmented frames of rendered clips.
+    """Crops around mouths and eyes of ``config.frames`` augmented frames.
 
-    Photographic clips are left out: they show everybody's own teeth. Raises UsageError for a generator that has no
-    moved photo to paint on, InputError where no clip is rendered.
+    Of photographic clips, which teach where moved skin needs no paint, mouths that open are left out: they show
+    everybody's own teeth. Raises UsageError for a generator that has no moved photo to paint on, InputError where no
+    clip is rendered.
     """
     if generator.paint_head.anchor is None:
         raise UsageError("the preset paper has no paint head of its own", "Name weights of the default preset.")
-    numbers = [index for index, fact in enumerate(pool.facts) if not fact.real]
-    rendered = [pool.facts[index] for index in numbers]
-    if not rendered:
+    if all(fact.real for fact in pool.facts):
         raise InputError("no clip is rendered", "Prepare some with `facemotion prepare teacher`.")
-    sampler = Sampler(rendered, config=SamplerConfig(), augment=AUGMENT, seed=config.seed)
+    sampler = Sampler(pool.facts, config=SamplerConfig(), augment=AUGMENT, seed=config.seed)
     random = torch.Generator().manual_seed(config.seed)
     size = generator.config.input_px
     parts: dict[str, list[Memory]] = {place: [] for place in PLACES}
@@ -151,9 +155,9 @@ def remember(
     while seen < config.frames:
         samples = [sampler.sample(sample + k) for k in range(4)]
         sample += 4
-        batch = pool.batch([replace(s, clip=numbers[s.clip]) for s in samples], size=generator.config.paint_px)
+        batch = pool.batch(samples, size=generator.config.paint_px)
         frames, landmarks = augment(batch, size=generator.config.paint_px)
-        if landmarks[:, 1:].isnan().any():
+        if landmarks[~batch.real, 1:].isnan().any():
             raise InputError(
                 "the clips do not say where teeth stand", "Make them again with `facemotion prepare teacher`."
             )
@@ -164,12 +168,15 @@ def remember(
             frames[:, 1:].unbind(1), landmarks[:, 1:].unbind(1), batch.control.unbind(1), strict=True
         ):
             cut = _Cut(generator, encoding, frames[:, 0], target, marks, control, config.crop)
+            usable = {"mouth": ~(batch.real & lips_part(marks)), "eye": torch.ones_like(batch.real)}
             for place, memory in cut.memories(random):
-                parts[place].append(memory)
-            points.append(marks)
+                parts[place].append(memory.chosen(usable[place]))
+            points.append(marks[~batch.real])
             seen += len(samples)
         if on_frames is not None:
             on_frames(seen)
+    if not any(map(len, points)) or not all(any(map(len, found)) for found in parts.values()):
+        raise InputError("no rendered frame was drawn", "Give more --frames, or more rendered clips.")
     crops = {place: Memory.joined(parts.pop(place)) for place in PLACES}  # popped: there is not room for two
     return Memories(crops, torch.cat(points))
 
@@ -197,10 +204,12 @@ class _Cut:
         # The target's own places, that paint need not guess; but lips that are foreseen a little apart, where they are
         # closed, must not be filled with teeth.
         closed = ~lips_part(landmarks)[:, None] & _OF_MOUTH
-        self.anchors = torch.where(closed[..., None], foreseen.float(), landmarks)
+        foreseen = on_the_lip(foreseen.float())
+        self.anchors = torch.where(closed[..., None] | landmarks.isnan(), foreseen, landmarks)
+        # Glasses bend here, as they do in the clips; held still, they would have to be painted bent.
         flow, shade, self.painted = generator.moving(flow.float(), shade.float(), control)
-        self.moved = _to_byte(warp(source, resize(flow, source.shape[-2:])) + resize(shade, source.shape[-2:]))
-        self.target = _to_byte(target)
+        self.moved = _to_byte(moved_photo(source, flow, shade))
+        self.skin, self.target = _to_byte(encoding.skin), _to_byte(target)
 
     def memories(self, random: torch.Generator) -> list[tuple[str, Memory]]:
         """A crop of the mouth and one of either eye for every sample."""
@@ -219,9 +228,8 @@ class _Cut:
             fine = (slice(self.zoom * low, self.zoom * (low + self.side)) for low in (y, x))
             fine = (n, slice(None), *fine)
             place = (self.anchors[n] * self.size - corners[n]) / self.side
-            parts.append(
-                (self.hidden[coarse], self.moved[fine], self.target[fine], place, self.painted[n], self.control[n])
-            )
+            crops = (self.hidden[coarse], self.moved[fine], self.skin[coarse], self.target[fine])
+            parts.append((*crops, place, self.painted[n], self.control[n]))
         return Memory(*(torch.stack(column) for column in zip(*parts, strict=True)))
 
 
@@ -284,9 +292,9 @@ def painted(generator: Generator, memory: Memory, rows: Tensor) -> Painted:
     """Some crops, painted."""
     moved, target = _to_signed(memory.moved[rows]), _to_signed(memory.target[rows])
     side = memory.hidden.shape[-1]
-    seen = resize(moved, (side, side))
+    seen, skin = resize(moved, (side, side)), _to_signed(memory.skin[rows])
     with _autocast():
-        mask, colour = generator.paint_head.paint(memory.hidden[rows].float(), seen, memory.landmarks[rows])
+        mask, colour = generator.paint_head.paint(memory.hidden[rows].float(), seen, memory.landmarks[rows], skin)
     mask = memory.painted[rows, None, None, None] * mask
     frame = (1 - mask) * moved + mask * colour
     weight = losses.pixel_weight(moved, target, difference=16.0, regions=torch.ones_like(mask))

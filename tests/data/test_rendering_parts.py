@@ -1,10 +1,11 @@
 """Rasteriser, warping, folds, eyes and mouths, each on numbers made here."""
 
+import cv2
 import numpy as np
 import pytest
 
 from facemotion.data import folds
-from facemotion.data.eyes import Eyes
+from facemotion.data.eyes import Eyes, lid_skin, openings
 from facemotion.data.mouths import MouthLibrary, Opening, borrowed, keep, paint
 from facemotion.data.portrait import Portrait
 from facemotion.data.rasterise import NOTHING, rasterise, vertex_normals
@@ -12,6 +13,7 @@ from facemotion.data.warping import continued, pixel_grid, pull_push, smooth_sea
 from facemotion.errors import InputError
 from tests.data import made_up_head
 from tests.data.test_teacher import smiling_photo
+from tests.face.faces import frontal_landmarks
 
 
 def test_the_nearer_triangle_wins_and_those_turned_away_are_left_out():
@@ -177,3 +179,18 @@ def test_the_photos_own_mouth_is_kept():
     small = np.full((100, 100, 3), 0.6, np.float32)
     ratio = keep(small, opening(6), image[::3, ::3][:100, :100], landmarks)
     assert ratio > 0 and small[53, 50].mean() > 0.7
+
+
+def test_a_closed_lid_has_the_colour_of_the_skin_beside_it_not_of_the_hair_above():
+    size, landmarks = 256, frontal_landmarks(centre=(128, 128), eye_distance_px=70)
+    skin = np.array([0.7, 0.5, 0.4], np.float32)
+    image = np.broadcast_to(skin, (size, size, 3)).copy()
+    opening = openings(image, landmarks) > 0.5
+    image[opening] = 0.05  # dark eyes
+    image[: np.flatnonzero(opening.any(1))[0] - 14] = 0.1  # dark hair to just above them
+    lid, where = lid_skin(image, landmarks)
+    hue = lid[opening] / lid[opening].sum(1, keepdims=True)
+    assert np.abs(hue - skin / skin.sum()).max() < 0.02
+    assert lid[opening].mean(0)[0] > 0.6 and where[opening].min() > 0.9
+    far = where == 0
+    assert np.abs(lid - cv2.GaussianBlur(image, (0, 0), 1))[far & (np.arange(size)[:, None] > 160)].max() < 0.05

@@ -59,13 +59,26 @@ def test_everything_fades_out_before_the_border_of_the_crop():
     composite = Composite(photo, frontal_landmarks(centre=(200, 200), eye_distance_px=60), grain=False)
     maps = still() | {"shade": np.full((MAP_PX, MAP_PX), 0.5, np.float32)}
     light = composite.frame(**maps)[..., 0].astype(int) - 100
-    assert light.max() == 64  # 0.5 * 127.5, on the face
+    assert light.max() == 50  # half as much again, on the face
     steps = max(np.abs(np.diff(light, axis=axis)).max() for axis in (0, 1))
     assert steps <= 8  # no seam: the light falls over many pixels
     from_border = composite.crop(256)  # of the photo, then of the light
     assert (from_border == 100).all()
     in_crop = Composite(np.dstack([light.astype(np.uint8)] * 3), frontal_landmarks(centre=(200, 200))).crop(256)
     assert in_crop[[0, -1]].max() == 0 and in_crop[:, [0, -1]].max() == 0
+
+
+def test_no_light_is_black_however_little_it_is():
+    photo = np.full((400, 400, 3), 100, np.uint8)
+    landmarks = frontal_landmarks(centre=(200, 200), eye_distance_px=60)
+    composite = Composite(photo, landmarks, grain=False)
+    frames = []
+    for shade in (-1.0, -1.6):
+        maps = still() | {"shade": np.full((MAP_PX, MAP_PX), shade, np.float32)}
+        maps["mask"] += 0.5
+        maps["colour"][:] = 0.5
+        frames.append(composite.frame(**maps)[200, 200])
+    assert np.array_equal(*frames) and frames[0].min() > 80  # half of the paint, and no less for the light
 
 
 @pytest.mark.parametrize("roll", [0, 25])
@@ -94,7 +107,7 @@ def test_maps_cover_the_square_edge_to_edge():
         frames.append(composite.frame(**maps)[300, 220:380, 0])
     across = (composite.photo_to_crop[0] @ [np.arange(220, 380), np.full(160, 300), np.ones(160)] + 0.5) / 256
     for frame in frames:
-        assert frame == pytest.approx(100 + 127.5 * across, abs=0.7)
+        assert frame == pytest.approx(100 * (1 + across), abs=0.7)
 
 
 @pytest.mark.parametrize("eye_distance_px", [20, 60, 250], ids=["shrunk", "like the paint", "enlarged"])

@@ -42,9 +42,9 @@ def anchors() -> Anchors:
 
 
 def maps_of(anchors: Anchors, points: torch.Tensor, size: int = SIZE) -> torch.Tensor:
-    """All maps over the whole crop."""
+    """All maps, on the whole crop or far around mouth and eyes."""
     maps = points.new_zeros(len(points), anchors.channels, size, size)
-    for region in anchors.regions(points, size, margin=0):
+    for region in anchors.regions(points, size, margin=size // 6):
         rows, columns = region.seen
         maps[:, region.channels, rows, columns] += region.maps
     return maps
@@ -164,3 +164,26 @@ def test_teeth_are_foreseen_by_the_rule_by_which_they_are_rendered():
         opening = mouths.Opening(inside, np.zeros((2, 2)), size / 2, row, row, 0.3 * size)
         points[:, 68:73, 1] = edge / size
         assert on_the_lip(points)[0, 70, 1] == pytest.approx(opening.teeth()[2, 1] / size, abs=0.005)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 20.0, -40.0])
+def test_a_turned_mouth_may_be_painted_as_widely(anchors, degrees):
+    angle = math.radians(degrees)
+    turn = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    upright, turned = (
+        anchors.regions(points, 2 * SIZE, margin=0)[0].window.sum()
+        for points in (face(), (face() - 0.5) @ turn.T + 0.5)
+    )
+    assert abs(turned / upright - 1) < 0.02
+
+
+def test_paint_ends_on_the_lips(anchors):
+    windows = windows_of(anchors, face())[0, 0]
+
+    def at(x: float, y: float) -> float:
+        return windows[int(2 * SIZE * y), int(2 * SIZE * x)].item()
+
+    for between in ((0.5, 0.6), (0.5, 0.575), (0.5, 0.635), (0.42, 0.602), (0.58, 0.602)):
+        assert at(*between) == 1
+    for beyond in ((0.5, 0.555), (0.5, 0.655), (0.38, 0.6), (0.62, 0.6), (0.42, 0.58), (0.42, 0.63)):
+        assert at(*beyond) == 0

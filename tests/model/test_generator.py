@@ -5,8 +5,18 @@ import copy
 import pytest
 import torch
 
-from facemotion.model.anchors import eyeballs
-from facemotion.model.generator import Generator, GeneratorConfig, opacity, resize, tiny_generator, warp
+from facemotion.model.anchors import eyeballs, on_the_lip
+from facemotion.model.generator import (
+    Generator,
+    GeneratorConfig,
+    lit,
+    moved_photo,
+    opacity,
+    resize,
+    tiny_generator,
+    warp,
+)
+from facemotion.model.glasses import rims
 
 SMILE, SURPRISE, BLINK = 0, 1, 7
 
@@ -109,11 +119,13 @@ def test_paper_preset_paints_everything(source):
 
 
 def face() -> torch.Tensor:
-    """(1, 78, 2) landmarks that say where mouth and eyes are, in crop widths."""
+    """(1, 78, 2) landmarks that say where eyes and an open mouth are, in crop widths."""
     points = torch.full((78, 2), 0.5)
     points[36:48, 1] = 0.3
     points[36:42, 0], points[42:48, 0] = torch.linspace(0.3, 0.4, 6), torch.linspace(0.6, 0.7, 6)
     points[48:] = torch.tensor([0.5, 0.7])
+    points[60:68, 0] = torch.tensor([0.35, 0.43, 0.5, 0.57, 0.65, 0.57, 0.5, 0.43])
+    points[60:68, 1] = torch.tensor([0.7, 0.64, 0.62, 0.64, 0.7, 0.76, 0.78, 0.76])
     return points[None]
 
 
@@ -121,13 +133,37 @@ def test_paint_sees_the_photo_where_it_was_moved_to():
     generator = tiny_generator()
     size, features = generator.config.input_px, torch.zeros(1, 8, 16, 16)
     moved = torch.zeros(1, 3, size, size)
-    plain = generator.paint_head(features, moved, face())
+    plain = generator.paint_head(features, moved, face(), moved)
     moved[..., 20:24, 14:18] = 1.0  # in the middle of the mouth
-    painted = generator.paint_head(features, moved, face())
+    painted = generator.paint_head(features, moved, face(), moved)
     for where in ((a - b).abs().amax((0, 1)) > 0 for a, b in zip(painted, plain, strict=True)):
         rows = torch.nonzero(where.any(1)).flatten()
         assert where[40:48, 28:36].all()  # at twice the input's resolution
         assert rows.min() >= 40 - 8 and rows.max() < 48 + 8  # four 3x3 convolutions at input resolution
+
+
+def test_lids_are_the_skin_around_them_in_a_light_of_their_own():
+    generator = tiny_generator()
+    outer = generator.paint_head.details["eye"].outer
+    with torch.no_grad():
+        outer.weight.zero_()
+        outer.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 0.0, 20.0, 0.3]))  # all of it skin, somewhat brighter
+    features, photo = torch.randn(1, 8, 16, 16), torch.zeros(1, 3, 32, 32)
+    skin = torch.tensor([0.4, -0.2, -0.5])[None, :, None, None].expand(1, 3, 32, 32)
+    _, colour = generator.paint_head(features, photo, face(), skin)
+    _, other = generator.paint_head(features, photo, face(), -skin)
+    eye, mouth = (0, slice(None), int(64 * 0.3), int(64 * 0.35)), (0, slice(None), int(64 * 0.7), 32)
+    torch.testing.assert_close(colour[eye], lit(skin, torch.full((1, 1, 1, 1), 0.3))[0, :, 0, 0])
+    assert torch.equal(colour[mouth], other[mouth]) and not torch.equal(colour[eye], other[eye])
+
+
+def test_no_gradient_is_lost_under_autocast(source):
+    generator = tiny_generator().train()
+    with torch.autocast("cpu", torch.bfloat16):
+        motion = generator.decode(generator.encode(resize(source, (32, 32)).expand(9, -1, -1, -1)), torch.eye(9))
+    frame = generator.compose(source.expand(9, -1, -1, -1), motion)
+    (frame.square().mean() + motion.landmarks.square().mean()).backward()
+    assert [name for name, p in generator.named_parameters() if p.grad is None] == []
 
 
 def with_eyes(points: torch.Tensor, *, open_by: float) -> torch.Tensor:
@@ -155,6 +191,14 @@ def test_eyeballs_are_kept_where_they_are_seen_in_both_the_frame_and_the_photo()
         assert same[int(outside[1] * size), int(outside[0] * size)] == 0
 
 
+def test_light_multiplies_and_keeps_the_hue():
+    photo = torch.tensor([0.6, 0.0, -0.4])[None, :, None, None].expand(1, 3, 8, 8)
+    still = torch.zeros(1, 2, 8, 8)
+    darker = moved_photo(photo, still, torch.full((1, 1, 8, 8), -0.25))
+    torch.testing.assert_close(darker + 1, 0.75 * (photo + 1))
+    assert moved_photo(photo, still, torch.full((1, 1, 8, 8), -1.5)).max() == -1  # black is the darkest
+
+
 def test_what_is_kept_is_the_photo_itself(source):
     generator = tiny_generator()
     _, motion = generator(source, control(surprise=1))
@@ -167,7 +211,8 @@ def test_what_is_kept_is_the_photo_itself(source):
 
 def test_only_mouth_and_eyes_are_painted():
     generator = tiny_generator()
-    mask, _ = generator.paint_head(torch.randn(1, 8, 16, 16), torch.zeros(1, 3, 32, 32), face())
+    photo = torch.zeros(1, 3, 32, 32)
+    mask, _ = generator.paint_head(torch.randn(1, 8, 16, 16), photo, face(), photo)
     for x, y in ((0.5, 0.7), (0.35, 0.3), (0.65, 0.3)):
         assert mask[0, 0, int(64 * y), int(64 * x)] > 0.01
     for x, y in ((0.5, 0.3), (0.5, 0.5), (0.2, 0.7), (0.8, 0.7), (0.5, 0.95), (0.5, 0.05)):
@@ -180,6 +225,13 @@ def test_landmarks_keep_their_precision_under_autocast(source):
         landmarks = generator.decode(generator.encode(source), control(smile=1)).landmarks
     assert landmarks.dtype == torch.float32
     assert (landmarks.bfloat16().float() != landmarks).any()
+
+
+def test_places_are_told_in_full_precision_under_autocast():
+    points = face()
+    exact = rims(points, 64), on_the_lip(points)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert all(torch.equal(a, b) for a, b in zip((rims(points, 64), on_the_lip(points)), exact, strict=True))
 
 
 def test_what_tells_places_keeps_its_precision_in_bfloat16(source):

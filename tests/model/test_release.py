@@ -25,7 +25,8 @@ def test_release_reads_back_with_configuration_and_record(release):
     assert generator.config == original.config
     assert not generator.training
     source, control = torch.rand(1, 3, 64, 64) * 2 - 1, torch.eye(8)[:1]
-    torch.testing.assert_close(generator(source, control)[0], original(source, control)[0], rtol=0, atol=0.02)
+    difference = (generator(source, control)[0] - original(source, control)[0]).abs()
+    assert difference.mean() < 2e-3 and difference.max() < 0.2  # half precision moves the edges of paint a little
 
 
 def test_header_is_read_without_the_weights(release):
@@ -70,8 +71,8 @@ def test_weights_that_do_not_fit_their_header(tmp_path, monkeypatch):
 
 
 def test_newer_format_version(tmp_path, monkeypatch):
-    monkeypatch.setattr("facemotion.model.release.VERSION", 4)
+    monkeypatch.setattr("facemotion.model.release.VERSION", 99)
     save_release(tmp_path / "new.safetensors", tiny_generator(), {})
     monkeypatch.undo()
-    with pytest.raises(WeightsError, match="version 4"):
+    with pytest.raises(WeightsError, match="version 99"):
         load_release(tmp_path / "new.safetensors")

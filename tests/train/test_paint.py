@@ -15,6 +15,7 @@ from facemotion.model.generator import tiny_generator
 from facemotion.model.release import load_release, save_release
 from facemotion.train.dataset import ClipPool
 from facemotion.train.paint import PaintConfig, fit_teeth, paint_loss, painted, remember, train_paint
+from facemotion.train.sampler import Sampler
 
 CONFIG = PaintConfig(frames=24, crop=0.75, batch=8, seconds=80.0, lr=3e-3, average_steps=20)
 
@@ -34,11 +35,13 @@ def pool(clip_folder):
 def test_a_crop_of_everything_paints_the_crop_of_the_paint():
     generator = tiny_generator()
     torch.manual_seed(0)
-    hidden, moved, landmarks = torch.randn(1, 32, 32, 32), torch.randn(1, 3, 32, 32), torch.rand(1, 78, 2)
+    hidden, moved, skin = torch.randn(1, 32, 32, 32), torch.randn(1, 3, 32, 32), torch.randn(1, 3, 32, 32)
+    landmarks = torch.rand(1, 78, 2)
     corner, side = 4, 24
-    whole = generator.paint_head.paint(hidden, moved, landmarks)
+    whole = generator.paint_head.paint(hidden, moved, landmarks, skin)
     crop = slice(corner, corner + side)
-    part = generator.paint_head.paint(hidden[..., crop, crop], moved[..., crop, crop], (landmarks * 32 - corner) / side)
+    hidden, moved, skin = (each[..., crop, crop] for each in (hidden, moved, skin))
+    part = generator.paint_head.paint(hidden, moved, (landmarks * 32 - corner) / side, skin)
     inner, outer = slice(2 * 6, 2 * (side - 6)), slice(2 * (corner + 6), 2 * (corner + side - 6))
     for small, large in zip(part, whole, strict=True):
         torch.testing.assert_close(small[..., inner, inner], large[..., outer, outer], atol=1e-3, rtol=1e-3)
@@ -47,7 +50,7 @@ def test_a_crop_of_everything_paints_the_crop_of_the_paint():
 def test_what_is_remembered_lies_around_mouth_and_eyes(pool):
     memories = remember(tiny_generator(), pool, CONFIG)
     mouths, eyes = memories.crops["mouth"], memories.crops["eye"]
-    assert len(mouths) == len(eyes) == len(memories.points) == 24
+    assert len(eyes) == 24
     assert eyes.moved.shape == eyes.target.shape == (24, 3, 48, 48) and eyes.moved.dtype == torch.uint8
     assert mouths.hidden.shape[2:] == (24, 24)
     assert (mouths.landmarks[:, 60:68].mean(1) - 0.5).abs().median() < 0.15
@@ -56,12 +59,42 @@ def test_what_is_remembered_lies_around_mouth_and_eyes(pool):
     assert ((mouths.painted > 0) & (mouths.painted <= 1)).all()
 
 
+def test_photographed_mouths_are_remembered_closed_alone(pool, monkeypatch):
+    def mouths(parted):
+        monkeypatch.setattr("facemotion.train.paint.lips_part", lambda marks: torch.full((len(marks),), parted))
+        memories = remember(tiny_generator(), pool, CONFIG)
+        assert len(memories.crops["eye"]) == 24
+        return len(memories.crops["mouth"]), len(memories.points)
+
+    rendered, with_teeth = mouths(parted=True)
+    assert 0 < rendered == with_teeth < 24
+    assert mouths(parted=False) == (24, with_teeth)
+
+
 def test_closed_lips_are_painted_where_they_are_foreseen(pool, monkeypatch):
+    pool.facts = [replace(fact, origin="teacher") for fact in pool.facts]  # photographed ones would be left out
+    points = np.random.default_rng(0).uniform(0, 64, (9, 78, 2)).astype(np.float32)
+    monkeypatch.setattr("facemotion.train.dataset._points", lambda clip: points[: len(clip)])
+
     def places(parted):
         monkeypatch.setattr("facemotion.train.paint.lips_part", lambda marks: torch.full((len(marks),), parted))
         return remember(tiny_generator(), pool, replace(CONFIG, frames=8)).crops["mouth"].landmarks
 
     assert (places(True) - places(False)).abs().amax((1, 2)).min() > 0.01
+
+
+def test_photographs_alone_are_not_enough(pool):
+    pool.facts = [replace(fact, origin="pairs") for fact in pool.facts]
+    with pytest.raises(InputError, match="rendered"):
+        remember(tiny_generator(), pool, CONFIG)
+
+
+def test_frames_so_few_that_none_is_rendered_are_refused(pool, monkeypatch):
+    photographed = [index for index, fact in enumerate(pool.facts) if fact.real]
+    draw = Sampler.sample
+    monkeypatch.setattr(Sampler, "sample", lambda self, n: replace(draw(self, n), clip=photographed[0]))
+    with pytest.raises(InputError, match="no rendered frame"):
+        remember(tiny_generator(), pool, replace(CONFIG, frames=8))
 
 
 def test_clips_that_do_not_tell_where_teeth_stand_are_refused(pool, monkeypatch):
