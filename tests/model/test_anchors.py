@@ -187,3 +187,16 @@ def test_paint_ends_on_the_lips(anchors):
         assert at(*between) == 1
     for beyond in ((0.5, 0.555), (0.5, 0.655), (0.38, 0.6), (0.62, 0.6), (0.42, 0.58), (0.42, 0.63)):
         assert at(*beyond) == 0
+
+
+def test_lips_that_are_foreseen_ajar_show_nothing_of_the_mouth(anchors):
+    def painted(gap: float) -> float:
+        """The most that may be painted of the mouth with lips this far apart, in inter-ocular distances."""
+        points = face()
+        points[:, 60:65, 1] = 0.6
+        points[:, 65:68, 1] = 0.6 + 0.3 * gap
+        return anchors.regions(points, SIZE, margin=0)[0].window.max().item()
+
+    assert painted(0.0) == painted(0.02) == 0
+    assert painted(0.035) == pytest.approx(0.5, abs=0.01)
+    assert painted(0.06) == painted(0.2) == 1
