@@ -354,8 +354,10 @@ def in_parts(detail: int, box: Box) -> Box:
 
 
 def _between_lips(placed: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """1 between the lips and a little beyond, falling to 0 on them, and everywhere as they close: lips that are foreseen
-    ajar would show a strip of teeth, and pixels moved so little need no paint."""
+    """1 between the lips and a little beyond, falling to 0 on them, and everywhere as they close.
+
+    Lips that are foreseen ajar would show a strip of teeth, and pixels moved so little need no paint.
+    """
     left, right = (placed[:, corner, 0, None, None] for corner in (UPPER_LIP[0], UPPER_LIP[-1]))
     below, above = y - _curve(placed, UPPER_LIP, x), _curve(placed, LOWER_LIP, x) - y
     inside = torch.minimum(torch.minimum(below, above), torch.minimum(x - left, right - x))
