@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facemotion.model.blocks import blank
+
 POINTS = 78
 """Points that the decoder predicts: iBUG-68, then five along the biting edge of the upper and of the lower teeth each,
 picture left first, spaced as in ``TEETH_AT``."""
@@ -100,18 +102,19 @@ class Region:
         return maps[(..., *_within(self.box, self.seen, detail))]
 
 
-def eyeballs(points: Tensor, neutral: Tensor, size: int) -> Tensor:
+def eyeballs(points: Tensor, neutral: Tensor, size: int, *, where: Tensor | None = None) -> Tensor:
     """Where eyes are open both in a frame and in its photo: (M, 1, size, size) in [0, 1].
 
     points, neutral (M, 78, 2) crop widths, of the frame and of the photo. Lids move and eyeballs stay, so that what is
-    seen of an eye in both has not moved at all. Keeps a little off the lids, whose lashes move.
+    seen of an eye in both has not moved at all. Keeps a little off the lids, whose lashes move. Frames that are not
+    among ``where`` (M,) bool have none.
     """
     with torch.autocast(points.device.type, enabled=False):
-        return _eyeballs(points.float(), neutral.float(), size)
+        return _eyeballs(points.float(), neutral.float(), size, where)
 
 
-def _eyeballs(points: Tensor, neutral: Tensor, size: int) -> Tensor:
-    open_eyes = points.new_zeros(len(points), 1, size, size)
+def _eyeballs(points: Tensor, neutral: Tensor, size: int, where: Tensor | None) -> Tensor:
+    open_eyes = blank(len(points), 1, size, size, device=points.device)
     frame = eye_frame(points)
     for upper, lower in LIDS:
         members = points[:, [*upper, *lower]]
@@ -126,6 +129,7 @@ def _eyeballs(points: Tensor, neutral: Tensor, size: int) -> Tensor:
             )
         ]
         share = (torch.stack(inside).amin(0) / _EYEBALL_FADE).clamp(0, 1)
+        share = share if where is None else share * where[:, None, None]
         open_eyes[:, 0, rows, columns] = torch.maximum(open_eyes[:, 0, rows, columns], share)
     return open_eyes
 

@@ -1,5 +1,6 @@
 """Convolution blocks shared by the encoders and the decoder."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -47,6 +48,11 @@ class FiLM(nn.Module):
 def upsample2(x: Tensor) -> Tensor:
     """Double the resolution, bilinearly, edges on edges."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def blank(*shape: int, device: torch.device) -> Tensor:
+    """Zeros, float32; on the CPU, memory that is never written costs nothing, as `torch.zeros` would have it do."""
+    return torch.from_numpy(np.zeros(shape, np.float32)) if device.type == "cpu" else torch.zeros(shape, device=device)
 
 
 def part_of_upsample2(x: Tensor, box: tuple[slice, slice]) -> Tensor:

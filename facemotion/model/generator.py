@@ -36,7 +36,7 @@ from facemotion.model.anchors import (
     in_parts,
     on_the_lip,
 )
-from facemotion.model.blocks import ConvNormAct, ResidualBlock, part_of_upsample2, upsample2
+from facemotion.model.blocks import ConvNormAct, ResidualBlock, blank, part_of_upsample2, upsample2
 from facemotion.model.encoders import BaseEncoder, ResidualEncoder
 from facemotion.model.glasses import GLASSES_LEVEL, Glasses, rims
 from facemotion.model.lids import without_eyes
@@ -302,8 +302,8 @@ class PaintHead(nn.Module):
         """What `paint` gives; ``hidden`` is asked for parts of what `spread` gives."""
         count, side = len(moved), moved.shape[-1]
         size = self.shuffle * side
-        mask = torch.zeros(count, 1, size, size, device=moved.device)
-        colour = torch.zeros(count, size, size, 3, device=moved.device).permute(0, 3, 1, 2)  # as frames lie
+        mask = blank(count, 1, size, size, device=moved.device)
+        colour = blank(count, size, size, 3, device=moved.device).permute(0, 3, 1, 2)  # as frames lie
         for region in self.anchors.regions(landmarks, side, margin=_REACH):
             around, inside = (..., *region.seen), (..., *region.box)
             opaque, painted = self._region(region, hidden(region.seen), moved[around], skin[inside])
@@ -423,8 +423,7 @@ class Generator(nn.Module):
             shade=shade,
             mask=painted[:, None, None, None] * mask,
             colour=colour,
-            kept=(~still)[:, None, None, None]
-            * eyeballs(anchors, encoding.landmarks.expand(len(anchors), -1, -1), self.config.paint_px),
+            kept=eyeballs(anchors, encoding.landmarks.expand(len(anchors), -1, -1), self.config.paint_px, where=~still),
             landmarks=landmarks,
             still=still,
         )
