@@ -6,7 +6,6 @@ Everything fades out within the face's region, and no pixel outside of it change
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -151,9 +150,10 @@ class Composite:
             return None
         # Paint finer than the photo is shrunk by area, in whole steps, before it is interpolated.
         shrink = max(1, int(size / self._crop_in_photo_px))
-        box = x0, y0, x1, y1 = [edge // shrink * shrink for edge in _box_of(touched, margin=3 * shrink)]
+        box = x0, y0, x1, y1 = tuple(edge // shrink * shrink for edge in _box_of(touched, margin=3 * shrink))
         alpha, kept, levels = (layer[y0:y1, x0:x1].astype(np.float32) for layer in (mask, kept, colour))
-        inside = _resampled(self._feather, size, box)
+        to_map = geometry.resized(size, _MAP_PX)
+        inside = _sample(self._feather, to_map, box, border=cv2.BORDER_REPLICATE)
         alpha = np.clip((alpha - _MASK_FLOOR) / (1 - _MASK_FLOOR), 0, 1) * inside
         alpha *= self._paint_feather_moved(flow, size, box)
         kept *= inside
@@ -175,12 +175,13 @@ class Composite:
         runs = _runs(np.maximum(alpha, kept), photo_to_paint, self.photo.shape)
         return _Paint(levels, alpha, kept, photo_to_paint, runs)
 
-    def _paint_feather_moved(self, flow: np.ndarray, size: int, box: Sequence[int]) -> np.ndarray:
+    def _paint_feather_moved(self, flow: np.ndarray, size: int, box: Bounds) -> np.ndarray:
         """(h, w) float32: how far what has moved to each place of a box of the crop, at ``size`` px, may be painted
         over."""
         x0, y0, x1, y1 = box
         places = (np.arange(size, dtype=np.float32) + 0.5) * (_MAP_PX / size) - 0.5
-        where = _resampled(np.asarray(flow, np.float32), size, box) * np.float32(_MAP_PX)
+        to_flow = geometry.resized(size, len(flow))
+        where = _sample(np.asarray(flow, np.float32), to_flow, box, border=cv2.BORDER_REPLICATE) * np.float32(_MAP_PX)
         where[..., 0] += places[x0:x1]
         where[..., 1] += places[y0:y1, None]
         return cv2.remap(self._paint_feather, where, None, cv2.INTER_LINEAR)
@@ -248,21 +249,15 @@ def _sharpened(levels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return np.clip(levels + _SHARPENED * (levels - blurred), 0, limit)
 
 
-def _resampled(values: np.ndarray, size: int, box: Sequence[int]) -> np.ndarray:
-    """A box (x0, y0, x1, y1) out of a square map at another size, ``size`` px a side, edges on edges."""
-    x0, y0, x1, y1 = box
-    step = len(values) / size
-    to_values = np.array([[step, 0, (x0 + 0.5) * step - 0.5], [0, step, (y0 + 0.5) * step - 0.5]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(values, to_values, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _sample(values: np.ndarray, photo_to_values: np.ndarray, bounds: Bounds) -> np.ndarray:
-    """A map seen at every photo pixel within bounds; zero beyond the map."""
+def _sample(
+    values: np.ndarray, to_values: np.ndarray, bounds: Bounds, *, border: int = cv2.BORDER_CONSTANT
+) -> np.ndarray:
+    """A map seen at every pixel, of the photo or of another map, within bounds; by default zero beyond the map."""
     x0, y0, x1, y1 = bounds
-    bounds_to_values = geometry.compose(np.array([[1.0, 0, x0], [0, 1.0, y0]]), photo_to_values)
+    bounds_to_values = geometry.compose(np.array([[1.0, 0, x0], [0, 1.0, y0]]), to_values)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(values, bounds_to_values, (x1 - x0, y1 - y0), flags=flags, borderValue=(0,) * 4)
+    size = (x1 - x0, y1 - y0)
+    return cv2.warpAffine(values, bounds_to_values, size, flags=flags, borderMode=border, borderValue=(0,) * 4)
 
 
 def _box_of(values: np.ndarray, *, margin: int) -> Bounds:

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facemotion.model.blocks import blank
+from facemotion.model.blocks import blank, in_full_precision
 
 POINTS = 78
 """Points that the decoder predicts: iBUG-68, then five along the biting edge of the upper and of the lower teeth each,
@@ -102,6 +102,7 @@ class Region:
         return maps[(..., *_within(self.box, self.seen, detail))]
 
 
+@in_full_precision
 def eyeballs(points: Tensor, neutral: Tensor, size: int, *, where: Tensor | None = None) -> Tensor:
     """Where eyes are open both in a frame and in its photo: (M, 1, size, size) in [0, 1].
 
@@ -109,20 +110,16 @@ def eyeballs(points: Tensor, neutral: Tensor, size: int, *, where: Tensor | None
     seen of an eye in both has not moved at all. Keeps a little off the lids, whose lashes move. Frames that are not
     among ``where`` (M,) bool have none.
     """
-    with torch.autocast(points.device.type, enabled=False):
-        return _eyeballs(points.float(), neutral.float(), size, where)
-
-
-def _eyeballs(points: Tensor, neutral: Tensor, size: int, where: Tensor | None) -> Tensor:
     open_eyes = blank(len(points), 1, size, size, device=points.device)
     frame = eye_frame(points)
+    placed = [frame.place(each) for each in (points, neutral)]
     for upper, lower in LIDS:
         members = points[:, [*upper, *lower]]
         rows, columns = _box(members.mean(1), frame.scale[:, None] * points.new_tensor([0.22, 0.14]), size)
         x, y = frame.grid(size, (rows, columns))
         inside = [
             distance - lashes
-            for each, (above, below) in zip((frame.placed, frame.place(neutral)), _LASHES, strict=True)
+            for each, (above, below) in zip(placed, _LASHES, strict=True)
             for distance, lashes in (
                 (y - smooth_curve(each, upper, x), above),
                 (smooth_curve(each, lower, x) - y, below),
@@ -149,18 +146,14 @@ class Anchors(nn.Module):
         self.lid = _texture(_LID_SIZE)
         self.channels = _MOUTH_MAPS + _EYE_MAPS + TEXTURES * detail**2
 
+    @in_full_precision
     def regions(self, points: Tensor, size: int, *, margin: int) -> list[Region]:
         """The mouth and either eye, of points (M, 78, 2) in crop widths, for maps of ``size`` px a side.
 
-        Boxes hold the regions of all M, ``Region.seen`` ``margin`` px more on each side. Places are told in full
-        precision, of which autocast would leave a pixel.
+        Boxes hold the regions of all M, ``Region.seen`` ``margin`` px more on each side.
         """
-        with torch.autocast(points.device.type, enabled=False):
-            return self._regions(points.float(), size, margin)
-
-    def _regions(self, points: Tensor, size: int, margin: int) -> list[Region]:
         frame = eye_frame(points)
-        placed = frame.placed
+        placed = frame.place(points)
         mouth, eye = self._channels()
 
         def region(kind: str, box: Box, plain: Maps, textured: Textured, window: Window) -> Region:
@@ -227,19 +220,15 @@ class Anchors(nn.Module):
         return window * lid
 
 
+@in_full_precision
 def on_the_lip(points: Tensor) -> Tensor:
     """Points (M, 78, 2) whose upper teeth reach the lower lip where they nearly do.
 
     The rule by which the clips were rendered (`data.mouths.Opening.edges_at`); the linear fit that foretells the teeth
     only comes near it, and leaves a dark gap below them.
     """
-    with torch.autocast(points.device.type, enabled=False):
-        return _on_the_lip(points.float())
-
-
-def _on_the_lip(points: Tensor) -> Tensor:
     frame = eye_frame(points)
-    placed = frame.placed
+    placed = frame.place(points)
     edge = placed[:, 68:73, 1]
     x = placed[:, None, 68:73, 0]
     top, bottom = (_curve(placed, lip, x)[:, 0] for lip in (UPPER_LIP, LOWER_LIP))
@@ -252,21 +241,21 @@ def _on_the_lip(points: Tensor) -> Tensor:
 
 
 class EyeFrame(NamedTuple):
-    """Faces measured along and across the line of their outer eye corners, in distances of these.
-
-    To be used in full precision: what bfloat16 leaves of a place is a pixel.
-    """
+    """Faces measured along and across the line of their outer eye corners, in distances of these."""
 
     scale: Tensor
     """(M,) the distance, in crop widths."""
     axes: Tensor
     """(M, 2, 2) the unit vectors along the line and across it, downwards."""
-    placed: Tensor
-    """(M, 78, 2) the face's own points."""
+
+    @property
+    def turned(self) -> Tensor:
+        """(M, 2, 2) from crop widths to the frame."""
+        return self.axes / self.scale[:, None, None]
 
     def place(self, points: Tensor) -> Tensor:
-        """Other points (M, n, 2) crop widths."""
-        return points @ (self.axes / self.scale[:, None, None]).transpose(1, 2)
+        """Points (M, n, 2) crop widths, in the frame."""
+        return points @ self.turned.transpose(1, 2)
 
     def extent(self, across: float, down: float) -> Tensor:
         """(M, 2) crop widths: half sides of the upright box around a rectangle of such half sides."""
@@ -278,7 +267,7 @@ class EyeFrame(NamedTuple):
             (torch.arange(side.start, side.stop, device=self.axes.device, dtype=self.axes.dtype) + 0.5) / size
             for side in box
         )
-        turned = (self.axes / self.scale[:, None, None])[..., None, None]
+        turned = self.turned[..., None, None]
         x, y = (turned[:, k, 0] * columns + turned[:, k, 1] * rows[:, None] for k in range(2))
         return x, y
 
@@ -288,8 +277,7 @@ def eye_frame(points: Tensor) -> EyeFrame:
     eyes = points[:, 45] - points[:, 36]
     scale = eyes.norm(dim=-1).clamp(min=0.05)
     right = eyes / scale[:, None]
-    axes = torch.stack([right, torch.stack([-right[:, 1], right[:, 0]], -1)], 1)
-    return EyeFrame(scale, axes, points @ (axes / scale[:, None, None]).transpose(1, 2))
+    return EyeFrame(scale, torch.stack([right, torch.stack([-right[:, 1], right[:, 0]], -1)], 1))
 
 
 def _texture(size: tuple[int, int]) -> nn.Parameter:

@@ -1,5 +1,8 @@
 """Convolution blocks shared by the encoders and the decoder."""
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -48,6 +51,19 @@ class FiLM(nn.Module):
 def upsample2(x: Tensor) -> Tensor:
     """Double the resolution, bilinearly, edges on edges."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def in_full_precision(function: Callable) -> Callable:
+    """The function without autocast, of tensors in float32: of a place in the crop, bfloat16 would leave a pixel."""
+
+    @functools.wraps(function)
+    def exact(*args, **kwargs):
+        device = next(arg.device.type for arg in args if isinstance(arg, Tensor))
+        args = (arg.float() if isinstance(arg, Tensor) and arg.is_floating_point() else arg for arg in args)
+        with torch.autocast(device, enabled=False):
+            return function(*args, **kwargs)
+
+    return exact
 
 
 def blank(*shape: int, device: torch.device) -> Tensor:

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemotion.model.anchors import LIDS, eye_frame, rounded
+from facemotion.model.blocks import in_full_precision
 
 GLASSES_LEVEL = 1
 """Which of the base encoder's features tell glasses, finest first: rims are a pixel or two at stride 4."""
@@ -48,22 +49,19 @@ class Glasses(nn.Module):
 
 
 @torch.no_grad()
+@in_full_precision
 def rims(points: Tensor, size: int) -> Tensor:
     """Where glasses would be, but for the eyes behind them: (B, 1, size, size) in [0, 1].
 
     points (B, 78, 2) crop widths of the photo. Outside it falls to 0 over farther than skin moves, so that nothing
     folds over.
     """
-    with torch.autocast(points.device.type, enabled=False):
-        return _rims(points.float(), size)
-
-
-def _rims(points: Tensor, size: int) -> Tensor:
     frame = eye_frame(points)
+    placed = frame.place(points)
     x, y = frame.grid(size, (slice(0, size), slice(0, size)))
     around, eyes = torch.zeros_like(x), torch.zeros_like(x)
     for upper, lower in LIDS:
-        centre = frame.placed[:, [*upper, *lower]].mean(1)[..., None, None]
+        centre = placed[:, [*upper, *lower]].mean(1)[..., None, None]
         right, down = (x - centre[:, 0]).abs(), y - centre[:, 1]
         beyond = [
             (distance - reach) / fade for distance, (reach, fade) in ((right, _BESIDE), (-down, _ABOVE), (down, _BELOW))

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facemotion.model.anchors import LIDS, eye_frame, smooth_curve
+from facemotion.model.blocks import in_full_precision
 
 _ABOVE, _BELOW, _BESIDE = 0.075, 0.03, 0.04
 """How far lashes and their shadow reach beyond the lids' edges, in inter-ocular distances (of the outer corners)."""
@@ -17,18 +18,17 @@ _SPREAD = 0.02
 
 
 @torch.no_grad()
+@in_full_precision
 def without_eyes(photo: Tensor, points: Tensor) -> Tensor:
     """Photos (B, 3, N, N) with smooth skin, continued from around, where they show eyes and lashes; float32.
 
     points (B, 78, 2) crop widths. A closed lid has the colour of the skin beside it, whatever the light: a network that
     has to guess it paints dark or strongly lit faces grey lids.
     """
-    with torch.autocast(photo.device.type, enabled=False):
-        photo = photo.float()
-        known = 1 - _eyes(points.float(), photo.shape[-1])
-        weight = known * (0.5 * photo.mean(1, keepdim=True) + 0.5).clamp(min=0.02).square()  # hair and shadow say less
-        skin = _blurred(photo * weight) / _blurred(weight).clamp(min=1e-6)
-        return known * photo + (1 - known) * skin
+    known = 1 - _eyes(points, photo.shape[-1])
+    weight = known * (0.5 * photo.mean(1, keepdim=True) + 0.5).clamp(min=0.02).square()  # hair and shadow say less
+    skin = _blurred(photo * weight) / _blurred(weight).clamp(min=1e-6)
+    return known * photo + (1 - known) * skin
 
 
 def _blurred(maps: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def _blurred(maps: Tensor) -> Tensor:
 def _eyes(points: Tensor, size: int) -> Tensor:
     """(B, 1, size, size) in [0, 1]: where eyes and lashes are."""
     frame = eye_frame(points)
-    placed = frame.placed
+    placed = frame.place(points)
     x, y = frame.grid(size, (slice(0, size), slice(0, size)))
     found = torch.zeros_like(x)
     for upper, lower in LIDS:

@@ -24,7 +24,10 @@ def people_with_glasses() -> frozenset[str]:
 def seen(generator: Generator, pool: ClipPool, people: Collection[str]) -> tuple[Tensor, list[str]]:
     """Features (n, m) of `Glasses.looked_at` for one photo each of these people of the clips, and who they are."""
     size = generator.config.input_px
-    first = {fact.person: index for index, fact in reversed(list(enumerate(pool.facts))) if fact.person in people}
+    first: dict[str, int] = {}
+    for index, fact in enumerate(pool.facts):
+        if fact.person in people:
+            first.setdefault(fact.person, index)
     rows = []
     for index in first.values():
         photo = torch.from_numpy(pool.frame(index, pool.clips[index], 0, size=size)).permute(2, 0, 1)[None]

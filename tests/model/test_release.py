@@ -25,8 +25,11 @@ def test_release_reads_back_with_configuration_and_record(release):
     assert generator.config == original.config
     assert not generator.training
     source, control = torch.rand(1, 3, 64, 64) * 2 - 1, torch.eye(8)[:1]
-    difference = (generator(source, control)[0] - original(source, control)[0]).abs()
-    assert difference.mean() < 2e-3 and difference.max() < 0.2  # half precision moves the edges of paint a little
+    with torch.no_grad():  # what half precision leaves of the weights, but for those that place the teeth
+        for name, weight in original.named_parameters():
+            if "to_teeth" not in name:
+                weight.copy_(weight.half())
+    torch.testing.assert_close(generator(source, control)[0], original(source, control)[0], rtol=0, atol=1e-5)
 
 
 def test_header_is_read_without_the_weights(release):

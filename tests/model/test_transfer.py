@@ -19,17 +19,19 @@ def control(generator, **weights):
     return torch.tensor([[weights.get(name, 0.0) for name in generator.config.expressions]])
 
 
-def test_finer_paint_says_the_same_at_first():
+def test_finer_paint_says_the_same_at_first(monkeypatch):
+    # All of the mouth's box: the fade on the lips is finer than the pixels of so small a picture.
+    monkeypatch.setattr("facemotion.model.anchors._between_lips", lambda placed, x, y: torch.ones_like(x))
     generator = tiny_generator()
     finer = with_finer_paint(generator, 128)
     smile = control(generator, smile=1.0)
     with torch.inference_mode():
         coarse_motion, fine_motion = (g(picture(), smile)[1] for g in (generator, finer))
     assert fine_motion.mask.shape[-1] == 2 * coarse_motion.mask.shape[-1] == 128
-    # not quite the same: textures and the borders of the windows lie at finer places
-    torch.testing.assert_close(F.avg_pool2d(fine_motion.mask, 2), coarse_motion.mask, atol=0.05, rtol=0)
+    # not quite the same: textures are looked up at finer places
+    torch.testing.assert_close(F.avg_pool2d(fine_motion.mask, 2), coarse_motion.mask, atol=0.02, rtol=0)
     paint, coarse_paint = (motion.mask * motion.colour for motion in (fine_motion, coarse_motion))
-    torch.testing.assert_close(F.avg_pool2d(paint, 2), coarse_paint, atol=0.05, rtol=0)
+    torch.testing.assert_close(F.avg_pool2d(paint, 2), coarse_paint, atol=0.02, rtol=0)
 
 
 def test_finer_and_back_is_where_it_began():
