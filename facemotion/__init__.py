@@ -9,17 +9,17 @@
 from typing import TYPE_CHECKING
 
 from facemotion.errors import FacemotionError
-from facemotion.expressions import EXPRESSIONS
+from facemotion.expressions.grammar import EXPRESSIONS
 from facemotion.version import __version__
 
 if TYPE_CHECKING:
-    from facemotion.animator import animate
-    from facemotion.face.find import find_faces
-    from facemotion.images import read_photo
+    from facemotion.api import animate
+    from facemotion.faces.find import find_faces
+    from facemotion.media.photos import read_photo
 
 __all__ = ["EXPRESSIONS", "FacemotionError", "__version__", "animate", "find_faces", "read_photo"]
 
-_HOMES = {"animate": "facemotion.animator", "find_faces": "facemotion.face.find", "read_photo": "facemotion.images"}
+_HOMES = {"animate": "facemotion.api", "find_faces": "facemotion.faces.find", "read_photo": "facemotion.media.photos"}
 
 
 def __getattr__(name: str) -> object:

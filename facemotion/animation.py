@@ -4,19 +4,19 @@ import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from facemotion.background import Ahead
-from facemotion.contact_sheet import side_by_side
-from facemotion.face_choice import choose_faces
-from facemotion.framing import Box, Framing, crop_box, flattened, frame_photo
-from facemotion.images import Photo
+from facemotion.faces.framing import Box, Framing, crop_box, flattened, frame_photo
+from facemotion.faces.selection import choose_faces
+from facemotion.media.contact_sheet import side_by_side
+from facemotion.media.photos import Photo
+from facemotion.media.prefetch import Ahead
 from facemotion.settings import AnimateSettings
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from facemotion.face.composite import Composite
-    from facemotion.face.types import Face
-    from facemotion.inference import Inference, MotionArrays, Note
+    from facemotion.compositing.composite import Composite
+    from facemotion.faces.types import Face
+    from facemotion.models.inference import Inference, MotionArrays, Note
 
 
 class Animation:
@@ -32,8 +32,8 @@ class Animation:
         name: str,
         on_note: "Note",
     ):
-        from facemotion.face.composite import Composite
-        from facemotion.face.find import find_faces
+        from facemotion.compositing.composite import Composite
+        from facemotion.faces.find import find_faces
 
         self._settings, self._track, self._inference, self._on_note = settings, track, inference, on_note
         found = find_faces(flattened(photo).pixels, aligner=settings.aligner, on_note=on_note)
@@ -128,7 +128,7 @@ class Animation:
 
 
 def _advise(chosen: "list[Face]", found: "list[Face]", photo: Photo, on_note: "Note") -> None:
-    from facemotion.face.advice import advice
+    from facemotion.faces.warnings import advice
 
     if len(found) > len(chosen):
         on_note(f"{len(found)} faces found, {len(chosen)} animated: choose with --face all, N or X,Y.")

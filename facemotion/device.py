@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from facemotion.errors import UsageError
-from facemotion.timing import check_choice
+from facemotion.expressions.timing import check_choice
 
 if TYPE_CHECKING:
     import torch

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from facemotion.errors import UsageError
-from facemotion.face.find import ALIGNERS
-from facemotion.face_choice import check_face_choice
-from facemotion.timing import DEFAULT_FPS, DEFAULT_FRAMES, check_choice, control_track, frame_count
+from facemotion.expressions.timing import DEFAULT_FPS, DEFAULT_FRAMES, check_choice, control_track, frame_count
+from facemotion.faces.find import ALIGNERS
+from facemotion.faces.selection import check_face_choice
 
 MIN_SIZE_PX = 16
 MAX_SIZE_PX = 16384
@@ -16,7 +16,7 @@ class AnimateSettings:
     """Everything that decides how a clip looks; checked when made (UsageError)."""
 
     expression: str = "smile"
-    """As in ``--expr``; see `facemotion.expressions`."""
+    """As in ``--expr``; see `facemotion.expressions.grammar`."""
     frames: int = DEFAULT_FRAMES
     fps: float = DEFAULT_FPS
     """Frames per second."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facemotion.face.types import Face
-from tests.face.faces import frontal_landmarks
+from facemotion.faces.types import Face
+from tests.faces.faces import frontal_landmarks
 
 PHOTO_SIZE_PX = (200, 240)
 """(width, height) of the drawn photo."""
@@ -27,8 +27,8 @@ def _own_surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release file of `tiny_generator`: random, but it moves and paints."""
-    from facemotion.model.generator import tiny_generator
-    from facemotion.model.release import save_release
+    from facemotion.models.generator import tiny_generator
+    from facemotion.models.release import save_release
 
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_release(path, tiny_generator(), {"data": "none"})
@@ -63,10 +63,10 @@ def draw_photo(faces: list[Face], *, size_px: tuple[int, int] = PHOTO_SIZE_PX) -
 @pytest.fixture
 def known_faces(monkeypatch: pytest.MonkeyPatch) -> list[Face]:
     """The faces that the finder will find in every photo: one, until a test changes the list."""
-    import facemotion.face.find
+    import facemotion.faces.find
 
     faces = [face_at((100.0, 110.0))]
-    monkeypatch.setattr(facemotion.face.find, "find_faces", lambda image, *, aligner="auto", on_note=None: list(faces))
+    monkeypatch.setattr(facemotion.faces.find, "find_faces", lambda image, *, aligner="auto", on_note=None: list(faces))
     return faces
 
 

@@ -11,12 +11,14 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "facemotion"
 
 LAYERS = (
-    "errors expressions version timing provenance",
-    "images background palette animated_images video contact_sheet download weights",
-    "face model",
-    "data device inference framing face_choice",
-    "settings staging animation animator",
-    "tasks batch train train_finder evaluate",
+    "errors version",
+    "expressions media weights",
+    "device faces",
+    "models compositing synthetic",
+    "datasets settings",
+    "animation",
+    "api",
+    "batch training train_finder evaluation",
     "cli",
 )
 """Modules and folders of the package, lowest first: a file may import from its own line and from those above it."""

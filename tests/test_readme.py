@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from facemotion.cli.app import app
-from facemotion.weights import ASSETS
+from facemotion.weights.registry import ASSETS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

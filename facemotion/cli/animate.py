@@ -10,7 +10,7 @@ from facemotion.cli import console
 from facemotion.errors import UsageError
 
 if TYPE_CHECKING:
-    from facemotion.video import ClipFormat
+    from facemotion.media.video import ClipFormat
 
 _TIMING, _PICTURE, _OUTPUT, _MACHINE = "Timing", "Face and picture", "Output", "Machine"
 
@@ -40,7 +40,7 @@ def _choices(*words: str):
 
 
 def _complete_expression(incomplete: str) -> list[str]:
-    from facemotion.expressions import EXPRESSIONS
+    from facemotion.expressions.grammar import EXPRESSIONS
 
     cut = max(incomplete.rfind("+"), incomplete.rfind(",")) + 1
     return [incomplete[:cut] + name for name in EXPRESSIONS if name.startswith(incomplete[cut:])]
@@ -179,9 +179,9 @@ def animate(
 ) -> None:
     """Turn a photo into a clip of that person performing an expression."""
     from facemotion.cli.jobs import Job, print_report, print_result
-    from facemotion.expressions import parse_expressions, slug
+    from facemotion.expressions.grammar import parse_expressions, slug
+    from facemotion.expressions.timing import frame_count
     from facemotion.settings import AnimateSettings
-    from facemotion.timing import frame_count
 
     if offline:
         os.environ["FACEMOTION_OFFLINE"] = "1"
@@ -222,7 +222,7 @@ def animate(
 
 
 def _known_expressions(weights: Path | None) -> tuple[str, ...]:
-    from facemotion.animator import known_expressions
+    from facemotion.api import known_expressions
 
     own = weights or Path(os.environ.get("FACEMOTION_WEIGHTS", "."))
     return known_expressions(None if own.is_dir() else own)
@@ -230,8 +230,8 @@ def _known_expressions(weights: Path | None) -> tuple[str, ...]:
 
 def _format(name: str | None, out: str | None) -> "ClipFormat":
     """By ``--format``, else by the suffix of ``--out``, else mp4."""
-    from facemotion.timing import check_choice
-    from facemotion.video import FORMATS, format_of
+    from facemotion.expressions.timing import check_choice
+    from facemotion.media.video import FORMATS, format_of
 
     if name is not None:
         check_choice("format", name, tuple(FORMATS))
@@ -247,7 +247,7 @@ def _format(name: str | None, out: str | None) -> "ClipFormat":
 
 def _batch_folder(out: str | None) -> Path | None:
     """``--out`` of a batch, which is a folder."""
-    from facemotion.video import FORMATS
+    from facemotion.media.video import FORMATS
 
     if out is None:
         return None
@@ -259,7 +259,7 @@ def _batch_folder(out: str | None) -> Path | None:
 
 def _is_place(out: str) -> bool:
     """Whether ``--out`` names a folder to put the clip into: it ends in a slash, or holds other things than frames."""
-    from facemotion.staging import is_frames_folder
+    from facemotion.media.atomic import is_frames_folder
 
     return out.endswith(("/", os.sep)) or (Path(out).is_dir() and not is_frames_folder(Path(out)))
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @contextmanager
 def show_downloads(console: "Console") -> Iterator[None]:
     """Inside the block every download of weights is shown on ``console``: a bar, or a line where it is no terminal."""
-    from facemotion.weights import watch_downloads
+    from facemotion.weights.registry import watch_downloads
 
     if is_quiet():
         yield

@@ -8,8 +8,8 @@ import typer
 from facemotion.cli import console
 
 if TYPE_CHECKING:
-    from facemotion.evaluate.intervals import Estimate
-    from facemotion.evaluate.run import Settings
+    from facemotion.evaluation.intervals import Estimate
+    from facemotion.evaluation.run import Settings
 
 EXAMPLES = """Examples:
 
@@ -89,7 +89,7 @@ def evaluate(
         return
     if out is None:
         raise UsageError("No --out was given.", "Name a folder for the result: --out report")
-    from facemotion.evaluate.run import Settings
+    from facemotion.evaluation.run import Settings
 
     settings = Settings(
         data=tuple(data),
@@ -115,7 +115,7 @@ def evaluate(
 
 def _write_report(settings: "Settings", *, as_json: bool) -> None:
     from facemotion.cli.downloads import show_downloads
-    from facemotion.evaluate.run import evaluate as run
+    from facemotion.evaluation.run import evaluate as run
 
     with show_downloads(console.stderr()), _Bar("evaluate") as bar:
         report = run(settings, watch=bar)
@@ -130,7 +130,7 @@ def _write_report(settings: "Settings", *, as_json: bool) -> None:
 
 
 def _write_study(settings: "Settings", ask: str, *, as_json: bool) -> None:
-    from facemotion.evaluate.run import prepare_study
+    from facemotion.evaluation.run import prepare_study
 
     with _Bar("study") as bar:
         key = prepare_study(settings, ask=ask, watch=bar)
@@ -145,7 +145,7 @@ def _write_study(settings: "Settings", ask: str, *, as_json: bool) -> None:
 def _count(paths: list[Path], *, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from facemotion.evaluate.answers import count_answers
+    from facemotion.evaluation.answers import count_answers
 
     outcome = count_answers(paths)
     if as_json:
@@ -189,13 +189,13 @@ class _Bar:
 
 
 def _expressions(text: str | None) -> tuple[str, ...] | None:
-    from facemotion.expressions import canonical
+    from facemotion.expressions.grammar import canonical
 
     return None if text is None else tuple(canonical(word) for word in text.split(","))
 
 
 def _split(name: str | None) -> str | None:
-    from facemotion.timing import check_choice
+    from facemotion.expressions.timing import check_choice
 
     if name is not None:
         check_choice("split", name, ("train", "validation"))

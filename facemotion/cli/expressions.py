@@ -23,7 +23,7 @@ def expressions(
     ] = None,
 ) -> None:
     """List the expressions, what they look like and their other names."""
-    from facemotion.expressions import ALIASES, DESCRIPTIONS, MAX_WEIGHT
+    from facemotion.expressions.grammar import ALIASES, DESCRIPTIONS, MAX_WEIGHT
 
     rows = [
         {"name": name, "aliases": list(ALIASES.get(name, ())), "looks_like": DESCRIPTIONS.get(name, "")}
@@ -47,10 +47,10 @@ def expressions(
 
 
 def _known(weights: Path | None) -> tuple[str, ...]:
-    from facemotion.expressions import EXPRESSIONS
+    from facemotion.expressions.grammar import EXPRESSIONS
 
     if weights is None or weights.is_dir():
         return EXPRESSIONS
-    from facemotion.animator import known_expressions
+    from facemotion.api import known_expressions
 
     return known_expressions(weights)

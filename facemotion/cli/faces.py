@@ -9,8 +9,8 @@ from facemotion.cli import console
 from facemotion.errors import FacemotionError, InputError, NoFaceError, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from facemotion.face.types import Face
-    from facemotion.images import Photo
+    from facemotion.faces.types import Face
+    from facemotion.media.photos import Photo
 
 SOME_FAILED = 3
 
@@ -46,7 +46,7 @@ def faces(
     verbose: console.Verbose = False,
 ) -> None:
     """List the faces in photos, largest first: place, size, pose and what speaks against animating them."""
-    from facemotion.face.find import ALIGNERS
+    from facemotion.faces.find import ALIGNERS
 
     if aligner not in ALIGNERS:
         raise UsageError(f"There is no aligner {aligner!r}.", f"Use one of: {', '.join(ALIGNERS)}.")
@@ -90,10 +90,10 @@ def _overlay_paths(photos: list[str], overlay: Path | None) -> list[Path | None]
 def _look_at(name: str, *, aligner: str, overlay: Path | None, overwrite: bool) -> dict[str, Any]:
     """Find the faces of one photo, draw them where asked for, and tell of them, ready for JSON."""
     from facemotion.cli.downloads import show_downloads
-    from facemotion.face.find import find_faces
-    from facemotion.framing import flattened
-    from facemotion.images import read_photo
-    from facemotion.staging import check_output
+    from facemotion.faces.find import find_faces
+    from facemotion.faces.framing import flattened
+    from facemotion.media.atomic import check_output
+    from facemotion.media.photos import read_photo
 
     if overlay is not None:
         check_output(overlay, overwrite=overwrite)
@@ -114,16 +114,16 @@ def _look_at(name: str, *, aligner: str, overlay: Path | None, overwrite: bool) 
 
 
 def _write_overlay(photo: "Photo", found: "list[Face]", path: Path, *, overwrite: bool) -> None:
-    from facemotion.animated_images import png_bytes
-    from facemotion.face.overlay import draw_faces
-    from facemotion.staging import staged
+    from facemotion.faces.overlay import draw_faces
+    from facemotion.media.animated_images import png_bytes
+    from facemotion.media.atomic import staged
 
     with staged(path, overwrite=overwrite) as part:
         part.write_bytes(png_bytes(draw_faces(photo.pixels, found), None))
 
 
 def _describe(number: int, face: "Face", photo: "Photo") -> dict[str, Any]:
-    from facemotion.face.advice import advice
+    from facemotion.faces.warnings import advice
 
     yaw, pitch, roll = (round(angle, 1) for angle in face.pose)
     return {

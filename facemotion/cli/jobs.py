@@ -4,16 +4,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from facemotion.animator import AnimateResult, Animator
-from facemotion.batch import BatchReport, Result, run_batch
+from facemotion.api import AnimateResult, Animator
+from facemotion.batch.plan import Shard, batch_folder, plan_tasks
+from facemotion.batch.run import BatchReport, Result, run_batch
 from facemotion.cli import console
 from facemotion.cli.downloads import show_downloads
-from facemotion.images import check_readable
+from facemotion.media.atomic import check_output
+from facemotion.media.photos import check_readable
+from facemotion.media.video import ClipFormat
 from facemotion.settings import AnimateSettings
-from facemotion.staging import check_output
-from facemotion.tasks import Shard, batch_folder, plan_tasks
-from facemotion.video import ClipFormat
-from facemotion.weights import file_sha256
+from facemotion.weights.registry import file_sha256
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from facemotion.cli import console
 from facemotion.cli.prepare_run import Common, SplitChoice, run
 
 if TYPE_CHECKING:
-    from facemotion.data.clip_writer import Source
-    from facemotion.data.landmark_files import LandmarkFile
+    from facemotion.datasets.clip_writer import Source
+    from facemotion.datasets.landmark_files import LandmarkFile
 
 prepare_app = typer.Typer(
     no_args_is_help=True,
@@ -110,9 +110,9 @@ def pairs(
     The photos lie in folders neutral and smile (or another expression) under the same names, or as the London set is
     published: neutral_front/001_03.jpg, smiling_front/001_08.jpg.
     """
-    from facemotion.data.layouts import find_pairs
-    from facemotion.data.pairs import PairSettings
-    from facemotion.data.photo_importers import PairImporter
+    from facemotion.datasets.layouts import find_pairs
+    from facemotion.datasets.photo_importers import PairImporter
+    from facemotion.synthetic.pairs import PairSettings
 
     common = Common(out, seed, workers, limit, split, validation, validation_share, overwrite, as_json)
     importer = PairImporter(
@@ -172,10 +172,10 @@ def teacher(
     verbose: console.Verbose = False,
 ) -> None:
     """Any portraits to clips of every expression, through a 3-D head that wears the person's own skin."""
-    from facemotion.data.layouts import find_portraits
-    from facemotion.data.photo_importers import TeacherImporter, lendable_smiles
-    from facemotion.data.recipes import Recipes
-    from facemotion.data.teacher import TeacherSettings
+    from facemotion.datasets.layouts import find_portraits
+    from facemotion.datasets.photo_importers import TeacherImporter, lendable_smiles
+    from facemotion.synthetic.recipes import Recipes
+    from facemotion.synthetic.renderer import TeacherSettings
 
     common = Common(out, seed, workers, limit, split, validation, validation_share, overwrite, as_json)
     own, splits = _own(folders, licence, credit), common.splits()
@@ -232,8 +232,8 @@ def clips(
     Person and expression come from the path: anna/smile/take1.mp4, smile/anna.mp4, anna_smile.mp4,
     anna/happiness/take1/frame001.png.
     """
-    from facemotion.data.sequence_clips import SequenceImporter
-    from facemotion.data.sequences import find_sequences
+    from facemotion.datasets.sequence_clips import SequenceImporter
+    from facemotion.datasets.sequences import find_sequences
 
     common = Common(out, seed, workers, limit, split, validation, validation_share, overwrite, as_json)
     importer = SequenceImporter(
@@ -264,8 +264,8 @@ def ckplus(
     verbose: console.Verbose = False,
 ) -> None:
     """The extended Cohn-Kanade set as it is distributed: cohn-kanade-images, Emotion, Landmarks."""
-    from facemotion.data.ckplus import find_ckplus
-    from facemotion.data.sequence_clips import SequenceImporter
+    from facemotion.datasets.ckplus import find_ckplus
+    from facemotion.datasets.sequence_clips import SequenceImporter
 
     common = Common(out, seed, workers, limit, split, validation, validation_share, overwrite, as_json)
     importer = SequenceImporter(
@@ -285,7 +285,7 @@ def _given(**options: object) -> dict:
 
 def _expressions(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
     from facemotion.errors import UsageError
-    from facemotion.expressions import NEUTRAL, canonical
+    from facemotion.expressions.grammar import NEUTRAL, canonical
 
     names = tuple(canonical(word, known=known) for word in text.split(","))
     if NEUTRAL in names:
@@ -294,13 +294,13 @@ def _expressions(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _own(folders: list[Path], licence: str, credit: str) -> "Source":
-    from facemotion.data.clip_writer import Source
+    from facemotion.datasets.clip_writer import Source
 
     return Source(", ".join(folder.resolve().name for folder in folders), licence, credit)
 
 
 def _landmark_files(folders: list[Path], given: Path | None, find: bool) -> "tuple[LandmarkFile, ...]":
-    from facemotion.data.landmark_files import LandmarkFile, find_landmark_file
+    from facemotion.datasets.landmark_files import LandmarkFile, find_landmark_file
 
     if find:
         return ()

@@ -15,9 +15,9 @@ import typer
 from facemotion.cli import console
 
 if TYPE_CHECKING:
-    from facemotion.data.importer import Importer, Item
-    from facemotion.data.prepare import Outcome, Preparation
-    from facemotion.data.splits import Splits
+    from facemotion.datasets.importer import Importer, Item
+    from facemotion.datasets.prepare import Outcome, Preparation
+    from facemotion.datasets.splits import Splits
 
 SOME_FAILED = 3
 LINE_EVERY_S = 30.0
@@ -49,7 +49,7 @@ class Common:
 
     def splits(self) -> "Splits":
         """Who is kept for validation."""
-        from facemotion.data.splits import Splits, built_in_validation, read_validation
+        from facemotion.datasets.splits import Splits, built_in_validation, read_validation
 
         people = read_validation(self.validation) if self.validation else built_in_validation()
         return Splits(people, self.validation_share)
@@ -57,8 +57,8 @@ class Common:
 
 def run(importer: "Importer", items: Sequence["Item"], common: Common) -> None:
     """Make the clip set and tell how it went. Raises typer.Exit(3) where some items gave no clip."""
-    from facemotion.data.clips import ClipSet
-    from facemotion.data.prepare import Preparation
+    from facemotion.datasets.clips import ClipSet
+    from facemotion.datasets.prepare import Preparation
     from facemotion.errors import InputError
 
     chosen = [item for item in items if common.split in (SplitChoice.ALL, importer.splits.split_of(item.person))]

@@ -25,7 +25,7 @@ def sample(
     from importlib.util import find_spec
 
     from facemotion.errors import InputError
-    from facemotion.staging import staged
+    from facemotion.media.atomic import staged
 
     package = find_spec("skimage")
     photo = Path(package.origin).with_name("data") / "astronaut.png" if package and package.origin else None

@@ -55,12 +55,12 @@ def train(
     from dataclasses import asdict
 
     from facemotion.cli.train_progress import watched
-    from facemotion.train.config import TrainConfig, override
-    from facemotion.train.distributed import World
-    from facemotion.train.duration import parse_duration
-    from facemotion.train.run import open_training
-    from facemotion.train.signals import stop_on_signals
-    from facemotion.weights import weight_path
+    from facemotion.training.config import TrainConfig, override
+    from facemotion.training.distributed import World
+    from facemotion.training.duration import parse_duration
+    from facemotion.training.run import open_training
+    from facemotion.training.signals import stop_on_signals
+    from facemotion.weights.registry import weight_path
 
     budget_s = parse_duration(time_budget) if time_budget else None
     world = World.join(device)

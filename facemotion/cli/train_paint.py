@@ -40,10 +40,10 @@ def train_paint(
     import torch
 
     from facemotion.errors import OutputError
-    from facemotion.model.release import load_release, save_release
-    from facemotion.train import paint
-    from facemotion.train.dataset import ClipPool
-    from facemotion.train.glasses import fit_glasses
+    from facemotion.models.release import load_release, save_release
+    from facemotion.training import paint
+    from facemotion.training.dataset import ClipPool
+    from facemotion.training.glasses import fit_glasses
 
     if out.exists() and not overwrite:
         raise OutputError(f"{out} is there already.", "Choose another name with --out, or add --overwrite.")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from facemotion.cli.console import is_quiet, stderr
-from facemotion.train.loop import Trainer
-from facemotion.train.rates import Report
+from facemotion.training.loop import Trainer
+from facemotion.training.throughput import Report
 
 SHOWN = ("reconstruction", "landmark", "adversarial", "face_told_apart", "mouth_told_apart")
 

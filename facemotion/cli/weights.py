@@ -8,7 +8,7 @@ import typer
 from facemotion.cli import console
 
 if TYPE_CHECKING:
-    from facemotion.weights import WeightFile
+    from facemotion.weights.registry import WeightFile
 
 weights_app = typer.Typer(
     no_args_is_help=True,
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 @weights_app.command("list", epilog="Example: facemotion weights list --json")
 def list_weights(as_json: console.Json = False) -> None:
     """Every weight file: size, licence, where it is on this machine."""
-    from facemotion.weights import WEIGHTS, copies
+    from facemotion.weights.registry import WEIGHTS, copies
 
     rows = [(file, copies(file.name)) for file in WEIGHTS.values()]
     if as_json:
@@ -49,7 +49,7 @@ def list_weights(as_json: console.Json = False) -> None:
 def fetch(names: Wanted = None) -> None:
     """Download weight files now, so that no network is needed later. Broken downloads go on where they stopped."""
     from facemotion.cli.downloads import show_downloads
-    from facemotion.weights import WEIGHTS, weight_path
+    from facemotion.weights.registry import WEIGHTS, weight_path
 
     with show_downloads(console.stderr()):
         for name in names or [file.name for file in WEIGHTS.values() if file.url and file.command == "animate"]:
@@ -60,7 +60,7 @@ def fetch(names: Wanted = None) -> None:
 def verify(names: Names = None, as_json: console.Json = False) -> None:
     """Check every copy on this machine against its sha256. Exit code 1 where one is damaged."""
     from facemotion.errors import WeightsError
-    from facemotion.weights import copies, verify_file
+    from facemotion.weights.registry import copies, verify_file
 
     rows = []
     for file in _rows(names):
@@ -92,7 +92,7 @@ def path(
     offline: Annotated[bool, typer.Option("--offline", help="Never download.")] = False,
 ) -> None:
     """Print where a weight file is, verified, downloaded when it has to be."""
-    from facemotion.weights import cache_folder, weight_path
+    from facemotion.weights.registry import cache_folder, weight_path
 
     typer.echo(weight_path(name, offline=offline or None) if name else cache_folder())
 
@@ -100,7 +100,7 @@ def path(
 @weights_app.command(epilog="Example: facemotion weights clear s3fd")
 def clear(names: Names = None) -> None:
     """Remove downloaded weight files, whole and partial. Those inside the package stay."""
-    from facemotion.weights import cache_folder
+    from facemotion.weights.registry import cache_folder
 
     freed = 0
     for file in _rows(names):
@@ -113,7 +113,7 @@ def clear(names: Names = None) -> None:
 
 
 def _rows(names: list[str] | None) -> "list[WeightFile]":
-    from facemotion.weights import WEIGHTS, weight_file
+    from facemotion.weights.registry import WEIGHTS, weight_file
 
     return [weight_file(name) for name in names] if names else list(WEIGHTS.values())
 

@@ -1,1 +1,1 @@
-"""Training of the built-in face finder (`facemotion.face.finder`) from the data folder."""
+"""Training of the built-in face finder (`facemotion.faces.finder`) from the data folder."""

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from facemotion.face.finder_crop import MIRROR_68, tight_crop
-from facemotion.face.finder_networks import LandmarkConfig
-from facemotion.face.geometry import apply, compose
+from facemotion.faces.finder_crop import MIRROR_68, tight_crop
+from facemotion.faces.finder_networks import LandmarkConfig
+from facemotion.faces.geometry import apply, compose
 from facemotion.train_finder.degrade import degrade
 from facemotion.train_finder.faceless import Faceless
 from facemotion.train_finder.photos import Photo

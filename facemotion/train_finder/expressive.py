@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from facemotion.data.clips import ClipSet
+from facemotion.datasets.clips import ClipSet
 from facemotion.train_finder.photos import Photo, validation_people
 
 FRAME_PX = 256

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facemotion.face.finder_crop import crop_of_points
-from facemotion.face.finder_detect import Candidate, candidates, merge, pyramid
-from facemotion.face.finder_networks import Detector
-from facemotion.face.geometry import warp_crop
+from facemotion.faces.finder_crop import crop_of_points
+from facemotion.faces.finder_detect import Candidate, candidates, merge, pyramid
+from facemotion.faces.finder_networks import Detector
+from facemotion.faces.geometry import warp_crop
 from facemotion.train_finder.faceless import Faceless
 from facemotion.train_finder.photos import Photo
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
-from facemotion.face.finder_crop import tight_crop
-from facemotion.face.finder_networks import Detector, LandmarkNetwork, detector_input, landmark_input
-from facemotion.face.geometry import apply
+from facemotion.faces.finder_crop import tight_crop
+from facemotion.faces.finder_networks import Detector, LandmarkNetwork, detector_input, landmark_input
+from facemotion.faces.geometry import apply
 from facemotion.train_finder.crops import Crops
 from facemotion.train_finder.photos import Photo
 from facemotion.train_finder.scenes import SCENE_PX, Scenes, targets

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from facemotion.face.finder_networks import Detector, DetectorConfig, LandmarkConfig, LandmarkNetwork, save_finder
+from facemotion.faces.finder_networks import Detector, DetectorConfig, LandmarkConfig, LandmarkNetwork, save_finder
 from facemotion.train_finder.crops import Crops
 from facemotion.train_finder.expressive import read_expressive
 from facemotion.train_finder.faceless import (

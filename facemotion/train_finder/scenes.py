@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facemotion.face.finder_crop import MIRROR_68, five_points
-from facemotion.face.finder_networks import OUTSIDE, Detector, DetectorConfig
+from facemotion.faces.finder_crop import MIRROR_68, five_points
+from facemotion.faces.finder_networks import OUTSIDE, Detector, DetectorConfig
 from facemotion.train_finder.degrade import degrade
 from facemotion.train_finder.faceless import Faceless
 from facemotion.train_finder.photos import Photo

@@ -57,10 +57,10 @@ def portrait(path: Path, height: int) -> Path:
 
 def per_frame_ms(photo: Path) -> tuple[float, float]:
     """Milliseconds a frame of network + composite, and of encoding, in a warm process."""
-    from facemotion.animator import Animator
-    from facemotion.images import read_photo
+    from facemotion.api import Animator
+    from facemotion.media.photos import read_photo
+    from facemotion.media.video import ClipSpec, format_of, open_writer
     from facemotion.settings import AnimateSettings
-    from facemotion.video import ClipSpec, format_of, open_writer
 
     animator = Animator(AnimateSettings(frames=FRAMES))
     picture = read_photo(photo)

@@ -13,8 +13,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from facemotion.face.composite import Composite
-from tests.face.faces import frontal_landmarks
+from facemotion.compositing.composite import Composite
+from tests.faces.faces import frontal_landmarks
 
 FRAMES = 9
 CASES = (
@@ -49,7 +49,7 @@ def peak_mb() -> float:
 
 
 def main() -> None:
-    table = Table(title="one frame of facemotion.face.composite")
+    table = Table(title="one frame of facemotion.compositing.composite")
     for title in ("case", "region px", "prepare ms", "frame ms", "CPU ms", "in one buffer ms", "memory MB"):
         table.add_column(title, justify="left" if title == "case" else "right")
     motion = laughing()

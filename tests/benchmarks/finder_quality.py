@@ -18,8 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from facemotion.face.finder import Finder
-from facemotion.face.geometry import apply, warp_crop
+from facemotion.faces.finder import Finder
+from facemotion.faces.geometry import apply, warp_crop
 from facemotion.train_finder.faceless import VALIDATION_PICTURES, bundled_pictures, draw_pattern
 from facemotion.train_finder.photos import MEDIAPIPE_68, validation_people
 

@@ -20,9 +20,9 @@ CONTROLS = tuple(np.linspace(0, 1, 17).tolist())
 
 def verdict(name: str, landmarks: np.ndarray) -> tuple[bool, float] | None:
     """Whether the leading units are monotone as `facemotion evaluate` counts it, and their mean motion in % IOD."""
-    from facemotion.evaluate.measure import MOVED, RETREAT_ALLOWED
-    from facemotion.evaluate.motion import retreat, unit_motion
-    from facemotion.evaluate.regions import leading_units
+    from facemotion.evaluation.measure import MOVED, RETREAT_ALLOWED
+    from facemotion.evaluation.motion import retreat, unit_motion
+    from facemotion.evaluation.regions import leading_units
 
     if not np.isfinite(landmarks).all():
         return None
@@ -34,7 +34,7 @@ def verdict(name: str, landmarks: np.ndarray) -> tuple[bool, float] | None:
 
 def found(frames: np.ndarray) -> dict[str, np.ndarray]:
     """Landmarks (T, 68, 2) px of a clip, by both ways of looking."""
-    from facemotion.face.find import find_faces, follow_face
+    from facemotion.faces.find import find_faces, follow_face
 
     searched = np.full((len(frames), 68, 2), np.nan)
     for k, frame in enumerate(frames):
@@ -45,15 +45,15 @@ def found(frames: np.ndarray) -> dict[str, np.ndarray]:
 
 def clips(data: Path, head_file: Path, count: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Expression, frames (17, 256, 256, 3) and first landmarks of the teacher; people evenly from the list."""
-    from facemotion.data.clip_writer import Source
-    from facemotion.data.head import HeadModel
-    from facemotion.data.landmark_files import find_landmark_file
-    from facemotion.data.layouts import find_portraits
-    from facemotion.data.recipes import Recipes
-    from facemotion.data.splits import Splits
-    from facemotion.data.teacher import TeacherSettings, teacher_clips
+    from facemotion.datasets.clip_writer import Source
+    from facemotion.datasets.landmark_files import find_landmark_file
+    from facemotion.datasets.layouts import find_portraits
+    from facemotion.datasets.splits import Splits
     from facemotion.errors import InputError
-    from facemotion.images import read_photo
+    from facemotion.media.photos import read_photo
+    from facemotion.synthetic.head import HeadModel
+    from facemotion.synthetic.recipes import Recipes
+    from facemotion.synthetic.renderer import TeacherSettings, teacher_clips
 
     splits, recipes, head = Splits(), Recipes.load(None), HeadModel.load(head_file)
     items = find_portraits([data], own_source=Source("", ""), person_from="file")
@@ -74,9 +74,9 @@ def clips(data: Path, head_file: Path, count: int) -> Iterator[tuple[str, np.nda
 
 def main() -> None:
     """Measure and print."""
-    from facemotion.evaluate.render import Performer, control_vectors
-    from facemotion.model.release import load_release
-    from facemotion.weights import weight_path
+    from facemotion.evaluation.render import Performer, control_vectors
+    from facemotion.models.release import load_release
+    from facemotion.weights.registry import weight_path
 
     torch.set_num_threads(1)
     generator, _ = load_release(sys.argv[4] if len(sys.argv) > 4 else weight_path("generator"))

@@ -18,12 +18,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import cv2
 import numpy as np
 
-from facemotion.data.fit import fit_head
-from facemotion.data.head import HeadModel
-from facemotion.data.mouths import MouthLibrary
-from facemotion.data.recipes import Recipes
-from facemotion.data.teacher import TeacherSettings, teacher_clips
-from facemotion.face import geometry
+from facemotion.faces import geometry
+from facemotion.synthetic.fit import fit_head
+from facemotion.synthetic.head import HeadModel
+from facemotion.synthetic.mouths import MouthLibrary
+from facemotion.synthetic.recipes import Recipes
+from facemotion.synthetic.renderer import TeacherSettings, teacher_clips
 
 FACEMESH_TO_68 = [
     127, 234, 93, 132, 58, 172, 136, 150, 152, 379, 365, 397, 288, 361, 323, 454, 356,

@@ -191,7 +191,7 @@ def test_faults_of_our_own_are_reported_without_a_traceback(animate, photo, monk
     def broken(*_, **__):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("facemotion.animator.read_photo", broken)
+    monkeypatch.setattr("facemotion.api.read_photo", broken)
     happened, to_do = failed(animate(photo), 1)
     assert "ZeroDivisionError: a bug" in happened
     assert "--verbose" in to_do
@@ -201,7 +201,7 @@ def test_ctrl_c(animate, photo, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("facemotion.face.composite.Composite.frame", interrupted)
+    monkeypatch.setattr("facemotion.compositing.composite.Composite.frame", interrupted)
     happened, _ = failed(animate(photo), 130)
     assert "Interrupted" in happened
     assert [path.name for path in photo.parent.iterdir()] == [photo.name]

@@ -3,7 +3,7 @@ import json
 from typer.testing import CliRunner
 
 from facemotion.cli.app import app
-from facemotion.expressions import EXPRESSIONS
+from facemotion.expressions.grammar import EXPRESSIONS
 
 
 def test_expressions_are_listed_with_their_aliases():
@@ -23,8 +23,8 @@ def test_expressions_for_programs():
 def test_a_model_of_other_expressions_lists_its_own(tmp_path):
     import dataclasses
 
-    from facemotion.model.generator import Generator, tiny_generator
-    from facemotion.model.release import save_release
+    from facemotion.models.generator import Generator, tiny_generator
+    from facemotion.models.release import save_release
 
     config = dataclasses.replace(tiny_generator().config, expressions=("yawn", "smile"))
     save_release(tmp_path / "own.safetensors", Generator(config), {})

@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from facemotion.cli.app import app
-from facemotion.weights import WEIGHTS
+from facemotion.weights.registry import WEIGHTS
 from tests.conftest import draw_photo, face_at
 
 shipped = pytest.mark.skipif(WEIGHTS["finder"].sha256 is None, reason="the finder's weights are not released yet")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from facemotion.staging import staged
+from facemotion.media.atomic import staged
 
 COMMAND = """
-import facemotion.face.find
+import facemotion.faces.find
 from tests.conftest import face_at
-facemotion.face.find.find_faces = lambda image, **_: [face_at((100.0, 110.0))]
+facemotion.faces.find.find_faces = lambda image, **_: [face_at((100.0, 110.0))]
 from facemotion.cli.app import main
 main()
 """

@@ -1,0 +1,66 @@
+"""Contact sheets: a strip of small frames for each case, the strips of one expression on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from facemotion.evaluation.cases import Case
+    from facemotion.evaluation.measure import Footage
+
+SHOWN = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
+CELL_PX = 168
+ROWS = 12
+_GAP_PX, _LABEL_PX = 4, 16
+_PAPER, _INK = (255, 255, 255), (40, 40, 40)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The frames of one case at the controls ``SHOWN``, and the data's own frame nearest to the peak."""
+
+    title: str
+    labels: tuple[str, ...]
+    jpeg: bytes
+    """The cells side by side; kept small, there may be thousands."""
+
+
+def strip_of(case: Case, footage: Footage) -> Strip:
+    """The strip of a case."""
+    import cv2
+
+    chosen = [int(np.abs(footage.controls - control).argmin()) for control in SHOWN]
+    cells, labels = [footage.frames[k] for k in chosen], [f"{footage.controls[k]:.2f}" for k in chosen]
+    if footage.truth:
+        truth = min(footage.truth, key=lambda t: abs(t.control - 1))
+        cells.append(truth.real)
+        labels.append(f"target, {truth.control:.2f}")
+    cells = [cv2.resize(cell, (CELL_PX, CELL_PX), interpolation=cv2.INTER_AREA) for cell in cells]
+    row = np.ascontiguousarray(np.concatenate(cells, axis=1)[..., ::-1])
+    jpeg = cv2.imencode(".jpg", row, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+    return Strip(f"{case.id} ({case.title})", tuple(labels), jpeg)
+
+
+def sheet(strips: Sequence[Strip]) -> Image.Image:
+    """Strips below each other, with the case above and the controls below each."""
+    from io import BytesIO
+
+    from PIL import Image, ImageDraw
+
+    columns = max(len(strip.labels) for strip in strips)
+    height = CELL_PX + 2 * _LABEL_PX + _GAP_PX
+    page = Image.new("RGB", (columns * CELL_PX, len(strips) * height), _PAPER)
+    draw = ImageDraw.Draw(page)
+    for row, strip in enumerate(strips):
+        top = row * height
+        draw.text((2, top + 2), strip.title, fill=_INK)
+        page.paste(Image.open(BytesIO(strip.jpeg)), (0, top + _LABEL_PX))
+        for column, label in enumerate(strip.labels):
+            draw.text((column * CELL_PX + 2, top + _LABEL_PX + CELL_PX + 1), label, fill=_INK)
+    return page

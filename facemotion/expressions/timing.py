@@ -1,0 +1,96 @@
+"""When an expression is how strong: from the steps of an expression to one control vector per frame. Pure Python."""
+
+import itertools
+from collections.abc import Callable
+
+from facemotion.errors import UsageError
+from facemotion.expressions.grammar import EXPRESSIONS, MAX_WEIGHT, Blend, control_vector
+
+DEFAULT_FRAMES = 32
+DEFAULT_FPS = 25.0
+MAX_FPS = 240.0
+
+CURVES: dict[str, Callable[[float], float]] = {
+    "linear": lambda u: u,
+    "ease": lambda u: u * u * (3 - 2 * u),
+    "snap": lambda u: 1 - (1 - u) ** 3,
+}
+"""How the way from one key to the next is run through: time in [0, 1] to progress in [0, 1]."""
+
+SHAPES = ("onset", "pulse", "loop")
+"""``onset`` ends at the peak; ``pulse`` goes there, holds and comes back; ``loop`` repeats without a seam."""
+
+_MOVE, _HOLD = 2.0, 1.0  # relative lengths of a move and of the hold at a pulse's peak
+
+
+def control_track(
+    steps: tuple[Blend, ...],
+    *,
+    frames: int,
+    shape: str = "onset",
+    curve: str = "linear",
+    intensity: float = 1.0,
+    known: tuple[str, ...] = EXPRESSIONS,
+) -> list[tuple[float, ...]]:
+    """One control vector per frame.
+
+    Frame 0 is neutral, the photo itself, unless a single frame is asked for: that one is the last step's peak.
+    ``onset`` reaches the last step in the last frame, ``pulse`` is neutral again there, ``loop`` is neutral in the
+    frame that would follow the last.
+    """
+    if frames < 1:
+        raise UsageError(f"{frames} frames make no clip.", "Ask for at least one frame.")
+    check_choice("shape", shape, SHAPES)
+    check_choice("curve", curve, tuple(CURVES))
+    peak = max((weight for blend in steps for weight in blend.values()), default=0.0)
+    if not 0 <= intensity <= MAX_WEIGHT or peak * intensity > MAX_WEIGHT + 1e-9:
+        raise UsageError(
+            f"An intensity of {intensity:g} at a weight of {peak:g} is out of range.",
+            f"Intensity, and intensity times weight, run from 0 to {MAX_WEIGHT:g}; 1 is the natural peak.",
+        )
+    peaks = [tuple(intensity * a for a in control_vector(blend, known=known)) for blend in steps]
+    if frames == 1:
+        return [peaks[-1]]
+    keys = _keys(peaks, shape)
+    last = frames if shape == "loop" else frames - 1
+    return [_between(keys, keys[-1][0] * index / last, CURVES[curve]) for index in range(frames)]
+
+
+def frame_count(*, frames: int | None, seconds: float | None, fps: float) -> int:
+    """The number of frames from either of the two ways to ask for a length."""
+    if not 0 < fps <= MAX_FPS:
+        raise UsageError(f"{fps:g} frames per second is out of range.", f"Give --fps between 1 and {MAX_FPS:g}.")
+    if seconds is None:
+        return DEFAULT_FRAMES if frames is None else frames
+    if frames is not None:
+        raise UsageError("Both frames and seconds were given.", "Give the length once: --frames or --seconds.")
+    if not seconds > 0:
+        raise UsageError(f"{seconds:g} seconds make no clip.", "Give a length above zero.")
+    return max(1, round(seconds * fps))
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raises UsageError unless ``value`` is one of ``choices``."""
+    if value not in choices:
+        raise UsageError(f"{value!r} is no {name}.", f"Choose one of: {', '.join(choices)}.")
+
+
+def _keys(peaks: list[tuple[float, ...]], shape: str) -> list[tuple[float, tuple[float, ...]]]:
+    """(time, control) of every turning point, from neutral at time 0."""
+    neutral = (0.0,) * len(peaks[0])
+    keys = [(0.0, neutral)]
+    for peak in peaks:
+        keys.append((keys[-1][0] + _MOVE, peak))
+        if shape == "pulse" and peak != neutral:
+            keys.append((keys[-1][0] + _HOLD, peak))
+    if shape in ("pulse", "loop") and keys[-1][1] != neutral:
+        keys.append((keys[-1][0] + _MOVE, neutral))
+    return keys
+
+
+def _between(keys: list[tuple[float, tuple[float, ...]]], time: float, curve: Callable) -> tuple[float, ...]:
+    for (start, before), (end, after) in itertools.pairwise(keys):
+        if time <= end + 1e-9:
+            progress = curve(min(1.0, (time - start) / (end - start)))
+            return tuple(a + progress * (b - a) for a, b in zip(before, after, strict=True))
+    return keys[-1][1]

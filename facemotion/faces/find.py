@@ -1,0 +1,139 @@
+"""Which faces are in a photo: the built-in finder, and face-alignment where that finds nothing or is unsure."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facemotion.errors import UsageError, WeightsError
+from facemotion.faces.pose import head_pose
+from facemotion.faces.types import Face
+
+if TYPE_CHECKING:
+    from facemotion.faces.fallback import SecondOpinion
+    from facemotion.faces.finder import Finder
+
+ALIGNERS = ("auto", "builtin", "face-alignment")
+
+_SAME_FACE = 0.4  # distance between the middles of two faces, in sizes of the larger, below which they are one
+
+
+class FaceFinder:
+    """Both finders, each loaded when first needed. May be used from several threads."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._builtin: Finder | None = None
+        self._second: SecondOpinion | None = None
+        self._out_of_reach: WeightsError | None = None
+
+    def find(
+        self, image: np.ndarray, *, aligner: str = "auto", on_note: Callable[[str], None] | None = None
+    ) -> list[Face]:
+        """Faces in a photo (H, W, 3) uint8, largest first.
+
+        aligner: "builtin" or "face-alignment" asks that one alone. "auto" asks the built-in one, and face-alignment
+        where nothing is found, or nothing that the built-in one is sure of and face-alignment's weights are on this
+        machine already. Where "auto" cannot have the weights it makes do with the built-in one and tells ``on_note``
+        in a line. Raises UsageError for another aligner, WeightsError where the weights of the one asked for cannot
+        be had.
+        """
+        if aligner not in ALIGNERS:
+            raise UsageError(f"There is no aligner {aligner!r}.", f"Use one of: {', '.join(ALIGNERS)}.")
+        if aligner == "face-alignment":
+            return self._load_second().find(image)
+        faces = self._load_builtin().find(image) or self._find_turned(image)
+        if aligner == "builtin" or any(_is_sure(face) for face in faces):
+            return faces
+        second = self._second_if_worth_it(faces, on_note)
+        return faces if second is None else merged(faces, second.find(image))
+
+    def follow(self, frames: np.ndarray) -> np.ndarray:
+        """Landmarks (T, 68, 2) px of a clip (T, H, W, 3) uint8 by the built-in finder, see `Finder.follow`."""
+        return self._load_builtin().follow(frames)
+
+    def _find_turned(self, image: np.ndarray) -> list[Face]:
+        """The faces of a photo that lies on its side or its head; only such as the built-in finder is sure of."""
+        for quarters in (1, 3, 2):
+            found = self._load_builtin().find(np.ascontiguousarray(np.rot90(image, quarters)))
+            faces = [turned_back(face, quarters, image.shape) for face in found if _is_sure(face)]
+            if faces:
+                return faces
+        return []
+
+    def _load_builtin(self) -> Finder:
+        from facemotion.faces.finder import Finder
+
+        with self._lock:
+            if self._builtin is None:
+                self._builtin = Finder.load()
+            return self._builtin
+
+    def _load_second(self, *, offline: bool | None = None) -> SecondOpinion:
+        from facemotion.faces.fallback import SecondOpinion
+
+        with self._lock:
+            if self._second is None:
+                self._second = SecondOpinion.load(offline=offline)
+            return self._second
+
+    def _second_if_worth_it(self, faces: list[Face], on_note: Callable[[str], None] | None) -> SecondOpinion | None:
+        """The second finder; fetched where nothing was found, else only taken where it lies ready. Tried once."""
+        if self._out_of_reach is None:
+            try:
+                return self._load_second(offline=True if faces else None)
+            except WeightsError as error:
+                if not faces:
+                    self._out_of_reach = error
+        if on_note is not None:
+            what = "is unsure of the face" if faces else "found no face"
+            on_note(f"The built-in finder {what}; a second opinion was not at hand (see --aligner face-alignment).")
+        return None
+
+
+def merged(builtin: list[Face], second: list[Face]) -> list[Face]:
+    """The faces of both finders, each once: whom the built-in one is sure of as it saw them, else the second's."""
+    ranked = [face for face in builtin if _is_sure(face)] + second + [face for face in builtin if not _is_sure(face)]
+    distinct: list[Face] = []
+    for face in ranked:
+        if not any(_same(face, other) for other in distinct):
+            distinct.append(face)
+    return sorted(distinct, key=lambda face: -face.size_px)
+
+
+def turned_back(face: Face, quarters: int, shape: tuple[int, ...]) -> Face:
+    """A face of ``np.rot90(image, quarters)`` as it lies in the image, whose shape is (H, W, ...)."""
+    points, height, width = face.landmarks, shape[0], shape[1]
+    for turn in range(quarters):
+        side = width if (quarters - turn) % 2 else height
+        points = np.stack([side - 1 - points[:, 1], points[:, 0]], axis=1)
+    box = (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
+    return replace(face, landmarks=points, box=box, pose=head_pose(points))
+
+
+_shared = FaceFinder()
+
+
+def find_faces(image: np.ndarray, *, aligner: str = "auto", on_note: Callable[[str], None] | None = None) -> list[Face]:
+    """`FaceFinder.find` of a finder that is loaded once for the whole process."""
+    return _shared.find(image, aligner=aligner, on_note=on_note)
+
+
+def follow_face(frames: np.ndarray) -> np.ndarray:
+    """`FaceFinder.follow` of a finder that is loaded once for the whole process."""
+    return _shared.follow(frames)
+
+
+def _is_sure(face: Face) -> bool:
+    from facemotion.faces.finder import UNSURE_SCORE
+
+    return face.score >= UNSURE_SCORE
+
+
+def _same(face: Face, other: Face) -> bool:
+    dx, dy = face.landmarks.mean(axis=0) - other.landmarks.mean(axis=0)
+    return float(dx * dx + dy * dy) ** 0.5 < _SAME_FACE * max(face.size_px, other.size_px)

@@ -1,0 +1,164 @@
+"""Everything that learns: generator, its average, discriminators, their optimisers, and the training's counters."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from facemotion.errors import TrainingError
+from facemotion.models.discriminators import Discriminators
+from facemotion.models.generator import Generator, GeneratorConfig
+from facemotion.models.release import load_release
+from facemotion.models.transfer import transferred
+from facemotion.training.checkpoint import Progress, load_matching, load_state
+from facemotion.training.config import TrainConfig
+from facemotion.training.distributed import World
+from facemotion.training.ema import WeightAverage
+from facemotion.training.optimise import adamw, set_rate
+from facemotion.training.step import DiscriminatorStep, GeneratorStep
+
+
+class Networks:
+    """Built from the configuration's seed; ``restore`` makes them those of a checkpoint."""
+
+    def __init__(self, config: TrainConfig, world: World):
+        torch.manual_seed(config.seed)
+        self.config = config
+        generator = Generator(config.generator)
+        judges = Discriminators(
+            controls=len(config.generator.expressions),
+            regions=config.adversary.regions,
+            face_px=config.adversary.face_px,
+            spectral_norm=config.adversary.spectral_norm,
+        )
+        if not config.adversary.spectral_norm:
+            initialise_he(judges)
+        layout = torch.channels_last if world.device.type == "cuda" else torch.contiguous_format  # measured faster
+        self.generator = generator.to(world.device, memory_format=layout).train()
+        self.judges = judges.to(world.device, memory_format=layout).train()
+        self.average = WeightAverage(self.generator, half_life_images=config.optimiser.ema_half_life_images)
+        partly = config.generator.preset == "paper" or config.generator.residual == "separate"
+        self.generator_step = world.wrap(GeneratorStep(self.generator), partly_used=partly)
+        self.judges_step = world.wrap(DiscriminatorStep(self.judges))
+        optimiser = config.optimiser
+        self.generator_optimiser = adamw(
+            self.generator.parameters(), betas=(optimiser.beta1, optimiser.beta2), weight_decay=optimiser.weight_decay
+        )
+        self.judges_optimiser = adamw(
+            self.judges.parameters(), betas=(config.adversary.beta1, optimiser.beta2), weight_decay=0.0
+        )
+        self.progress = Progress()
+        self.data = ""
+        """Fingerprint of the clips."""
+
+    @contextlib.contextmanager
+    def gathering(self, *, last: bool) -> Iterator[None]:
+        """Gradients of a batch; processes exchange them only for the ``last`` one of a step."""
+        with contextlib.ExitStack() as stack:
+            for module in (self.generator_step, self.judges_step):
+                if isinstance(module, DistributedDataParallel) and not last:
+                    stack.enter_context(module.no_sync())
+            yield
+
+    def step(self, rate: float, *, playing: bool) -> Tensor:
+        """Step the optimisers (the adversary's when it is ``playing``); returns the norm of the gradients."""
+        norm = nn.utils.clip_grad_norm_(self.generator.parameters(), self.config.optimiser.clip_norm)
+        optimisers = [(self.generator_optimiser, rate)]
+        if playing:
+            share = rate / self.config.optimiser.lr
+            optimisers.append((self.judges_optimiser, share * self.config.adversary.lr))
+        for optimiser, value in optimisers:
+            set_rate(optimiser, value)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        return norm
+
+    def state(self) -> dict:
+        """Everything that ``restore`` needs."""
+        return {
+            "config": asdict(self.config),
+            "data": self.data,
+            "progress": asdict(self.progress),
+            "generator": self.generator.state_dict(),
+            "average": self.average.network.state_dict(),
+            "average_images_before": self.average.images_before,
+            "judges": self.judges.state_dict(),
+            "generator_optimiser": self.generator_optimiser.state_dict(),
+            "judges_optimiser": self.judges_optimiser.state_dict(),
+        }
+
+    def restore(self, state: dict) -> None:
+        """Continue from ``state`` of the same configuration exactly."""
+        self.generator.load_state_dict(state["generator"])
+        self.average.network.load_state_dict(state["average"])
+        self.average.images_before = state["average_images_before"]
+        self.judges.load_state_dict(state["judges"])
+        self.generator_optimiser.load_state_dict(state["generator_optimiser"])
+        self.judges_optimiser.load_state_dict(state["judges_optimiser"])
+        for name, value in state["progress"].items():
+            setattr(self.progress, name, value)
+
+    def initialise(self, path: Path) -> list[str]:
+        """Begin from the weights of a release or of another training's state, whatever its losses and schedule were.
+
+        Expressions are matched by name, see `transferred`. What then fits by name and shape is taken, the rest keeps
+        its random initial values; returns the names of the latter in the generator. Of a state, the optimisers' moments
+        are taken as well where the networks are the same. Raises ``TrainingError`` or ``WeightsError`` for a file that
+        is neither, or one in which nothing fits. The score of glasses is left out: it was fitted to features that are
+        about to change, and clips show glasses that bend.
+        """
+        if path.suffix == ".safetensors":
+            generator, record = load_release(path)
+            weights = average = generator.state_dict()
+            source = generator.config
+            images = record.get("images", 0) + record.get("images_before", 0)
+        else:
+            state = load_state(path)
+            weights, average = state["generator"], state["average"]
+            source = GeneratorConfig.from_dict(state["config"]["generator"])
+            images = state["average_images_before"] + state["progress"]["images"]
+            if state["judges_optimiser"]["state"]:  # they have been trained
+                load_matching(self.judges, state["judges"])
+            for optimiser, name in (
+                (self.generator_optimiser, "generator_optimiser"),
+                (self.judges_optimiser, "judges_optimiser"),
+            ):
+                _take_moments(optimiser, state[name])
+        weights, average = (
+            transferred(_without_glasses(state), source, self.config.generator) for state in (weights, average)
+        )
+        left = load_matching(self.generator, weights)
+        load_matching(self.average.network, average)
+        self.average.images_before = images
+        if len(left) == len(self.generator.state_dict()):
+            raise TrainingError(f"nothing in {path} fits this generator", "Use the generator settings of its training.")
+        return left
+
+
+def _without_glasses(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in state.items() if not name.startswith("glasses.")}
+
+
+def initialise_he(judges: nn.Module) -> None:
+    """Initial weights that keep the variance through leaky rectifiers (He et al., ICCV 2015).
+
+    With PyTorch's own, which shrink it layer by layer, the discriminators stayed at chance (docs/training.md).
+    """
+    for module in judges.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, a=0.2)
+            nn.init.zeros_(module.bias)
+
+
+def _take_moments(optimiser: torch.optim.Optimizer, state: dict) -> None:
+    """The moments of ``state`` where the parameters have the same shapes in the same order, else none."""
+    own = [p for group in optimiser.param_groups for p in group["params"]]
+    moments = state["state"]
+    same = all(i < len(own) and m["exp_avg"].shape == own[i].shape for i, m in moments.items())
+    if same and len(state["param_groups"][0]["params"]) == len(own):
+        settings = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": moments, "param_groups": settings})

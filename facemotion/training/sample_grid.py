@@ -1,0 +1,65 @@
+"""The sample sheet: fixed people in rows; every expression at control 1 and a sweep of the first one in columns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from facemotion.models.generator import Generator, resize
+from facemotion.training.dataset import ClipPool
+
+SWEEP = (0.25, 0.5, 0.75, 1.25)
+"""Controls of the sweep, besides 1."""
+
+
+@dataclass(frozen=True)
+class SheetPeople:
+    """Sources of the sheet: (B, 3, N, N) in [-1, 1]."""
+
+    sources: Tensor
+
+    @classmethod
+    def choose(cls, pool: ClipPool, *, count: int, size: int) -> "SheetPeople":
+        """``count`` people of the pool, evenly from all of them in order of their names; one source each."""
+        first: dict[str, int] = {}
+        for index, facts in enumerate(pool.facts):
+            first.setdefault(facts.person, index)
+        people = sorted(first)
+        picks = np.unique(np.linspace(0, len(people) - 1, min(count, len(people))).round().astype(int))
+        frames = [pool.frame(i, pool.clips[i], 0, size=size) for i in (first[people[p]] for p in picks)]
+        return cls(torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).float() / 127.5 - 1)
+
+
+@torch.no_grad()
+def draw_sheet(generator: Generator, people: SheetPeople, *, input_px: int, cell_px: int = 208) -> np.ndarray:
+    """The sheet as RGB uint8, one row a person: photo, expressions at 1, sweep."""
+    names = generator.config.expressions
+    controls = [torch.eye(len(names))[i] for i in range(len(names))]
+    controls += [torch.eye(len(names))[0] * a for a in SWEEP]
+    device = next(generator.parameters()).device
+    header = [_caption(text, cell_px) for text in ("photo", *names, *(f"{names[0]} {a:g}" for a in SWEEP))]
+    rows = [np.concatenate(header, 1)]
+    for source in people.sources.to(device).split(1):
+        encoding = generator.encode(resize(source, (input_px, input_px)))
+        motion = generator.decode(encoding, torch.stack(controls).to(device))
+        frames = torch.cat([source, generator.compose(source, motion)])
+        cells = resize(frames, (cell_px, cell_px)).clamp(-1, 1)
+        pixels = ((cells + 1) * 127.5).round().byte().permute(2, 0, 3, 1).cpu().numpy()
+        rows.append(pixels.reshape(cell_px, -1, 3))
+    return np.concatenate(rows, 0)
+
+
+def save_sheet(path: Path, sheet: np.ndarray) -> None:
+    """Write a sheet as PNG, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(cv2.imencode(".png", np.ascontiguousarray(sheet[:, :, ::-1]))[1].tobytes())
+    part.replace(path)
+
+
+def _caption(text: str, width: int) -> np.ndarray:
+    strip = np.full((22, width, 3), 255, np.uint8)
+    return cv2.putText(strip, text, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)

@@ -1,0 +1,231 @@
+"""A named weight file -> a verified path: given, cached, inside the package, else downloaded.
+
+The table of files is ``facemotion/assets/weights.json``; ``weights.sha256`` at the project's root is generated from
+it. **After a new release of a bundled file** (generator or finder), run from the project's root ::
+
+    python -m facemotion.weights.registry
+
+which measures the files in ``facemotion/assets`` and rewrites both, and commit all of it together.
+
+Environment variables: ``FACEMOTION_WEIGHTS`` (a generator file, or a folder of weight files by their file names),
+``FACEMOTION_CACHE`` (folder of downloaded files), ``FACEMOTION_MIRROR`` (address below which every file of the table
+lies by its file name; used instead of the original addresses), ``FACEMOTION_OFFLINE=1`` (never download).
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from facemotion.errors import UsageError, WeightsError
+
+ASSETS = Path(__file__).parents[1] / "assets"
+TABLE = ASSETS / "weights.json"
+
+Watcher = Callable[[str, int, int | None], None]
+"""Called while a file arrives: name of the file, bytes so far, bytes in all (None if the server does not say)."""
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One row of the table of weight files.
+
+    ``sha256`` is None only for a bundled file that has not been released yet, ``size_bytes`` where the size is not
+    known, ``url`` where the file has no public address: it then comes with the package (``bundled``) or a mirror.
+    """
+
+    name: str
+    file_name: str
+    sha256: str | None
+    size_bytes: int | None
+    licence: str
+    url: str | None
+    bundled: bool
+    purpose: str
+    command: str = "animate"
+    """The command that needs it."""
+
+
+@dataclass(frozen=True)
+class Located:
+    """A copy of a weight file on this machine, not yet verified; ``place`` is given, cache or package."""
+
+    path: Path
+    place: str
+
+
+def _read_table() -> dict[str, WeightFile]:
+    rows = json.loads(TABLE.read_text(encoding="utf-8"))
+    return {name: WeightFile(name=name, **row) for name, row in rows.items()}
+
+
+WEIGHTS: dict[str, WeightFile] = _read_table()
+
+
+def weight_file(name: str) -> WeightFile:
+    """The row of the table; UsageError for a name that is not in it."""
+    if name not in WEIGHTS:
+        raise UsageError(f"There are no weights called {name!r}.", f"Names: {', '.join(WEIGHTS)}.")
+    return WEIGHTS[name]
+
+
+def weight_path(
+    name: str, *, given: Path | str | None = None, offline: bool | None = None, watcher: Watcher | None = None
+) -> Path:
+    """Path of the weight file ``name`` (a key of ``WEIGHTS``), verified by sha256, downloaded when it has to be.
+
+    ``given`` is a file of the user's own choice and taken as it is: no hash is known for it. ``offline`` None means
+    what ``FACEMOTION_OFFLINE`` says. A damaged copy is passed over, or replaced by a fresh download, and only an
+    error when nothing better is to be had. Raises WeightsError; UsageError for an unknown name.
+    """
+    file = weight_file(name)
+    own = given if given is not None else _own_generator(name)
+    if own is not None:
+        if not Path(own).is_file():
+            raise WeightsError(f"No such weights: {own}", "Check --weights or FACEMOTION_WEIGHTS.")
+        return Path(own)
+    damaged: WeightsError | None = None
+    for copy in copies(name):
+        try:
+            verify_file(copy.path, file)
+        except WeightsError as error:
+            damaged = damaged or error
+        else:
+            return copy.path
+    address = _address(file)
+    if address is None or is_offline(offline):
+        raise damaged or _missing(file, address)
+    return fetch(name, offline=offline, watcher=watcher)
+
+
+def fetch(name: str, *, offline: bool | None = None, watcher: Watcher | None = None) -> Path:
+    """Download the weight file ``name`` into the cache unless a whole copy lies there already; return its path."""
+    from facemotion.weights.download import download
+
+    file = weight_file(name)
+    address = _address(file)
+    if address is None or is_offline(offline):
+        raise _missing(file, address)
+    target = cache_folder() / file.file_name
+    watcher = watcher or _watcher
+    progress = None if watcher is None else lambda done, total: watcher(file.file_name, done, total)
+    download(address, target, sha256=file.sha256, size_bytes=file.size_bytes, progress=progress)
+    return target
+
+
+def copies(name: str) -> list[Located]:
+    """Copies of the weight file on this machine in the order in which they are looked for, unverified."""
+    file = weight_file(name)
+    folders = [(cache_folder(), "cache")]
+    chosen = os.environ.get("FACEMOTION_WEIGHTS")
+    if chosen and Path(chosen).is_dir():
+        folders.insert(0, (Path(chosen), "given"))
+    if file.bundled:
+        folders.append((ASSETS, "package"))
+    return [Located(folder / file.file_name, place) for folder, place in folders if (folder / file.file_name).is_file()]
+
+
+def verify_file(path: Path, file: WeightFile) -> None:
+    """Raise WeightsError, naming file, expected and got, unless ``path`` has the sha256 of the table."""
+    got = file_sha256(path)
+    if got != file.sha256:
+        raise WeightsError(
+            f"Hash mismatch: {path}: expected sha256 {file.sha256 or 'none yet'}, got {got}.",
+            f"Remove the damaged file: facemotion weights clear {file.name}"
+            if path.parent == cache_folder()
+            else "Reinstall facemotion, or, after a new release of the file: python -m facemotion.weights.registry",
+        )
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """Folder of downloaded weights: ``FACEMOTION_CACHE``, else the user's cache folder. It need not exist."""
+    from platformdirs import user_cache_path
+
+    chosen = os.environ.get("FACEMOTION_CACHE")
+    return Path(chosen) if chosen else user_cache_path("facemotion", appauthor=False) / "weights"
+
+
+def is_offline(offline: bool | None = None) -> bool:
+    """What was asked for, else what ``FACEMOTION_OFFLINE`` says."""
+    if offline is not None:
+        return offline
+    return os.environ.get("FACEMOTION_OFFLINE", "").lower() not in ("", "0", "false", "no")
+
+
+_watcher: Watcher | None = None
+
+
+@contextmanager
+def watch_downloads(watcher: Watcher) -> Iterator[None]:
+    """Have every download inside the block, however deep, report its progress to ``watcher``."""
+    global _watcher
+    before, _watcher = _watcher, watcher
+    try:
+        yield
+    finally:
+        _watcher = before
+
+
+def checksum_lines(table: dict[str, WeightFile]) -> str:
+    """The text of ``weights.sha256``: ``sha256sum -c --ignore-missing`` at the project's root or in the cache."""
+    bundled = ASSETS.relative_to(ASSETS.parents[1]).as_posix()
+    lines = [
+        f"{file.sha256}  {bundled + '/' if file.bundled else ''}{file.file_name}\n"
+        for file in table.values()
+        if file.sha256 is not None
+    ]
+    return "".join(lines)
+
+
+def record_bundled(table: Path, assets: Path, checksums: Path) -> None:
+    """Write sha256 and size of the bundled files in ``assets`` into the table, and the checksum file from it."""
+    rows = json.loads(table.read_text(encoding="utf-8"))
+    for row in rows.values():
+        path = assets / row["file_name"]
+        if row["bundled"] and path.is_file():
+            row["sha256"], row["size_bytes"] = file_sha256(path), path.stat().st_size
+    table.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    files = {name: WeightFile(name=name, **row) for name, row in rows.items()}
+    checksums.write_text(checksum_lines(files), encoding="utf-8")
+
+
+def _own_generator(name: str) -> str | None:
+    """The generator file of ``FACEMOTION_WEIGHTS``, unless that is a folder or another file is asked for."""
+    chosen = os.environ.get("FACEMOTION_WEIGHTS")
+    return chosen if chosen and name == "generator" and not Path(chosen).is_dir() else None
+
+
+def _address(file: WeightFile) -> str | None:
+    mirror = os.environ.get("FACEMOTION_MIRROR")
+    if file.sha256 is None:
+        return None
+    return f"{mirror.rstrip('/')}/{file.file_name}" if mirror else file.url
+
+
+def _missing(file: WeightFile, address: str | None) -> WeightsError:
+    if address is None:
+        return WeightsError(
+            f"The weights {file.name!r} are missing: {file.file_name} comes with the package and is not there.",
+            "Reinstall facemotion, or name your own file with --weights or FACEMOTION_WEIGHTS.",
+        )
+    return WeightsError(
+        f"The weights {file.name!r} are not on this machine, and downloading is switched off.",
+        f"Run once with a network: facemotion weights fetch {file.name}; "
+        f"or put {file.file_name} into {cache_folder()}.",
+    )
+
+
+if __name__ == "__main__":
+    record_bundled(TABLE, ASSETS, ASSETS.parents[1] / "weights.sha256")
