@@ -1,12 +1,20 @@
 """Pictures about a clip: photo and clip side by side, and a sheet of evenly spaced frames."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from facemotion.media.atomic import fitting_name
 
 if TYPE_CHECKING:
     import numpy as np
 
 _COLUMNS, _ROWS, _CELL_PX, _GAP_PX, _LABEL_PX = 4, 3, 240, 6, 18
 _PAPER, _INK = (255, 255, 255), (40, 40, 40)
+
+
+def sheet_path(clip: Path, *, is_file: bool) -> Path:
+    """Where the contact sheet of a clip, a file or a folder of frames, lies."""
+    return clip.with_name(fitting_name(clip.stem if is_file else clip.name, "-sheet.png"))
 
 
 def side_by_side(photo: "np.ndarray", frame: "np.ndarray") -> "np.ndarray":
