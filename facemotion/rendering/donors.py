@@ -1,0 +1,42 @@
+"""Make the bank of teeth in the package: ``python -m facemotion.rendering.donors DATA OUT.npz``.
+
+DATA is the folder with ``london/smile`` and ``landmarks.npz``. Only people who are trained on lend teeth.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from facemotion.rendering.light import LUMA
+from facemotion.synthetic.mouths import Mouth, borrowed
+
+_SOFT_PX = 3
+
+
+def teeth_alone(mouth: Mouth) -> np.ndarray:
+    """The mouth's image with everything but its upper teeth replaced by the nearest tooth of the same column."""
+    known = np.isfinite(mouth.edge) & np.isfinite(mouth.top)
+    columns = np.arange(mouth.image.shape[1])
+    top, edge = (np.interp(columns, columns[known], line[known]) for line in (mouth.top, mouth.edge))
+    rows = np.arange(mouth.image.shape[0])[:, None]
+    rows = np.clip(rows, top + _SOFT_PX, np.maximum(edge - 1, top + _SOFT_PX + 1)).astype(np.float32)
+    first, last = columns[known][[0, -1]]
+    across = np.broadcast_to(np.clip(columns, first + 2, last - 2), rows.shape).astype(np.float32)
+    return cv2.remap(mouth.image, across, rows, cv2.INTER_CUBIC)
+
+
+def save_bank(mouths: Iterable[Mouth], out: Path) -> int:
+    """Write the bank; returns how many donors it holds."""
+    mouths = list(mouths)
+    strip = np.concatenate([np.round(np.clip(teeth_alone(mouth), 0, 1) * 255).astype(np.uint8) for mouth in mouths])
+    _, images = cv2.imencode(".jpg", strip[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 93])
+    arrays = {"top": [m.top for m in mouths], "edge": [m.edge for m in mouths], "white": [m.white for m in mouths]}
+    arrays |= {"skin": [float(m.skin @ LUMA) for m in mouths]}
+    with open(out, "wb") as file:
+        np.savez_compressed(file, images=images.ravel(), **{k: np.float16(v) for k, v in arrays.items()})
+    return len(mouths)
