@@ -43,9 +43,9 @@ def rasterise(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw triangles, nearest first; those turned away are left out.
 
-    points: (V, 3) float32, x and y px (y down), z larger is nearer. triangles: (F, 3) int32, counter-clockwise seen from
-    outside with y up. attributes: (V, K) float32. size: (height, width) px. Returns the depth (h, w) float32, `HIDDEN`
-    where nothing is, and the interpolated attributes (h, w, K) float32.
+    points: (V, 3) float32, x and y px (y down), z larger is nearer. triangles: (F, 3) int32, counter-clockwise seen
+    from outside with y up. attributes: (V, K) float32. size: (height, width) px. Returns the depth (h, w)
+    float32, `HIDDEN` where nothing is, and the interpolated attributes (h, w, K) float32.
     """
     depth_map = np.full(size, HIDDEN, np.float32)
     attribute_map = np.zeros((*size, attributes.shape[1]), np.float32)

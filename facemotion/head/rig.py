@@ -113,7 +113,9 @@ class Rig:
 
     def teeth_edges(self, control: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n, 2) px along the biting edges of the upper and of the lower teeth, image left to right."""
-        shape = np.tensordot(self.fit.identity.astype(np.float32), self.head.identity_deltas[:, self._mouth_vertices], 1)
+        shape = np.tensordot(
+            self.fit.identity.astype(np.float32), self.head.identity_deltas[:, self._mouth_vertices], 1
+        )
         about = shape.mean(0)  # teeth lie where this person's mouth is
         jaw = (np.asarray(control) + self.fit.units) @ self.head.jaw_deltas
         upper = _projected(self.head.upper_teeth + about, self.fit)[:, :2]

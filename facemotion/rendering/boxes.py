@@ -10,6 +10,11 @@ import numpy as np
 from facemotion.head.rasteriser import HIDDEN, rasterise
 
 
+def f32(values: object) -> np.ndarray:
+    """An array of single precision."""
+    return np.asarray(values, np.float32)
+
+
 @dataclass(frozen=True)
 class Box:
     """Rows and columns of a crop, ends excluded, px."""

@@ -1,11 +1,7 @@
-"""Make the bank of teeth in the package: ``python -m facemotion.rendering.donors DATA OUT.npz``.
-
-DATA is the folder with ``london/smile`` and ``landmarks.npz``. Only people who are trained on lend teeth.
-"""
+"""Make the bank of teeth in the package from photographed smiles of people who are trained on."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,7 +9,7 @@ import cv2
 import numpy as np
 
 from facemotion.rendering.light import LUMA
-from facemotion.synthetic.mouths import Mouth, borrowed
+from facemotion.synthetic.mouths import Mouth
 
 _SOFT_PX = 3
 
@@ -35,8 +31,16 @@ def save_bank(mouths: Iterable[Mouth], out: Path) -> int:
     mouths = list(mouths)
     strip = np.concatenate([np.round(np.clip(teeth_alone(mouth), 0, 1) * 255).astype(np.uint8) for mouth in mouths])
     _, images = cv2.imencode(".jpg", strip[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 93])
-    arrays = {"top": [m.top for m in mouths], "edge": [m.edge for m in mouths], "white": [m.white for m in mouths]}
-    arrays |= {"skin": [float(m.skin @ LUMA) for m in mouths]}
+    top, edge = np.stack([m.top for m in mouths]), np.stack([m.edge for m in mouths])
+    skin, white = np.array([m.skin @ LUMA for m in mouths]), np.array([m.white for m in mouths])
+    half = np.float16
     with open(out, "wb") as file:
-        np.savez_compressed(file, images=images.ravel(), **{k: np.float16(v) for k, v in arrays.items()})
+        np.savez_compressed(
+            file,
+            images=images.ravel(),
+            top=top.astype(half),
+            edge=edge.astype(half),
+            skin=skin.astype(half),
+            white=white.astype(half),
+        )
     return len(mouths)

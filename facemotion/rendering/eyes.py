@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import EYES, Rig
-from facemotion.rendering.boxes import Box, mesh_cover
+from facemotion.rendering.boxes import Box, f32, mesh_cover
 
 IRISES = {"Right": (468, 469, 470, 471, 472), "Left": (473, 474, 475, 476, 477)}
 """Face Mesh landmarks of the irises: centre, then four on the rim."""
@@ -31,7 +31,7 @@ class Eye:
         eye = rig.eye_px
         outline = np.concatenate([rig.landmarks[self._upper], rig.landmarks[self._lower][-2:0:-1]])
         self.box = Box.around(outline, 0.16 * eye, image.shape[0])
-        self._offset = np.float32([self.box.x0, self.box.y0])
+        self._offset = f32([self.box.x0, self.box.y0])
         patch = image[self.box.of]
         self._outline = outline - self._offset
         self._opening = _polygon(self._outline, patch.shape[:2], grown=0.006 * eye)
@@ -39,14 +39,14 @@ class Eye:
         middle = head.vertices[head.landmark_vertices[self._upper + self._lower]].mean(0)
         near = np.linalg.norm((head.vertices - middle) / (2.6, 2.2, 3.5), axis=1) < 1
         self._triangles = np.ascontiguousarray(head.triangles[near[head.triangles].all(1)])
-        self._aperture = self._gap(rig.source)
+        self.aperture = self.gap(rig.source)
         self._find_iris(patch)
         self._ball, self._white = self._extended(patch)
         self._lashes = _lash_colour(patch, rig.landmarks[self._upper] - self._offset, eye)
         self._lid, self._band = self._lid_skin(patch)
 
-    def _gap(self, points: np.ndarray) -> float:
-        """Largest distance of the lid margins, px."""
+    def gap(self, points: np.ndarray) -> float:
+        """Largest distance of the lid margins at moved vertices (V, 3), px."""
         at = self._rig.landmarks_at(points)
         return float(max((at[self._lower, 1] - at[self._upper, 1])[2:-2].max(), 0))
 
@@ -61,7 +61,7 @@ class Eye:
 
     def closing(self, points: np.ndarray) -> float:
         """How far the lids are closed, compared with the photo: 0 to 1."""
-        return float(np.clip(1 - self._gap(points) / max(self._aperture, 1e-3), 0, 1))
+        return float(np.clip(1 - self.gap(points) / max(self.aperture, 1e-3), 0, 1))
 
     def gaze_shift(self, control: np.ndarray) -> np.ndarray:
         """(2,) px that the iris moves."""
@@ -70,7 +70,7 @@ class Eye:
         }
         outwards = value["LookOut"] - value["LookIn"]
         x = outwards if self._side == "Left" else -outwards
-        return np.float32([x, value["LookDown"] - value["LookUp"]]) * self._rig.eye_px
+        return f32([x, value["LookDown"] - value["LookUp"]]) * self._rig.eye_px
 
     def draw(
         self, image: np.ndarray, alpha: np.ndarray, points: np.ndarray, at: np.ndarray, control: np.ndarray
@@ -93,7 +93,7 @@ class Eye:
         upper, lower = margins[self._upper] - self._offset, margins[self._lower] - self._offset
         inside = 1 - mesh_cover(points, self._triangles, box)
         middle = _polygon(np.concatenate([upper, lower[-2:0:-1]]), box.shape, grown=0.03 * eye)
-        inside = inside * middle * np.clip((self._gap(points) / eye - 0.004) / 0.012, 0, 1)
+        inside = inside * middle * np.clip((self.gap(points) / eye - 0.004) / 0.012, 0, 1)
         if inside.max() > 0:
             ball = self._looking(shift)
             rows = np.arange(box.shape[0], dtype=np.float32)[:, None]
@@ -124,13 +124,13 @@ class Eye:
         eye = self._rig.eye_px
         x = np.linspace(upper[0, 0], upper[-1, 0], 33)
         curve = np.column_stack([x, np.polyval(np.polyfit(upper[:, 0], upper[:, 1], 3), x)])
-        line = np.zeros(shape, np.float32)
-        taper = np.sin(np.linspace(0.25, 2.9, 30)) ** 0.7
-        for a, b, weight in zip(curve[1:-2], curve[2:-1], taper, strict=True):
-            ends = (tuple(np.round(p * 16).astype(int).tolist()) for p in (a, b))
-            cv2.line(line, *ends, float(weight), max(1, round(0.014 * eye)), cv2.LINE_AA, 4)
-        line = cv2.GaussianBlur(line, (0, 0), 0.003 * eye + 0.35)
-        return np.clip(0.85 * strength * line, 0, 1)
+        mask = np.zeros(shape, np.uint8)
+        width = max(1, round(0.014 * eye))
+        cv2.polylines(mask, [np.round(curve * 16).astype(np.int32)], False, 255, width, cv2.LINE_AA, 4)
+        line = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), 0.003 * eye + 0.35)
+        along = (np.arange(shape[1]) - upper[0, 0]) / max(upper[-1, 0] - upper[0, 0], 1)
+        taper = np.sin(np.pi * np.clip(0.06 + 0.9 * along, 0, 1)) ** 0.6
+        return np.clip(0.85 * strength * line * taper, 0, 1).astype(np.float32)
 
     def _looking(self, shift: np.ndarray) -> np.ndarray:
         """(h, w, 3) the eyeball with its iris moved by ``shift`` px; the photo's own where it does not move."""
@@ -156,7 +156,7 @@ class Eye:
         from_centre = np.hypot(grid_x - centre[0], grid_y - centre[1])
         iris = from_centre < 1.08 * radius
         white = seen & ~iris
-        colour = np.percentile(patch[white], 60, axis=0) if white.sum() > 8 else np.float32([0.74, 0.71, 0.69])
+        colour = np.percentile(patch[white], 35, axis=0) if white.sum() > 8 else f32([0.74, 0.71, 0.69])
         spread = max(2.0, radius)
         weight = white.astype(np.float32)
         values = cv2.GaussianBlur(patch * weight[..., None], (0, 0), spread) + 0.03 * colour
@@ -215,7 +215,7 @@ class Eye:
 
 def _lid_shadow(below: np.ndarray, eye: float) -> np.ndarray:
     """How much light an eyeball keeps so far (px) below the upper lid."""
-    return 1 - 0.38 * np.exp(-np.maximum(below, 0) / (0.014 * eye))
+    return 1 - 0.45 * np.exp(-np.maximum(below, 0) / (0.018 * eye))
 
 
 def _polygon(outline: np.ndarray, shape: tuple[int, int], *, grown: float) -> np.ndarray:
@@ -238,7 +238,7 @@ def _lash_colour(patch: np.ndarray, upper: np.ndarray, eye: float) -> np.ndarray
     cv2.polylines(line, [np.round(upper * 16).astype(np.int32)], False, 1, max(1, round(0.012 * eye)), cv2.LINE_8, 4)
     values = patch[line > 0]
     if not len(values):
-        return np.float32([0.2, 0.15, 0.12])
+        return f32([0.2, 0.15, 0.12])
     darkest = values[np.argsort(values.sum(1))[: max(1, len(values) // 3)]]
     return 0.8 * darkest.mean(0)
 

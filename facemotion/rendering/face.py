@@ -15,7 +15,7 @@ from facemotion.head.model import FACE_VERTICES
 from facemotion.head.rasteriser import HIDDEN, rasterise, vertex_normals
 from facemotion.head.rig import EYES, Rig
 from facemotion.rendering import light
-from facemotion.rendering.boxes import Box
+from facemotion.rendering.boxes import Box, f32
 from facemotion.rendering.eyes import Eye
 from facemotion.rendering.flow import continued
 from facemotion.rendering.mouth import Mouth, choose_donor
@@ -130,7 +130,7 @@ class FaceRenderer:
         """The face at a control (52,): units beyond the photo's own, negative where they are to go away."""
         control = self._within_reach(np.asarray(control, np.float32))
         points = self.rig.moved(control)
-        flow, gain, solid = self._skin_motion(points, control)
+        flow, gain = self._skin_motion(points, control)
         image, alpha = self._draft(flow, gain, points, control)
         layers = []
         for box in self._boxes:
@@ -148,11 +148,11 @@ class FaceRenderer:
                 continue
             others = control.copy()
             others[at] = 0
-            open_without = eye._gap(self.rig.moved(others)) / max(eye._aperture, 1e-3)
-            control[at] = min(float(control[at]), max(0.0, open_without) * 1.0)
+            open_without = eye.gap(self.rig.moved(others)) / max(eye.aperture, 1e-3)
+            control[at] = min(float(control[at]), max(0.0, open_without))
         return control
 
-    def _skin_motion(self, points: np.ndarray, control: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _skin_motion(self, points: np.ndarray, control: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         small = self._in_small(points)
         normals = vertex_normals(small, self.rig.head.face_triangles)
         shade = (np.log(light.irradiance(self._light, normals)) - self._neutral) * self._believed
@@ -169,7 +169,7 @@ class FaceRenderer:
         folds = self._wrinkles.log_gain(control)
         if folds is not None:
             gain = gain + cv2.remap(folds, grid + flow, None, cv2.INTER_LINEAR)
-        return flow, gain.astype(np.float32), known
+        return flow, gain.astype(np.float32)
 
     @cached_property
     def _boxes(self) -> tuple[Box, ...]:
@@ -177,8 +177,9 @@ class FaceRenderer:
         eye = self.rig.eye_px
         lips = self.rig.landmarks[[61, 291, 0, 17]]
         mouth = Box.around(
-            np.concatenate([lips, lips + (0.22 * eye, 0), lips - (0.22 * eye, 0), lips + (0, 0.5 * eye)]),
-            0.08 * eye, self.size_px,
+            np.concatenate([lips + f32(shift) * eye for shift in ((0.22, 0), (-0.22, 0), (0, 0.5))]),
+            0.08 * eye,
+            self.size_px,
         )
         return (*(each.box for each in self.eyes.values()), mouth)
 
@@ -202,7 +203,7 @@ class FaceRenderer:
 def _enlarged(values: np.ndarray, box: Box, size_px: int) -> np.ndarray:
     """A map of the whole crop at every pixel of a box of the crop at ``size_px``."""
     ratio = values.shape[0] / size_px
-    to_map = np.float32([[ratio, 0, (box.x0 + 0.5) * ratio - 0.5], [0, ratio, (box.y0 + 0.5) * ratio - 0.5]])
+    to_map = f32([[ratio, 0, (box.x0 + 0.5) * ratio - 0.5], [0, ratio, (box.y0 + 0.5) * ratio - 0.5]])
     height, width = box.shape
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(values, to_map, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)

@@ -48,7 +48,7 @@ class TeethDonor:
 def teeth_donors() -> tuple[TeethDonor, ...]:
     """The donors in the package: people of the Face Research Lab London Set (DeBruine & Jones 2017), CC BY 4.0."""
     with (files("facemotion") / "assets" / "teeth.npz").open("rb") as file, np.load(file) as arrays:
-        strips = cv2.imdecode(arrays["images"], cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
+        strips = np.asarray(cv2.imdecode(arrays["images"], cv2.IMREAD_COLOR))[..., ::-1].astype(np.float32) / 255
         images = strips.reshape(-1, DONOR_SIZE[1], DONOR_SIZE[0], 3)
         rest = [arrays[name].astype(np.float32) for name in ("top", "edge", "skin", "white")]
     return tuple(
@@ -68,7 +68,9 @@ def choose_donor(skin_luminance: float, seed: int) -> TeethDonor:
 class Mouth:
     """The mouth of one photo."""
 
-    def __init__(self, image: np.ndarray, rig: Rig, donor: TeethDonor, *, skin: np.ndarray, white: float, bright: float):
+    def __init__(
+        self, image: np.ndarray, rig: Rig, donor: TeethDonor, *, skin: np.ndarray, white: float, bright: float
+    ):
         """image: (N, N, 3) float32 RGB in [0, 1]. skin: (3,) its typical colour. white: luminance of its eye whites.
         bright: luminance of its brightest skin, which teeth do not exceed."""
         self._image, self._rig, self._donor = image, rig, donor
@@ -81,7 +83,7 @@ class Mouth:
         self._own = self._own_inside()
 
     def _own_inside(self) -> np.ndarray | None:
-        """(2, 11) rows of the lips' inner edges where the photo shows the mouth's inside, None where it is closed."""
+        """(2, 11, 2) px the lips' inner edges where the photo shows the mouth's inside, None where it is closed."""
         if self._own_gap < 0.035 * self._rig.eye_px:
             return None
         return np.stack([self._rig.landmarks[list(lip)] for lip in (UPPER_LIP, LOWER_LIP)])
@@ -103,7 +105,7 @@ class Mouth:
             return None
         cavity = self._cavity(box, inside, at, control, gap)
         if self._own is not None:
-            own, ratio = self._photographed(box, inside)
+            own, ratio = self._photographed(box, inside, *self._own)
             share = float(np.clip((1.9 - ratio) / 0.6, 0, 1))
             cavity += share * (own - cavity)
         edge = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.0035 * rig.eye_px))
@@ -113,9 +115,10 @@ class Mouth:
         alpha[box.of] = np.maximum(alpha[box.of], np.clip(strength * 4 * edge, 0, 1))
         return box
 
-    def _photographed(self, box: Box, inside: np.ndarray) -> tuple[np.ndarray, float]:
+    def _photographed(
+        self, box: Box, inside: np.ndarray, upper: np.ndarray, lower: np.ndarray
+    ) -> tuple[np.ndarray, float]:
         """What the photo shows between its lips, laid between the moved ones; and how much further those are apart."""
-        upper, lower = self._own
         columns = np.flatnonzero((inside > 0.5).any(0))
         if not len(columns):
             return np.zeros((*box.shape, 3), np.float32), 9.0
@@ -137,9 +140,7 @@ class Mouth:
         maps = np.dstack([np.broadcast_to(from_x, from_y.shape), from_y]).astype(np.float32)
         return cv2.remap(self._image, maps, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), ratio
 
-    def _cavity(
-        self, box: Box, inside: np.ndarray, at: np.ndarray, control: np.ndarray, gap: float
-    ) -> np.ndarray:
+    def _cavity(self, box: Box, inside: np.ndarray, at: np.ndarray, control: np.ndarray, gap: float) -> np.ndarray:
         """(h, w, 3) teeth, tongue and throat in the scene's light."""
         rig, eye = self._rig, self._rig.eye_px
         x = np.arange(box.x0, box.x1, dtype=np.float32)[None]
@@ -152,7 +153,7 @@ class Mouth:
         bottom = np.interp(x[0], x[0, columns], solid.shape[0] - 1 - np.argmax(solid[::-1], 0)[columns] + box.y0)[None]
         shift = rig.fit.scale * rig.fit.rotation[1, 1]
         upper, lower = (
-            np.polyval(np.polyfit(*edge.T, 2), x[0])[None] + cm * shift
+            np.polyval(np.polyfit(edge[:, 0], edge[:, 1], 2), x[0])[None] + cm * shift
             for edge, cm in zip(rig.teeth_edges(control), (_UPPER_CM, _LOWER_CM), strict=True)
         )
         upper, lower = upper.astype(np.float32), lower.astype(np.float32)
@@ -167,9 +168,7 @@ class Mouth:
         unit = DONOR_EYE_PX / eye
         across, soft = unit * (x - middle), 0.6 * unit
         upper_teeth, upper_alpha = self._row(across, unit * (y - upper), unit * (upper - top), soft)
-        lower_teeth, lower_alpha = self._row(
-            _LOWER_ROW * across, -unit * (y - lower), unit * (bottom - lower), soft
-        )
+        lower_teeth, lower_alpha = self._row(_LOWER_ROW * across, -unit * (y - lower), unit * (bottom - lower), soft)
         depth = np.clip((y - top) / np.maximum(height, 1), 0, 1)[..., None]
         throat = _LIPS * 0.12 * (0.5 + 0.9 * depth)
         rise = float(np.clip((gap - 0.08) / 0.1, 0, 1))

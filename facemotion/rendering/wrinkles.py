@@ -33,7 +33,9 @@ class Fold:
 
 FOLDS = (
     Fold("glabella", ((0.60, 4.9), (0.56, 5.7), (0.62, 6.6)), 0.25, 0.50, {"browDown": 0.9}),
-    Fold("nose root", ((-0.75, 4.35), (0.0, 4.25), (0.75, 4.35)), 0.18, 0.6, {"noseSneer": 0.6, "browDown": 0.4}, False),
+    Fold(
+        "nose root", ((-0.75, 4.35), (0.0, 4.25), (0.75, 4.35)), 0.18, 0.6, {"noseSneer": 0.6, "browDown": 0.4}, False
+    ),
     Fold("nose bridge", ((-0.6, 3.75), (0.0, 3.65), (0.6, 3.75)), 0.16, 0.44, {"noseSneer": 0.9}, False),
     Fold("bunny upper", ((0.55, 3.25), (1.0, 2.9), (1.5, 2.75)), 0.16, 0.5, {"noseSneer": 0.9}),
     Fold("bunny lower", ((0.6, 2.6), (1.05, 2.2), (1.5, 2.0)), 0.17, 0.5, {"noseSneer": 0.9}),
@@ -68,7 +70,12 @@ FOLDS = (
     Fold("mouth corner", ((2.75, -3.7), (3.05, -4.4), (3.1, -5.1)), 0.30, 0.5, {"mouthFrown": 0.9}),
     Fold("dimple", ((3.0, -3.0), (3.15, -3.5), (3.05, -4.0)), 0.25, 0.5, {"mouthDimple": 0.8}),
     Fold(
-        "chin", ((-1.1, -5.35), (0.0, -5.15), (1.1, -5.35)), 0.24, 0.42, {"mouthShrugLower": 0.9, "mouthPress": 0.35}, False
+        "chin",
+        ((-1.1, -5.35), (0.0, -5.15), (1.1, -5.35)),
+        0.24,
+        0.42,
+        {"mouthShrugLower": 0.9, "mouthPress": 0.35},
+        False,
     ),
 )
 _FULL_SMILE = 0.65
@@ -134,7 +141,9 @@ def smile_gain(control: np.ndarray, index: dict[str, int], vertices: int) -> np.
 def _units_of(fold: Fold, side: str, index: dict[str, int]) -> dict[str, float]:
     weights: dict[str, float] = {}
     for unit, value in fold.units.items():
-        names = [name for name in (unit, *(f"{unit}{s}" for s in ([side] if side else ["Left", "Right"]))) if name in index]
+        names = [
+            name for name in (unit, *(f"{unit}{s}" for s in ([side] if side else ["Left", "Right"]))) if name in index
+        ]
         weights |= {name: value / len(names) for name in names}
     return weights
 
