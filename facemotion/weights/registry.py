@@ -114,7 +114,7 @@ def fetch(name: str, *, offline: bool | None = None, watcher: Watcher | None = N
     target = cache_folder() / file.file_name
     watcher = watcher or _watcher
     progress = None if watcher is None else lambda done, total: watcher(file.file_name, done, total)
-    download(address, target, sha256=file.sha256, size_bytes=file.size_bytes, progress=progress)
+    download(address, target, sha256=str(file.sha256), size_bytes=file.size_bytes, progress=progress)
     return target
 
 
