@@ -260,7 +260,7 @@ class _Connection:
                 request = session.prepare_request(requests.Request("GET", url, headers=self._headers))
                 settings = session.merge_environment_settings(request.url, {}, True, None, None)
                 adapter = session.get_adapter(str(request.url))
-                response = adapter.send(request, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), **settings)
+                response = adapter.send(request, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), **settings)  # type: ignore[arg-type]
                 try:
                     location = session.get_redirect_target(response)
                 except UnicodeDecodeError:

@@ -24,7 +24,7 @@ def torch_hub_with(names: Sequence[str], *, offline: bool | None = None) -> Iter
     with private_copies(names, offline=offline) as copied, _LOCK:
         before, urlopen = torch.hub.get_dir(), torch.hub.urlopen
         torch.hub.set_dir(next(iter(copied.values())).parents[1])
-        torch.hub.urlopen = _refuse  # what every download of torch.hub goes through
+        torch.hub.urlopen = _refuse  # type: ignore[assignment]  # all downloads of torch.hub go through it
         try:
             yield copied
         finally:
