@@ -207,18 +207,20 @@ def load_learned(*, offline: bool | None = None) -> tuple[list[LearnedMetric], d
 def _load_identity(offline: bool | None) -> LearnedMetric:
     import cv2
 
-    from facemotion.weights.registry import weight_path
+    from facemotion.weights.registry import private_copies
 
-    recogniser = cv2.FaceRecognizerSF.create(str(weight_path("evaluate-identity", offline=offline)), "")
+    with private_copies(["evaluate-identity"], offline=offline) as copied:
+        recogniser = cv2.FaceRecognizerSF.create(str(copied["evaluate-identity"]), "")
     return Identity(lambda face: recogniser.feature(np.ascontiguousarray(face[..., ::-1])).ravel().astype(float))
 
 
 def _load_expression(offline: bool | None) -> LearnedMetric:
     import cv2
 
-    from facemotion.weights.registry import weight_path
+    from facemotion.weights.registry import private_copies
 
-    network = cv2.dnn.readNetFromONNX(str(weight_path("evaluate-expression", offline=offline)))
+    with private_copies(["evaluate-expression"], offline=offline) as copied:
+        network = cv2.dnn.readNetFromONNX(str(copied["evaluate-expression"]))
 
     def classify(face: np.ndarray) -> str:
         network.setInput(cv2.dnn.blobFromImage((face.astype(np.float32) / 255 - 0.5) / 0.5))
@@ -228,36 +230,24 @@ def _load_expression(offline: bool | None) -> LearnedMetric:
 
 
 def _load_lpips(offline: bool | None) -> LearnedMetric:
-    import tempfile
-    from pathlib import Path
-
     import torchvision  # noqa: F401 (torchmetrics needs it and says so less clearly)
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
-    from facemotion.weights.registry import weight_path
+    from facemotion.weights.hub import torch_hub_with
 
-    backbone = weight_path("evaluate-lpips", offline=offline)
-    before = torch.hub.get_dir()
-    with tempfile.TemporaryDirectory() as folder:  # the verified file, where the library would download its own
-        checkpoints = Path(folder) / "checkpoints"
-        checkpoints.mkdir()
-        (checkpoints / backbone.name).symlink_to(backbone.resolve())
-        try:
-            torch.hub.set_dir(folder)
-            network = LearnedPerceptualImagePatchSimilarity(net_type="alex")
-        finally:
-            torch.hub.set_dir(before)
-    return PerceptualDistance(network)
+    with torch_hub_with(["evaluate-lpips"], offline=offline):
+        return PerceptualDistance(LearnedPerceptualImagePatchSimilarity(net_type="alex"))
 
 
 def _load_fid(offline: bool | None) -> LearnedMetric:
     import torch_fidelity  # noqa: F401 (torchmetrics needs it and says so less clearly)
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    from facemotion.weights.registry import weight_path
+    from facemotion.weights.registry import private_copies
 
-    path = weight_path("evaluate-fid", offline=offline)
-    return FrechetDistance(FrechetInceptionDistance(feature=2048, feature_extractor_weights_path=str(path)))
+    with private_copies(["evaluate-fid"], offline=offline) as copied:
+        path = str(copied["evaluate-fid"])
+        return FrechetDistance(FrechetInceptionDistance(feature=2048, feature_extractor_weights_path=path))
 
 
 def _is_peak(truth: TruthFrame) -> bool:
