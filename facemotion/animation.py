@@ -72,7 +72,7 @@ class Animation:
 
     @property
     def sheet_boxes(self) -> list[Box]:
-        """The parts of the frames that a contact sheet shows: each face, in the clip where the photo stands beside it."""
+        """The parts of the frames that a contact sheet shows: each face, of the clip and not of a photo beside it."""
         width, height = self.framing.photo.size_px
         left = width if self._settings.compare else 0
         boxes = [crop_box([points], (width, height)) for points in self.framing.landmarks]

@@ -138,8 +138,8 @@ class Animator:
         stage("rendering")
         with staged_together(paths, overwrite=overwrite) as (part, *sheet_parts):
             _write_clip(clip, part, format, spec, sheet=sheet, on_frame=on_frame)
-            for sheet_part in sheet_parts if sheet else ():
-                _write_sheet(sheet, sheet_part, spec)
+            if sheet is not None:
+                _write_sheet(sheet, sheet_parts[0], spec)
         return AnimateResult(
             photo=str(photo_path),
             out=str(out_path),

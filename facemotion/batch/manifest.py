@@ -63,13 +63,11 @@ class Manifest:
         entry = self._known.get(self._relative(task.out))
         if entry is None or not self.is_own(task, fingerprint) or not task.out.exists():
             return False
-        return task.sheet is None or (
-            task.sheet.is_file() and entry.sheet_bytes in (None, task.sheet.stat().st_size)
-        )
+        return task.sheet is None or (task.sheet.is_file() and entry.sheet_bytes in (None, task.sheet.stat().st_size))
 
     def is_own(self, task: Task, fingerprint: str) -> bool:
-        """Whether what lies under the clip's name, if anything does, was made by a batch of the same photo and settings,
-        so that nothing is lost by making it again."""
+        """Whether what lies under the clip's name, if anything, was made by a batch of the same photo and settings, so
+        that nothing is lost by making it again."""
         entry = self._known.get(self._relative(task.out))
         if entry is None or entry.made_of != fingerprint:
             return False
@@ -82,9 +80,7 @@ class Manifest:
     def finish(self, task: Task, fingerprint: str) -> None:
         """Remember that the clip is whole, also for the next run."""
         sheet_bytes = task.sheet.stat().st_size if task.sheet is not None and task.sheet.is_file() else None
-        self._note(
-            Entry(self._relative(task.out), self._photo(task), fingerprint, size_bytes(task.out), sheet_bytes)
-        )
+        self._note(Entry(self._relative(task.out), self._photo(task), fingerprint, size_bytes(task.out), sheet_bytes))
 
     def _note(self, entry: Entry) -> None:
         with self._lock:

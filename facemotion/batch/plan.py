@@ -116,9 +116,7 @@ def plan_tasks(
             hint = f"What facemotion has made itself was passed over ({len(results)}); name such a picture alone."
         raise InputError(f"No photos in {', '.join(map(str, inputs))}.", hint)
     outs = names.outputs(placed, earlier)
-    return [
-        Task(photo.photo, outs[path], names.sheet(outs[path]) if sheet else None) for path, photo in placed.items()
-    ]
+    return [Task(photo.photo, outs[path], names.sheet(outs[path]) if sheet else None) for path, photo in placed.items()]
 
 
 def walk_photos(folder: Path, *, ignore: Path | None = None) -> Iterator[Path]:
@@ -191,10 +189,12 @@ class _Names:
         kept: dict[Path, Path] = {}
         taken = {self._key(path) for path in placed}
         for out, photo in earlier.items():
-            if photo in placed and os.path.lexists(out) and taken.isdisjoint(self._keys(out)):
-                if out.name in {fitting_name(_name(photo, level), self._ending) for level in range(4)}:
-                    kept[photo] = out
-                    taken |= self._keys(out)
+            if photo is None or photo not in placed or not os.path.lexists(out):
+                continue
+            names = {fitting_name(_name(photo, level), self._ending) for level in range(4)}
+            if out.name in names and taken.isdisjoint(self._keys(out)):
+                kept[photo] = out
+                taken |= self._keys(out)
         chosen = _distinct(
             [path for path in placed if path not in kept],
             lambda path, level: placed[path].place / fitting_name(_name(path, level), self._ending),

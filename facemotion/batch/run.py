@@ -46,6 +46,12 @@ class Result:
     hint: str = ""
     details: dict[str, object] = field(default_factory=dict)
 
+    @property
+    def notes(self) -> list[str]:
+        """The lines of advice about the photo."""
+        notes = self.details.get("notes")
+        return [str(note) for note in notes] if isinstance(notes, list) else []
+
 
 @dataclass
 class BatchReport:
@@ -56,6 +62,8 @@ class BatchReport:
     results: list[Result] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
+    file: str = REPORT_NAME.format(shard="")
+    """The report's own name in the folder."""
 
     def count(self, status: str) -> int:
         """Number of results of that status."""
@@ -94,7 +102,7 @@ def run_batch(
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         manifest = Manifest(folder, shard=suffix, settings=settings)
-    report = BatchReport(folder=str(folder), settings=settings)
+    report = BatchReport(folder=str(folder), settings=settings, file=REPORT_NAME.format(shard=suffix))
     started = time.monotonic()
     stop = threading.Event()
     results = _in_threads(
@@ -116,7 +124,7 @@ def run_batch(
         report.results.sort(key=lambda result: result.photo)
         report.seconds = round(time.monotonic() - started, 2)
         with _writing(folder):
-            _write_report(folder / REPORT_NAME.format(shard=suffix), report)
+            _write_report(folder / report.file, report)
     return report
 
 

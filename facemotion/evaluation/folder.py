@@ -22,7 +22,9 @@ def check_folder(path: Path, *, mark: str, overwrite: bool) -> None:
         raise OutputExistsError(f"{path} is a file.", "Choose another --out.")
     if any(path.iterdir()):
         if not overwrite:
-            raise OutputExistsError(f"{path} exists already.", "Use --overwrite to replace it, or --out for another name.")
+            raise OutputExistsError(
+                f"{path} exists already.", "Use --overwrite to replace it, or --out for another name."
+            )
         if not (path / mark).is_file():
             raise OutputExistsError(f"{path} holds other things than results (no {mark}).", "Choose another --out.")
 

@@ -28,15 +28,13 @@ _unfinished: set[Path] = set()
 
 
 @contextlib.contextmanager
-def staged(
-    path: str | Path, *, overwrite: bool = False, check: Callable[[Path], None] | None = None
-) -> Iterator[Path]:
+def staged(path: str | Path, *, overwrite: bool = False, check: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Gives a temporary path of the same name; on success the file or folder written there becomes ``path``.
 
     Whatever ends the block early (an error, Ctrl-C) removes it, and the folders made for it. Leftovers of killed
     processes are removed by the next output in the same folder. Raises OutputExistsError where ``path`` exists and
-    ``overwrite`` is False, OutputError where the folder cannot be written and where the disk is full. ``check`` replaces
-    the rules of `check_output` for what may be overwritten.
+    ``overwrite`` is False, OutputError where the folder cannot be written and where the disk is full. ``check``
+    replaces the rules of `check_output` for what may be overwritten.
     """
     with staged_together([Path(path)], overwrite=overwrite, check=check) as (part,):
         yield part

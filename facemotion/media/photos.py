@@ -84,7 +84,7 @@ def photo_of(image: "Image.Image", *, path: Path | None = None) -> Photo:
 
 
 def check_pixels(array: object, *, shapes: tuple[tuple[int, ...], ...] = ((), (3,), (4,))) -> None:
-    """Raises UsageError unless ``array`` is a picture as the Python API takes it: uint8 (H, W) and one of ``shapes``."""
+    """Raises UsageError unless ``array`` is a picture for the Python API: uint8 (H, W) and one of ``shapes``."""
     import numpy as np
 
     wanted = " or ".join(f"(H, W{''.join(f', {side}' for side in shape)})" for shape in shapes)

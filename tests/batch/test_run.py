@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from facemotion.batch.plan import Shard, Task, plan_tasks
 from facemotion.batch.manifest import NAME as MANIFEST_NAME
+from facemotion.batch.plan import Shard, Task, plan_tasks
 from facemotion.batch.run import BatchReport, run_batch
 from facemotion.errors import ImageError, OutputError
 from facemotion.media.photos import read_photo

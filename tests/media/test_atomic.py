@@ -173,7 +173,9 @@ def test_outputs_that_belong_together_appear_together(tmp_path):
     assert all(path.exists() for path in paths)
 
 
-@pytest.mark.parametrize("name", ["x" * 235 + ".mp4", "x" * 251 + ".mp4", "é" * 125 + ".mp4", "." + "y" * 200, "a.b.c.png"])
+@pytest.mark.parametrize(
+    "name", ["x" * 235 + ".mp4", "x" * 251 + ".mp4", "é" * 125 + ".mp4", "." + "y" * 200, "a.b.c.png"]
+)
 def test_any_name_that_a_file_may_have(tmp_path, name):
     with staged(tmp_path / name) as part:
         assert part.name == name

@@ -113,6 +113,11 @@ INTERRUPTED = """
 import signal, sys, threading
 from facemotion.media.prefetch import Ahead, BackgroundWriter, for_each
 
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+
 class Writer:
     def write(self, frame): pass
     def close(self): pass
@@ -137,8 +142,6 @@ print("over")
 @pytest.mark.skipif(os.name == "nt", reason="timers of POSIX")
 def test_an_interrupt_at_any_moment_leaves_no_lock_taken():
     """The signal comes at another bytecode every time."""
-    interrupt = "import signal\n\ndef interrupt(*_):\n    raise KeyboardInterrupt\n\nsignal.signal(signal.SIGALRM, interrupt)\n"
-    done = subprocess.run(
-        [sys.executable, "-c", interrupt + INTERRUPTED], capture_output=True, text=True, timeout=120, cwd=ROOT
-    )
+    command = [sys.executable, "-c", INTERRUPTED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert done.stdout == "over\n", done.stderr
