@@ -1,6 +1,7 @@
 """``facemotion animate``: one photo and one word to a finished clip; folders of photos to folders of clips."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=_EPILOG, no_args_is_help=True)(animate)
 
 
-def _choices(*words: str):
+def _choices(*words: str) -> Callable[[str], list[str]]:
     return lambda incomplete: [word for word in words if word.startswith(incomplete)]
 
 

@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 this job failed, 2 wrong usage, 3 some of a batch failed, 130 interrupted.
 """
 
+import io
 import signal
 import sys
 from importlib import import_module
@@ -31,16 +32,19 @@ COMMANDS = (
 INTERRUPTED = 130
 
 # Typer brings the parser's errors along, under a path that changes between its versions: the family of BadParameter.
+_ParserUsageError: Any
+_ParserError: Any
 _ParserUsageError, _ParserError = typer.BadParameter.__mro__[1:3]
 
 
 class _Commands(TyperGroup):
     """Runs a command and ends with an exit code instead of an exception, also under a test runner."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(self, *args: Any, **extra: Any) -> Any:
+        standalone_mode = extra.pop("standalone_mode", True)
         console.reset()
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = super().main(*args, **extra | {"standalone_mode": False})
         except FacemotionError as error:
             code = _failed(error, error.message, error.hint, code=error.exit_code)
         except _ParserUsageError as error:
@@ -110,7 +114,8 @@ def main() -> None:
     """Entry point of the console script."""
     signal.signal(signal.SIGTERM, _terminated)
     for stream in (sys.stdout, sys.stderr):  # a file name need not be printable
-        stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 

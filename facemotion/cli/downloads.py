@@ -8,6 +8,9 @@ from facemotion.cli.console import is_quiet
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import TaskID
+
+    from facemotion.weights.registry import Watcher
 
 
 @contextmanager
@@ -24,13 +27,20 @@ def show_downloads(console: "Console") -> Iterator[None]:
             yield
 
 
-def _bars(console: "Console", shown: ExitStack):
+def _bars(console: "Console", shown: ExitStack) -> "Watcher":
     """A watcher that opens the bars with the first bytes, so that nothing appears where nothing is downloaded."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
 
     columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()]
     progress = Progress(*columns, TimeRemainingColumn(), console=console)
-    bars: dict[str, int] = {}
+    bars: dict[str, TaskID] = {}
 
     def report(file_name: str, done: int, total: int | None) -> None:
         if not bars:
@@ -42,7 +52,7 @@ def _bars(console: "Console", shown: ExitStack):
     return report
 
 
-def _lines(console: "Console"):
+def _lines(console: "Console") -> "Watcher":
     """A watcher that says once for each file that it is on its way."""
     seen: set[str] = set()
 

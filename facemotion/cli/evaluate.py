@@ -1,5 +1,6 @@
 """``facemotion evaluate``: a report about weights, a study with people, and the answers to it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -174,12 +175,13 @@ class _Bar:
     def __init__(self, title: str):
         from contextlib import ExitStack
 
-        self._title, self._stack, self._advance = title, ExitStack(), None
+        self._title, self._stack = title, ExitStack()
+        self._advance: Callable[[], None] | None = None
 
     def __enter__(self) -> "_Bar":
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stack.close()
 
     def __call__(self, done: int, total: int, case: str) -> None:

@@ -15,6 +15,7 @@ import typer
 from facemotion.cli import console
 
 if TYPE_CHECKING:
+    from facemotion.datasets.clips import ClipSet
     from facemotion.datasets.importer import Importer, Item
     from facemotion.datasets.prepare import Outcome, Preparation
     from facemotion.datasets.splits import Splits
@@ -136,7 +137,7 @@ class _Watch:
             self.console.print(f"{self.total - left} of {self.total} items, {minutes:.0f} min left", markup=False)
 
 
-def _summarise(clip_set, item_count: int, common: Common) -> None:
+def _summarise(clip_set: "ClipSet", item_count: int, common: Common) -> None:
     manifest = clip_set.manifests[0]
     expressions = Counter("+".join(entry.expression) for entry in clip_set.entries)
     splits = Counter(entry.split for entry in clip_set.entries)

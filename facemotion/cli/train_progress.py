@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from facemotion.cli.console import is_quiet, stderr
+from facemotion.training.log import ThroughputReport
 from facemotion.training.loop import Trainer
-from facemotion.training.throughput import Report
 
 SHOWN = ("reconstruction", "landmark", "adversarial", "face_told_apart", "mouth_told_apart")
 
 
 @contextlib.contextmanager
-def watched(trainer: Trainer) -> Iterator[Callable[[Report], None]]:
+def watched(trainer: Trainer) -> Iterator[Callable[[ThroughputReport], None]]:
     """A function that takes the trainer's reports and shows them, by the leading process only."""
     if not trainer.world.leads or is_quiet():
         yield lambda _: None
@@ -27,7 +27,7 @@ def watched(trainer: Trainer) -> Iterator[Callable[[Report], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         task = bars.add_task("", total=trainer.config.images, completed=trainer.progress.images)
 
-        def report(now: Report) -> None:
+        def report(now: ThroughputReport) -> None:
             rates = f"{now.images_per_s:.1f} images/s (loader {now.loader_images_per_s:.0f})"
             bars.update(task, completed=now.images, description=rates)
             if now.losses is not None:

@@ -1,5 +1,6 @@
 """``facemotion weights``: what is stored where, checked by sha256."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,9 +61,9 @@ def fetch(names: Wanted = None) -> None:
 def verify(names: Names = None, as_json: console.Json = False) -> None:
     """Check every copy on this machine against its sha256. Exit code 1 where one is damaged."""
     from facemotion.errors import WeightsError
-    from facemotion.weights.registry import copies, verify_file
+    from facemotion.weights.registry import WeightFile, copies, verify_file
 
-    rows = []
+    rows: list[tuple[WeightFile, Path, WeightsError | None]] = []
     for file in _rows(names):
         for copy in copies(file.name):
             try:
@@ -139,7 +140,7 @@ def _size(size_bytes: int | None) -> str:
     return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.0f} kB"
 
 
-def _print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)

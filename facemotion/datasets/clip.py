@@ -160,7 +160,7 @@ class StoredFrames(Sequence):
     def __len__(self) -> int:
         return len(self.spans)
 
-    def __getitem__(self, k: int) -> np.ndarray:
+    def __getitem__(self, k: int) -> np.ndarray:  # type: ignore[override]  # no slices
         image = decode_frame(read_span(self.shard, *self.spans[k]))
         if image is None:
             raise InputError(

@@ -11,9 +11,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -105,7 +106,7 @@ class ClipWriter:
             self.advance()
         return self
 
-    def __exit__(self, kind, error, traceback) -> None:
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
         try:
             with _writing(self.path):
                 if kind is None and not self.finished:
@@ -244,7 +245,7 @@ def _most_frequent(problems: list[dict]) -> str:
     return f"Most often: {max(reasons, key=reasons.count)}" if reasons else "There was nothing to make clips from."
 
 
-def write_clips(path: str | Path, clips: Iterable[Clip], *, sources: Iterable[Source] = (), **options) -> None:
+def write_clips(path: str | Path, clips: Iterable[Clip], *, sources: Iterable[Source] = (), **options: Any) -> None:
     """Write ``clips`` as a set, each an item of its own; ``options`` as for ClipWriter."""
     clips = list(clips)
     with ClipWriter(path, [clip.id for clip in clips], sources=sources, **options) as writer:
@@ -288,7 +289,7 @@ def _file_record(path: Path) -> dict:
 
 
 @contextlib.contextmanager
-def _writing(path: Path):
+def _writing(path: Path) -> Iterator[None]:
     """Errors of the file system as OutputError."""
     try:
         yield

@@ -67,7 +67,9 @@ class ClipSet(Sequence):
     @classmethod
     def open_many(cls, paths: Iterable[str | Path]) -> "ClipSet":
         """Several sets as one, in the order given."""
-        shards, entries, manifests = [], [], []
+        shards: list[Path] = []
+        entries: list[Entry] = []
+        manifests: list[Manifest] = []
         for part in map(cls.open, paths):
             base = len(shards)
             shards += part.shards
@@ -78,7 +80,7 @@ class ClipSet(Sequence):
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitem__(self, i: int) -> Clip:
+    def __getitem__(self, i: int) -> Clip:  # type: ignore[override]  # no slices
         entry = self.entries[i]
         shard = self.shards[entry.shard]
         return clip_from_json(read_span(shard, entry.offset, entry.length), shard, entry.offset)

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from facemotion.datasets.clip import Clip, clean_id
 from facemotion.datasets.clip_writer import Source
@@ -20,15 +20,22 @@ _BASE_ID_LENGTH = 56
 class Item(Protocol):
     """Something that clips are made from: a photo, a pair, a sequence."""
 
-    key: str
-    person: str
-    source: Source
-    problem: str
-    """Why it cannot be used, where its name alone tells; else empty."""
+    @property
+    def key(self) -> str: ...
+    @property
+    def person(self) -> str: ...
+    @property
+    def source(self) -> Source: ...
+    @property
+    def problem(self) -> str:
+        """Why it cannot be used, where its name alone tells; else empty."""
+
+
+ItemType = TypeVar("ItemType", bound=Item)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Importer(ABC):
+class Importer(ABC, Generic[ItemType]):
     """Makes clips of one kind of item. Travels to the worker processes, so it holds paths and numbers only."""
 
     origin: str
@@ -41,18 +48,18 @@ class Importer(ABC):
     def settings(self) -> dict:
         """All that the clips depend on besides the items, as JSON."""
 
-    def shared(self, folder: Path) -> "Importer":
+    def shared(self, folder: Path) -> "Importer[ItemType]":
         """The importer that the workers get, with what they share made in ``folder``, once for all runs."""
         return self
 
-    def load(self) -> None:  # noqa: B027 (most importers have nothing to load)
+    def load(self) -> None:
         """Read, once in every process, what all items need. Raises InputError where it cannot be read."""
 
     @abstractmethod
-    def render(self, item: Item, *, seed: int) -> Iterator[RenderedClip]:
+    def render(self, item: ItemType, *, seed: int) -> Iterator[RenderedClip]:
         """The clips of one item. Raises InputError with the reason where it gives none."""
 
-    def clips(self, item: Item, *, base_id: str, seed: int) -> Iterator[Clip]:
+    def clips(self, item: ItemType, *, base_id: str, seed: int) -> Iterator[Clip]:
         """The clips of one item, named and labelled."""
         for number, rendered in enumerate(self.render(item, seed=seed)):
             names = "-".join(sorted(rendered.expression, key=lambda name: -rendered.expression[name]))

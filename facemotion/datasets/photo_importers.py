@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from facemotion.datasets.clip_writer import Source
-from facemotion.datasets.importer import Importer
+from facemotion.datasets.importer import Importer, ItemType
 from facemotion.datasets.landmark_files import LandmarkFile
 from facemotion.datasets.layouts import PairItem, PhotoItem, find_pairs
 from facemotion.datasets.single_face import FindFaces, find_faces, one_face, read_pixels
@@ -31,7 +31,7 @@ _load_mouths = cache(MouthLibrary.load)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PortraitImporter(Importer):
+class PortraitImporter(Importer[ItemType]):
     """What both kinds of photographs need: the head model and landmarks."""
 
     head: Path
@@ -61,7 +61,7 @@ class PortraitImporter(Importer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairImporter(PortraitImporter):
+class PairImporter(PortraitImporter[PairItem]):
     """``prepare pairs``."""
 
     origin: str = "pairs"
@@ -86,7 +86,7 @@ class PairImporter(PortraitImporter):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeacherImporter(PortraitImporter):
+class TeacherImporter(PortraitImporter[PhotoItem]):
     """``prepare teacher``."""
 
     origin: str = "teacher"

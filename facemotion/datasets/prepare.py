@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ class Preparation:
             overwrite=overwrite,
         )
 
-    def run(self) -> Iterator[Outcome]:
+    def run(self) -> Generator[Outcome, None, None]:
         """Make what is not there yet, yielding every item as it ends; the items of earlier runs are not yielded again.
 
         Raises OutputError where the set cannot be written. Closing the iteration early keeps what is done.
@@ -91,7 +91,7 @@ class Preparation:
             work = self.writer.work
             importer = self.importer.shared(work)
             if self.workers == 1:
-                outcomes = (run_task(importer, work, task) for task in tasks)
+                outcomes: Iterator[Outcome] = (run_task(importer, work, task) for task in tasks)
             else:
                 outcomes = self._in_processes(importer, work, tasks)
             for outcome in outcomes:
@@ -165,5 +165,7 @@ def _run_in_worker(task: Task) -> Outcome:
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # workers have one
+    parent.join()
     os._exit(1)

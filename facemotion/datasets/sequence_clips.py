@@ -46,7 +46,7 @@ class AlignedFrame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SequenceImporter(Importer):
+class SequenceImporter(Importer[SequenceItem]):
     """``prepare clips`` and ``prepare ckplus``."""
 
     origin: str = "clips"
@@ -98,6 +98,7 @@ class SequenceImporter(Importer):
                 across = self.crop_px / geometry.scale_of(to_crop)
                 if across < MIN_CROP_PHOTO_PX:
                     raise InputError(f"face too small ({across:.0f} px across the crop, {MIN_CROP_PHOTO_PX} needed)")
+            assert to_crop is not None
             frame = self._align(position, pixels, points, first, to_crop)
             if aligned and max(np.abs(np.subtract(frame.pose, aligned[0].pose))[:2]) > MAX_TURN_DEG:
                 turned += 1

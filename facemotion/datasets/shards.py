@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from facemotion.datasets.clip import CONTROL_DIGITS, Clip, clip_from_json, clip_members, read_span, rounded
+from facemotion.datasets.clip import (
+    CONTROL_DIGITS,
+    Clip,
+    StoredFrames,
+    clip_from_json,
+    clip_members,
+    read_span,
+    rounded,
+)
 from facemotion.errors import InputError
 
 END_OF_ARCHIVE = bytes(1024)
@@ -63,6 +71,7 @@ def scan(path: Path, shard: int) -> Iterator[Entry]:
             for member in members:
                 text = read_span(path, member.offset_data, member.size)
                 clip = clip_from_json(text, path, member.offset_data)
+                assert isinstance(clip.frames, StoredFrames)
                 found = tuple((frame.offset_data, frame.size) for frame in islice(members, len(clip)))
                 if found != clip.frames.spans:
                     raise InputError(

@@ -44,7 +44,8 @@ def count_answers(paths: Sequence[Path]) -> Outcome:
     Raises InputError for files that are neither, for answers of another study or to unknown questions, for the same
     answers given twice, and where key or answers are missing.
     """
-    keys, sheets = {}, {}
+    keys: dict[Path, dict] = {}
+    sheets: dict[Path, dict] = {}
     for path in paths:
         record = _read(path)
         (keys if record["format"] == KEY_FORMAT else sheets)[path] = record
@@ -71,7 +72,8 @@ def count_answers(paths: Sequence[Path]) -> Outcome:
 def _given(
     sheets: dict[Path, dict], study: str, trials: dict[str, Trial], choices: tuple[str, str]
 ) -> list[tuple[Trial, str]]:
-    given, seen = [], {}
+    given: list[tuple[Trial, str]] = []
+    seen: dict[tuple[str, str], Path] = {}
     for path, sheet in sheets.items():
         if sheet["study"] != study:
             raise InputError(f"{path}: answers of another study ({sheet['study']}, not {study}).", "Leave it out.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from facemotion.faces.geometry import apply, photo_to_crop, warp_crop
 
 if TYPE_CHECKING:
     from facemotion.datasets.clip import Clip
+    from facemotion.datasets.clips import ClipSet
     from facemotion.datasets.layouts import PairItem
     from facemotion.datasets.sequences import SequenceItem
 
@@ -153,10 +155,14 @@ def _clip_cases(path: Path, known: Sequence[str]) -> list[Case]:
 
     clips = ClipSet.open(path)
     return [
-        Case(e.id, e.person, e.origin, dict(e.expression), lambda i=i: clip_material(clips[i]), e.split)
+        Case(e.id, e.person, e.origin, dict(e.expression), partial(_clip_at, clips, i), e.split)
         for i, e in enumerate(clips.entries)
         if set(e.expression) <= set(known)
     ]
+
+
+def _clip_at(clips: ClipSet, i: int) -> Material:
+    return clip_material(clips[i])
 
 
 def clip_material(clip: Clip) -> Material:
@@ -183,7 +189,7 @@ def _ckplus_cases(path: Path, locate: Locate) -> list[Case]:
         return Material(source, in_crop, tuple(truth), photo, landmarks)
 
     return [
-        _case(item.key, item.person, "ckplus", item.expression, lambda item=item: read(item))
+        _case(item.key, item.person, "ckplus", item.expression, partial(read, item))
         for item in find_ckplus(path)
         if not item.problem
     ]
@@ -201,9 +207,7 @@ def _pair_cases(path: Path, locate: Locate) -> list[Case]:
         return Material(source, in_crop, ((1.0, warp_crop(peak, to_crop, CROP_PX)),), photo, landmarks)
 
     items = [item for item in find_pairs([path], own_source=OWN) if not item.problem]
-    return [
-        _case(f"{i.person}-{i.expression}", i.person, "photo-pairs", i.expression, lambda i=i: read(i)) for i in items
-    ]
+    return [_case(f"{i.person}-{i.expression}", i.person, "photo-pairs", i.expression, partial(read, i)) for i in items]
 
 
 def _photo_cases(path: Path, wanted: list[str], locate: Locate) -> list[Case]:
@@ -220,7 +224,7 @@ def _photo_cases(path: Path, wanted: list[str], locate: Locate) -> list[Case]:
     else:
         found = [(item.person, item.path) for item in find_portraits([path], own_source=OWN) if not item.problem]
     return [
-        _case(f"{person}-{name}", person, "photo", name, lambda p=photo: read(p))
+        _case(f"{person}-{name}", person, "photo", name, partial(read, photo))
         for person, photo in found
         for name in wanted
     ]

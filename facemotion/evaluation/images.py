@@ -5,6 +5,7 @@ PSNR and SSIM (Wang et al. 2004: Gaussian window of 11 px, sigma 1.5) are those 
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -61,6 +62,6 @@ def largest_difference(image: Tensor, other: Tensor, region: Tensor | None = Non
     return float(255 * difference.max()) if difference.numel() else 0.0
 
 
-def to_unit(images) -> Tensor:
+def to_unit(images: np.ndarray) -> Tensor:
     """RGB uint8 arrays (T, H, W, 3) -> float (T, 3, H, W) in [0, 1]."""
     return torch.tensor(images).movedim(-1, -3).float() / 255

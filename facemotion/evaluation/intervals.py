@@ -30,13 +30,13 @@ def bootstrap_mean(values: Sequence[float], groups: Sequence[str], *, seed: int)
 
     if not len(values):
         raise ValueError("no values to take a mean of")
-    values = np.asarray(values, float)
+    numbers = np.asarray(values, float)
     names, index = np.unique(np.asarray(groups), return_inverse=True)
-    sums, counts = np.bincount(index, values), np.bincount(index)
+    sums, counts = np.bincount(index, numbers), np.bincount(index)
     drawn = np.random.default_rng(seed).integers(len(names), size=(RESAMPLES, len(names)))
     means = sums[drawn].sum(1) / counts[drawn].sum(1)
     low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Estimate(float(values.mean()), float(low), float(high), len(values))
+    return Estimate(float(numbers.mean()), float(low), float(high), len(numbers))
 
 
 def paired_difference(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -169,7 +169,7 @@ class FrechetDistance:
     A few hundred pictures overestimate it: compare only values of the same cases.
     """
 
-    metric: torch.nn.Module
+    metric: Any
     """``torchmetrics.image.fid.FrechetInceptionDistance`` or one with its interface."""
     name: str = "fid"
     frames: int = 0

@@ -237,6 +237,7 @@ def _truth_rows(
     observe: Observe,
 ) -> list[TruthRow]:
     repeated = np.broadcast_to(material.source, truths.shape)
+    assert rendered.warped is not None
     pictures = {"model": rendered.frames, "warp": rendered.warped, "repeat": repeated}
     marks = {"repeat": np.repeat(observe(material.source[None]), len(truths), 0)}
     marks |= {name: np.asarray(observe(pictures[name])) for name in ("model", "warp")}

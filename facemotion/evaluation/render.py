@@ -81,7 +81,7 @@ def motion_maps(motion: Motion) -> list[tuple[np.ndarray, ...]]:
     return list(zip(*arrays, strict=True))
 
 
-def control_vectors(expression: dict[str, float], values: Sequence[float], names: Sequence[str]) -> Tensor:
+def control_vectors(expression: dict[str, float], values: Sequence[float] | np.ndarray, names: Sequence[str]) -> Tensor:
     """Control vectors (T, E) that run through ``expression`` (weights at 1) at the control values (T,)."""
     peak = torch.tensor([expression.get(name, 0.0) for name in names])
     return torch.as_tensor(np.asarray(values, np.float32))[:, None] * peak

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,51 +16,12 @@ from facemotion.version import __version__
 
 if TYPE_CHECKING:
     from facemotion.evaluation.measure import Measurement
-    from facemotion.evaluation.speed import Cost, Size
-    from facemotion.evaluation.summary import Table, Worst
+    from facemotion.evaluation.summary import Report
 
 REPORT_FILE = "report.json"
 FORMAT = "facemotion-report"
 FORMAT_VERSION = 1
 _DIGITS = 6
-
-
-@dataclass(frozen=True)
-class Tested:
-    """One weight file under test."""
-
-    path: str
-    sha256: str
-    preset: str
-    expressions: tuple[str, ...]
-    size: Size
-
-
-@dataclass
-class Report:
-    """Everything that ``report.json`` holds. ``costs`` and ``machine`` alone differ between two equal runs."""
-
-    command: str
-    settings: dict
-    tested: list[Tested]
-    """The generator, and the one it is compared with where there is one."""
-    cases: int
-    people: int
-    kinds: list[str]
-    problems: list[tuple[str, str]]
-    """Cases that could not be read, with the reason."""
-    without_truth: Table
-    """Expression -> metric -> estimate."""
-    with_truth: dict
-    """Expression -> control bin -> answer -> metric -> estimate."""
-    learned: dict
-    skipped: dict[str, str]
-    """Learned metrics that were not measured, with the reason."""
-    comparison: dict[str, Table] | None
-    """Paired differences, first weights minus the others."""
-    worst: list[Worst]
-    machine: str
-    costs: list[Cost]
 
 
 def write_report(

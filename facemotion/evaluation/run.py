@@ -14,10 +14,10 @@ from facemotion.evaluation.learned import LearnedMetric, load_learned
 from facemotion.evaluation.measure import SWEEP_FRAMES, Measurement, measure
 from facemotion.evaluation.observer import Eye, finder_eye
 from facemotion.evaluation.pictures import Strip, strip_of
-from facemotion.evaluation.report import REPORT_FILE, Report, Tested, write_report
+from facemotion.evaluation.report import REPORT_FILE, write_report
 from facemotion.evaluation.speed import devices_here, machine, measure_costs, measure_size
 from facemotion.evaluation.study import ASK, KEY_FILE, Key, usable, write_study
-from facemotion.evaluation.summary import against, by_control, by_expression, worst_cases
+from facemotion.evaluation.summary import Report, Tested, against, by_control, by_expression, worst_cases
 
 if TYPE_CHECKING:
     from facemotion.models.generator import Generator

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from facemotion.evaluation.intervals import Estimate, bootstrap_mean, paired_difference
 from facemotion.evaluation.measure import ANSWERS, Measurement, TruthRow
+
+if TYPE_CHECKING:
+    from facemotion.evaluation.speed import Cost, Size
 
 ALL = "all"
 """The line of a table that takes every expression together."""
@@ -26,6 +30,44 @@ class Worst:
     metric: str
     case: str
     value: float
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One weight file under test."""
+
+    path: str
+    sha256: str
+    preset: str
+    expressions: tuple[str, ...]
+    size: Size
+
+
+@dataclass
+class Report:
+    """Everything that ``report.json`` holds. ``costs`` and ``machine`` alone differ between two equal runs."""
+
+    command: str
+    settings: dict
+    tested: list[Tested]
+    """The generator, and the one it is compared with where there is one."""
+    cases: int
+    people: int
+    kinds: list[str]
+    problems: list[tuple[str, str]]
+    """Cases that could not be read, with the reason."""
+    without_truth: Table
+    """Expression -> metric -> estimate."""
+    with_truth: dict
+    """Expression -> control bin -> answer -> metric -> estimate."""
+    learned: dict
+    skipped: dict[str, str]
+    """Learned metrics that were not measured, with the reason."""
+    comparison: dict[str, Table] | None
+    """Paired differences, first weights minus the others."""
+    worst: list[Worst]
+    machine: str
+    costs: list[Cost]
 
 
 LARGE_IS_BAD = (
@@ -127,5 +169,5 @@ def _paired_table(rows: Sequence[tuple[str, str, dict[str, float], dict[str, flo
             result[metric] = paired_difference(mine, other, people, seed=seed)
         return result
 
-    lines = {name: estimates(lambda group, name=name: group == name) for name in _groups(row[0] for row in rows)}
+    lines = {name: estimates(name.__eq__) for name in _groups(row[0] for row in rows)}
     return lines | ({ALL: estimates(lambda group: True)} if rows else {})

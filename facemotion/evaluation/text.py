@@ -9,8 +9,7 @@ from facemotion.evaluation.summary import ALL, BIN_NAMES
 
 if TYPE_CHECKING:
     from facemotion.evaluation.intervals import Estimate
-    from facemotion.evaluation.report import Report
-    from facemotion.evaluation.summary import Table
+    from facemotion.evaluation.summary import Report, Table
 
 Column = tuple[str, str, Callable[[float], str]]
 """Metric, heading, format."""

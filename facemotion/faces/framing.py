@@ -44,7 +44,8 @@ def frame_photo(photo: Photo, landmarks: "Sequence[np.ndarray]", *, crop: bool, 
     longer = max(part.size_px)
     if size is None or size == longer:
         return Framing(part, moved, box)
-    new_size = tuple(max(1, round(side * size / longer)) for side in part.size_px)
+    new_width, new_height = (max(1, round(side * size / longer)) for side in part.size_px)
+    new_size = new_width, new_height
     scale = np.array(new_size) / part.size_px
     resized = replace(
         part,
@@ -76,7 +77,7 @@ def flattened(photo: Photo) -> Photo:
     return replace(photo, pixels=pixels.astype(np.uint8), alpha=None)
 
 
-def _resize(pixels: "np.ndarray", size_px: tuple[int, ...]) -> "np.ndarray":
+def _resize(pixels: "np.ndarray", size_px: tuple[int, int]) -> "np.ndarray":
     import numpy as np
     from PIL import Image
 

@@ -59,9 +59,9 @@ def in_full_precision(function: Callable) -> Callable:
     @functools.wraps(function)
     def exact(*args, **kwargs):
         device = next(arg.device.type for arg in args if isinstance(arg, Tensor))
-        args = (arg.float() if isinstance(arg, Tensor) and arg.is_floating_point() else arg for arg in args)
+        exact_args = [arg.float() if isinstance(arg, Tensor) and arg.is_floating_point() else arg for arg in args]
         with torch.autocast(device, enabled=False):
-            return function(*args, **kwargs)
+            return function(*exact_args, **kwargs)
 
     return exact
 
@@ -78,7 +78,8 @@ def part_of_upsample2(x: Tensor, box: tuple[slice, slice]) -> Tensor:
         start = max(0, side.start // 2 - 1)
         around.append(slice(start, min(length, (side.stop + 1) // 2 + 1)))
         inside.append(slice(side.start - 2 * start, side.stop - 2 * start))
-    return upsample2(x[(..., *around)])[(..., *inside)]
+    (rows, columns), (rows_inside, columns_inside) = around, inside
+    return upsample2(x[..., rows, columns])[..., rows_inside, columns_inside]
 
 
 def coordinates(batch: int, height: int, width: int, *, like: Tensor) -> Tensor:

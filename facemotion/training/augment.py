@@ -5,6 +5,7 @@ A degraded source has an equally degraded target, so that copying pixels stays t
 
 import functools
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +45,7 @@ def _move_landmarks(batch: Batch) -> Tensor:
     return torch.where(batch.flip[:, None, None, None], points[:, :, list(FLIP)], points)
 
 
-def _on_some(frames: Tensor, strength: Tensor, change) -> Tensor:
+def _on_some(frames: Tensor, strength: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """``change(frames, strength)`` on the samples of the batch whose strength (on the host) is above 0."""
     chosen = torch.nonzero(strength > 0).flatten()
     if len(chosen) == 0:

@@ -16,16 +16,12 @@ from facemotion.training.checkpoint import is_finite, save_state
 from facemotion.training.config import Phase, TrainConfig
 from facemotion.training.dataset import Batch, ClipPool
 from facemotion.training.distributed import World
-from facemotion.training.divergence import DivergenceWatch
-from facemotion.training.loader import Loader
-from facemotion.training.networks import Networks
-from facemotion.training.optimise import learning_rate
-from facemotion.training.plan import Ticket, plan
-from facemotion.training.record import LossMeter, LossRecord
+from facemotion.training.loader import BatchRequest, Loader, plan_batches
+from facemotion.training.log import DivergenceWatch, LossLog, LossMeter, ThroughputMeter, ThroughputReport
+from facemotion.training.networks import Networks, learning_rate
 from facemotion.training.sample_grid import SheetPeople, draw_sheet, save_sheet
 from facemotion.training.sampler import Sampler
 from facemotion.training.step import Shown, adversarial_terms, discriminator_loss, supervised_terms, trial
-from facemotion.training.throughput import Clock, Report
 from facemotion.training.validate import Validation
 
 CHECK_STEPS = 8
@@ -71,18 +67,18 @@ class Trainer:
         *,
         time_budget_s: float | None = None,
         stop: Callable[[], bool] = lambda: False,
-        report: Callable[[Report], None] = lambda _: None,
+        report: Callable[[ThroughputReport], None] = lambda _: None,
     ) -> str:
         """Train; returns ``finished``, ``time budget`` or ``stopped``, the state having been saved.
 
         Raises ``TrainingError`` when a loss is not finite or diverges; the last good state stays on disk.
         """
         begun = saved = time.monotonic()
-        steps = plan(self.config, self.world, self.progress)
-        tickets = (ticket for step in steps for ticket in step)
-        loader = Loader(self._read, lambda: next(tickets), workers=self._workers)
-        record = LossRecord(self.folder, images=self.progress.images) if self.world.leads else None
-        clock = Clock(loader)
+        steps = plan_batches(self.config, self.world, self.progress)
+        requests = (request for step in steps for request in step)
+        loader = Loader(self._read, requests.__next__, workers=self._workers)
+        log = LossLog(self.folder, images=self.progress.images) if self.world.leads else None
+        throughput = ThroughputMeter(loader)
         longest = 0.0
         try:
             while self.progress.images < self.config.images:
@@ -94,26 +90,26 @@ class Trainer:
                     return "time budget" if late else "stopped"
                 images = self._step(loader)
                 self.progress.seconds += time.monotonic() - now
-                clock.add(images)
+                throughput.add(images)
                 if self.progress.steps % CHECK_STEPS == 0:
                     self._check()
-                losses = self._write(record, clock) if self._crossed(images, self.config.log_images) else None
+                losses = self._write(log, throughput) if self._crossed(images, self.config.log_images) else None
                 if self._crossed(images, self.config.sheet_images):
-                    self._show(record)
+                    self._show(log)
                 if self.world.any(time.monotonic() - saved > 60 * self.config.checkpoint_minutes):
                     self._check()
                     self.save()
                     saved = time.monotonic()
-                report(clock.report(self.progress.images, self.config.images, losses))
+                report(throughput.report(self.progress.images, self.config.images, losses))
                 longest = max(longest, time.monotonic() - now)
             self._check()
-            self._show(record)
+            self._show(log)
             self.save()
             return "finished"
         finally:
             loader.close()
-            if record:
-                record.close()
+            if log:
+                log.close()
 
     def save(self) -> None:
         """Write the training state and the release, by the leading process."""
@@ -133,12 +129,12 @@ class Trainer:
         release.config = replace(release.config, input_px=self._phase.input_px, paint_px=self._phase.paint_px)
         save_release(self.folder / "release.safetensors", release, record)
 
-    def _read(self, ticket: Ticket) -> tuple[Ticket, Batch]:
-        samples = [self._sampler.sample(ticket.first + i) for i in range(ticket.count)]
-        batch = self.pool.batch(samples, size=ticket.phase.paint_px)
-        return ticket, batch.pin() if self.world.device.type == "cuda" else batch
+    def _read(self, request: BatchRequest) -> tuple[BatchRequest, Batch]:
+        samples = [self._sampler.sample(request.first + i) for i in range(request.count)]
+        batch = self.pool.batch(samples, size=request.phase.paint_px)
+        return request, batch.pin() if self.world.device.type == "cuda" else batch
 
-    def _step(self, loader: Loader) -> int:
+    def _step(self, loader: Loader[BatchRequest, tuple[BatchRequest, Batch]]) -> int:
         """One optimiser step of generator and, once it is on, adversary; returns the images shown."""
         config, networks, progress = self.config, self.networks, self.progress
         accumulate = config.optimiser.accumulate
@@ -147,12 +143,12 @@ class Trainer:
         playing = progress.images >= config.adversary.from_images
         shown_images = 0
         for index in range(accumulate):
-            ticket, batch = next(loader)
-            self._phase = ticket.phase
+            request, batch = next(loader)
+            self._phase = request.phase
             with networks.gathering(last=index == accumulate - 1):
-                self._backward(batch.to(self.world.device), ticket.phase, playing=playing, strength=strength)
-            shown_images += ticket.count * self.world.size * config.sampler.frames_per_source
-            progress.samples += ticket.count * self.world.size
+                self._backward(batch.to(self.world.device), request.phase, playing=playing, strength=strength)
+            shown_images += request.count * self.world.size * config.sampler.frames_per_source
+            progress.samples += request.count * self.world.size
         norm = networks.step(rate, playing=playing)
         self._bad |= ~torch.isfinite(norm)
         self._meter.add({"gradient_norm": norm})
@@ -201,7 +197,7 @@ class Trainer:
             f"{self.config.optimiser.lr / 2:g} with --init {self.folder / 'state.pt'} and a new --out.",
         )
 
-    def _write(self, record: LossRecord | None, clock: Clock) -> dict[str, float]:
+    def _write(self, log: LossLog | None, throughput: ThroughputMeter) -> dict[str, float]:
         """Write means of the losses since the last line; raise ``TrainingError`` if they diverge."""
         means = self._meter.means()
         values = self.world.mean(torch.stack(list(means.values()))).tolist()
@@ -212,13 +208,13 @@ class Trainer:
                 f"training diverged near image {self.progress.images:,}: the reconstruction loss keeps growing",
                 f"The last good state is kept in {self.folder}; continue from it with --init and a lower optimiser.lr.",
             )
-        if record:
-            record.write({"images": self.progress.images, **clock.values(), **losses})
+        if log:
+            log.write({"images": self.progress.images, **throughput.values(), **losses})
         return losses
 
-    def _show(self, record: LossRecord | None) -> None:
+    def _show(self, log: LossLog | None) -> None:
         """Sample sheet and validation numbers of the averaged generator, by the leading process."""
-        if record is None:
+        if log is None:
             return
         phase = self._phase
         pool = self._validation_pool or self.pool
@@ -229,7 +225,7 @@ class Trainer:
         if self._validation_pool:
             validation = Validation(self._validation_pool, self.config.sampler)
             values = validation.measure(network, input_px=phase.input_px, paint_px=phase.paint_px)
-            record.write({"images": self.progress.images, **values})
+            log.write({"images": self.progress.images, **values})
 
     def _crossed(self, images: int, interval: int) -> bool:
         """Whether the last step of ``images`` passed a multiple of ``interval``."""

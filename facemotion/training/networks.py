@@ -1,7 +1,8 @@
 """Everything that learns: generator, its average, discriminators, their optimisers, and the training's counters."""
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,10 +16,9 @@ from facemotion.models.generator import Generator, GeneratorConfig
 from facemotion.models.release import load_release
 from facemotion.models.transfer import transferred
 from facemotion.training.checkpoint import Progress, load_matching, load_state
-from facemotion.training.config import TrainConfig
+from facemotion.training.config import OptimiserConfig, TrainConfig
 from facemotion.training.distributed import World
 from facemotion.training.ema import WeightAverage
-from facemotion.training.optimise import adamw, set_rate
 from facemotion.training.step import DiscriminatorStep, GeneratorStep
 
 
@@ -38,8 +38,8 @@ class Networks:
         if not config.adversary.spectral_norm:
             initialise_he(judges)
         layout = torch.channels_last if world.device.type == "cuda" else torch.contiguous_format  # measured faster
-        self.generator = generator.to(world.device, memory_format=layout).train()
-        self.judges = judges.to(world.device, memory_format=layout).train()
+        self.generator: Generator = generator.to(world.device, memory_format=layout).train()  # type: ignore[call-overload]
+        self.judges: Discriminators = judges.to(world.device, memory_format=layout).train()  # type: ignore[call-overload]
         self.average = WeightAverage(self.generator, half_life_images=config.optimiser.ema_half_life_images)
         partly = config.generator.preset == "paper" or config.generator.residual == "separate"
         self.generator_step = world.wrap(GeneratorStep(self.generator), partly_used=partly)
@@ -151,7 +151,8 @@ def initialise_he(judges: nn.Module) -> None:
     for module in judges.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, a=0.2)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def _take_moments(optimiser: torch.optim.Optimizer, state: dict) -> None:
@@ -162,3 +163,22 @@ def _take_moments(optimiser: torch.optim.Optimizer, state: dict) -> None:
     if same and len(state["param_groups"][0]["params"]) == len(own):
         settings = optimiser.state_dict()["param_groups"]
         optimiser.load_state_dict({"state": moments, "param_groups": settings})
+
+
+def learning_rate(config: OptimiserConfig, *, images: int, total: int) -> float:
+    """Rate of the generator: linear warm-up, then constant or half a cosine down to a twentieth at ``total``."""
+    rate = config.lr * min(1.0, (images + 1) / max(config.warmup_images, 1))
+    if config.schedule == "cosine":
+        rate *= 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(images / total, 1.0)))
+    return rate
+
+
+def adamw(parameters: Iterable[nn.Parameter], *, betas: tuple[float, float], weight_decay: float) -> torch.optim.AdamW:
+    """AdamW (Loshchilov & Hutter, ICLR 2019) whose rate is set before every step."""
+    return torch.optim.AdamW(parameters, lr=0.0, betas=betas, weight_decay=weight_decay, fused=True)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of every group."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate

@@ -82,8 +82,8 @@ class Sampler:
         groups: dict[str, list[int]] = {}
         for index, clip in enumerate(clips):
             if (clip.control > 0).any():
-                smile = clip.real and clip.leading in SMILES
-                groups.setdefault("real smile" if smile else clip.leading, []).append(index)
+                real_smile = clip.real and clip.leading in SMILES
+                groups.setdefault("real smile" if real_smile else clip.leading, []).append(index)
         if not groups:
             raise InputError("no clip has a frame with a control above 0", "Prepare clips with `facemotion prepare`.")
         self.groups = {name: np.array(groups[name]) for name in sorted(groups)}
@@ -119,7 +119,8 @@ class Sampler:
 def draw_augmentation(rng: np.random.Generator, config: AugmentConfig, *, flip: bool) -> Augmentation:
     """A random augmentation within ``config``."""
     reach = 2.0 if rng.random() < config.misfit else 1.0
-    reach *= rng.random() >= config.still
+    if rng.random() < config.still:
+        reach = 0.0
     scale = np.exp(rng.uniform(-1, 1) * config.scale * reach)
     angle = np.deg2rad(rng.uniform(-1, 1) * config.rotation_deg * reach)
     rotation = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

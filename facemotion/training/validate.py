@@ -30,7 +30,8 @@ class Validation:
         """``validation_l1`` of the crop, ``validation_features_l1`` of mouth and eyes, ``validation_still_l1`` of doing
         nothing (there), and ``validation_landmark`` of the landmark head, in inter-ocular distances."""
         device = next(generator.parameters()).device
-        step, sums = GeneratorStep(generator), {}
+        step = GeneratorStep(generator)
+        sums: dict[str, float] = {}
         for start in range(0, len(self._samples), self._batch):
             batch = self._pool.batch(self._samples[start : start + self._batch], size=paint_px).to(device)
             frames, landmarks = augment(batch, size=paint_px)

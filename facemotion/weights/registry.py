@@ -107,7 +107,7 @@ def fetch(name: str, *, offline: bool | None = None, watcher: Watcher | None = N
 
     file = weight_file(name)
     address = _address(file)
-    if address is None or is_offline(offline):
+    if address is None or file.sha256 is None or is_offline(offline):
         raise _missing(file, address)
     target = cache_folder() / file.file_name
     watcher = watcher or _watcher

@@ -13,8 +13,8 @@ from facemotion.training.config import OptimiserConfig
 from facemotion.training.distributed import World
 from facemotion.training.duration import parse_duration
 from facemotion.training.ema import WeightAverage
-from facemotion.training.optimise import learning_rate
-from facemotion.training.plan import plan
+from facemotion.training.loader import plan_batches
+from facemotion.training.networks import learning_rate
 from facemotion.training.signals import stop_on_signals
 
 
@@ -81,7 +81,7 @@ def test_a_signal_asks_to_stop_and_a_second_one_interrupts(number):
 def test_processes_share_the_samples_of_one_process(tiny):
     def numbers(rank, size, sources):
         config = tiny(f"phases=0:32/64x{sources},24:64/128x{sources}", "optimiser.accumulate=2")
-        steps = plan(config, World(rank, size, torch.device("cpu")), Progress())
+        steps = plan_batches(config, World(rank, size, torch.device("cpu")), Progress())
         return [[(t.first, t.count, t.phase.paint_px) for t in next(steps)] for _ in range(3)]
 
     def shown(steps):

@@ -8,7 +8,7 @@ import torch
 from facemotion.errors import TrainingError, WeightsError
 from facemotion.models.release import load_release
 from facemotion.training.config import Phase
-from facemotion.training.divergence import DivergenceWatch
+from facemotion.training.log import DivergenceWatch
 
 ADVERSARY_ON = "adversary.from_images=8"
 

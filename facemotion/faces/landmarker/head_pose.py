@@ -1,0 +1,40 @@
+"""Which way a head is turned, from its 478 points and the canonical face."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+_CANONICAL_TO_IMAGE = np.array([1.0, -1.0, -1.0])  # y up and z forward become y down and z away from the camera
+
+
+def head_rotation(points: np.ndarray, canonical: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The rotation (3, 3) that takes the upright canonical face, as seen in an image, to a face's points.
+
+    The best similarity in the sense of weighted least squares (orthogonal Procrustes; Umeyama 1991), as in MediaPipe's
+    face geometry, but under scaled orthography: it does not depend on where in the photo the face is.
+
+    points: (468 or more, 3) px. canonical: (468, 3) cm. weights: (468,), zero for points that take no part.
+    """
+    used = np.flatnonzero(weights)
+    share = weights[used] / weights[used].sum()
+    model = canonical[used] * _CANONICAL_TO_IMAGE
+    seen = np.asarray(points, np.float64)[used]
+    model = model - share @ model
+    seen = seen - share @ seen
+    u, _, vt = np.linalg.svd((seen * share[:, None]).T @ model)
+    return u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
+
+
+def pose_angles(rotation: np.ndarray) -> tuple[float, float, float]:
+    """Yaw, pitch and roll in degrees of a head's rotation in the image (x right, y down, z away).
+
+    yaw > 0: the person looks to the right of the image; pitch > 0: up; roll > 0: the head leans clockwise as seen in
+    the image; yaw and pitch are those left once the roll is undone.
+    """
+    roll = math.atan2(rotation[1, 0], rotation[0, 0])
+    x, y, z = -rotation[:, 2]  # where the nose points
+    across, down = x * math.cos(roll) + y * math.sin(roll), y * math.cos(roll) - x * math.sin(roll)
+    yaw, pitch = math.atan2(across, -z), math.asin(min(1.0, max(-1.0, -down)))
+    return math.degrees(yaw), math.degrees(pitch), math.degrees(roll)
