@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,10 @@ class Performance:
     def controls(self, own: np.ndarray) -> np.ndarray:
         """(T, 52) float32 control ``units - own``, kept within -1.5 … 1.5, for a photo with the units ``own`` (52,)."""
         return np.clip(self.units - np.asarray(own, np.float32), -MAX_STRENGTH, MAX_STRENGTH)
+
+    def added_to(self, own: np.ndarray) -> Performance:
+        """The performance on top of what a photo shows, with its units ``own`` (52,)."""
+        return replace(self, units=np.clip(self.units + np.asarray(own, np.float32), 0, MAX_STRENGTH))
 
     def resampled(self, fps: float) -> Performance:
         """The same performance with a frame every ``1 / fps`` seconds, in between by linear interpolation.

@@ -154,7 +154,8 @@ class _Columns:
         units: dict[int, tuple[int, ...]] = {}
         head: dict[int, tuple[int, float]] = {}
         face = timecode = time = None
-        time_scale, unknown, taken = 1.0, [], {}
+        time_scale, unknown = 1.0, list[str]()
+        taken: dict[str, str] = {}
         for place, name in enumerate(table.header):
             key = re.sub(r"[ -]", "", name).lower()
             shown = _units_of(name)
@@ -396,8 +397,8 @@ def _fill_gaps(units: np.ndarray, head: np.ndarray | None, columns: _Columns, na
         listed = ", ".join(empty[:5]) + (" …" if len(empty) > 5 else "")
         note(f"{name}: no number in the columns {listed}; taken as 0.")
     if filled.any():
-        rows = f"{int(filled.sum())} of {len(units)} rows"
-        note(f"{name}: {rows} have empty cells or no face; filled from the rows around them.")
+        count = f"{int(filled.sum())} of {len(units)} rows"
+        note(f"{name}: {count} have empty cells or no face; filled from the rows around them.")
 
 
 def _check_range(units: np.ndarray, name: str, note: Note) -> None:

@@ -126,3 +126,9 @@ def test_shapes_of_the_head_are_all_used_once():
     shapes = [str(name) for name in np.load(data)["expression_names"]]
     assert sorted(shape for unit in UNITS for shape in unit.ict) == sorted(shapes)
     assert UNITS[UNIT_INDEX["tongueOut"]].ict == ()
+
+
+def test_every_unit_is_documented():
+    text = (Path(__file__).parents[2] / "docs/expressions.md").read_text("utf-8")
+    for unit in UNITS:
+        assert f"`{unit.name}`" in text
