@@ -1,143 +1,135 @@
-"""What a folder of clips was made of: lines that a killed process leaves readable, beside the clips.
+"""A batch as a table: one clip a line, with its own photo, expression, strength, length and file."""
 
-``.facemotion-batch.jsonl`` has one object a line: ``out`` and ``photo`` relative to the folder, ``made_of`` a hash of
-photo, settings and version, ``size_bytes`` and ``sheet_bytes`` of what was written, null while it is being made.
-"""
+from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import os
-import threading
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from facemotion.batch.plan import Task
-from facemotion.version import __version__
-from facemotion.weights.registry import file_sha256
+from facemotion.errors import InputError, UsageError
+from facemotion.expressions.blends import MAX_WEIGHT, Blend, check_intensity, parse_expressions, slug
+from facemotion.expressions.recipes import Recipes
+from facemotion.expressions.tables import Table, number, open_table
 
-NAME = ".facemotion-batch{shard}.jsonl"
-PATTERN = ".facemotion-batch*.jsonl"
-
-log = logging.getLogger(__name__)
+COLUMNS = ("photo", "expression", "intensity", "frames", "output")
+_OTHER_WORDS = {"image": "photo", "path": "photo", "expr": "expression", "out": "output", "strength": "intensity"}
+_HINT = f"A manifest is a CSV file with the columns {', '.join(COLUMNS)}; all but photo may be left out."
+_MOST_FRAMES = 1_000_000
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A line of a manifest; sizes are None of clips that were begun, ``sheet_bytes`` also of those without a sheet."""
+class ManifestRow:
+    """One clip to be made. What the line leaves open is None.
 
-    out: str
-    photo: str | None
-    made_of: str
-    size_bytes: int | None
-    sheet_bytes: int | None = None
-
-
-class Manifest:
-    """Which clip was made of what.
-
-    A line is written before a clip is begun where nothing lies under its name, and when it is whole. Clips get their
-    names only when whole, after their sheets: if a process dies in between, a clip under its name is whole.
+    ``line`` where it stands in the file; ``photo`` and ``output`` as paths that do not depend on the current folder;
+    ``steps`` the expression as parsed.
     """
 
-    def __init__(self, folder: Path, *, shard: str = "", settings: Mapping[str, object]):
-        self._folder = folder
-        self._path = folder / NAME.format(shard=shard)
-        self._settings = json.dumps([__version__, settings], sort_keys=True)
-        self._lock = threading.Lock()
-        self._known = {entry.out: entry for entry in _entries(folder)}
-        if self._path.exists() and not self._path.read_bytes().endswith(b"\n"):
-            self._append("\n")  # the last line was cut off when its process died
+    line: int
+    photo: Path
+    steps: tuple[Blend, ...] | None = None
+    intensity: float | None = None
+    frames: int | None = None
+    output: Path | None = None
 
-    def fingerprint(self, photo: Path) -> str:
-        """Hash of the photo's bytes and the settings; of the settings alone where the photo cannot be read."""
-        try:
-            pixels = file_sha256(photo) if os.path.isfile(photo) else ""
-        except OSError:
-            pixels = ""
-        return hashlib.sha256(f"{pixels} {self._settings}".encode()).hexdigest()
-
-    def holds(self, task: Task, fingerprint: str) -> bool:
-        """Whether clip and sheet are there, whole, and were made of the same."""
-        entry = self._known.get(self._relative(task.out))
-        if entry is None or not self.is_own(task, fingerprint) or not task.out.exists():
-            return False
-        return task.sheet is None or (task.sheet.is_file() and entry.sheet_bytes in (None, task.sheet.stat().st_size))
-
-    def is_own(self, task: Task, fingerprint: str) -> bool:
-        """Whether what lies under the clip's name, if anything, was made by a batch of the same photo and settings, so
-        that nothing is lost by making it again."""
-        entry = self._known.get(self._relative(task.out))
-        if entry is None or entry.made_of != fingerprint:
-            return False
-        return entry.size_bytes is None or not task.out.exists() or entry.size_bytes == size_bytes(task.out)
-
-    def begin(self, task: Task, fingerprint: str) -> None:
-        """Remember that the clip is being made, where nothing lies under its name."""
-        self._note(Entry(self._relative(task.out), self._photo(task), fingerprint, None))
-
-    def finish(self, task: Task, fingerprint: str) -> None:
-        """Remember that the clip is whole, also for the next run."""
-        sheet_bytes = task.sheet.stat().st_size if task.sheet is not None and task.sheet.is_file() else None
-        self._note(Entry(self._relative(task.out), self._photo(task), fingerprint, size_bytes(task.out), sheet_bytes))
-
-    def _note(self, entry: Entry) -> None:
-        with self._lock:
-            self._append(json.dumps(entry.__dict__) + "\n")
-            self._known[entry.out] = entry
-
-    def _append(self, text: str) -> None:
-        with open(self._path, "a", encoding="utf-8") as stream:
-            stream.write(text)
-
-    def _relative(self, out: Path) -> str:
-        return os.path.relpath(out, self._folder)
-
-    def _photo(self, task: Task) -> str:
-        photo = os.path.realpath(task.photo)
-        try:
-            return os.path.relpath(photo, os.path.realpath(self._folder))
-        except ValueError:  # on another drive of Windows
-            return photo
+    @property
+    def word(self) -> str | None:
+        """The expression as part of a file name."""
+        return None if self.steps is None else slug(self.steps)
 
 
-def earlier_outputs(folder: Path) -> dict[Path, Path | None]:
-    """The outputs that the manifests of a folder name, and the resolved photo of each, None where it is not known."""
-    real = os.path.realpath(folder)
-    outputs: dict[Path, Path | None] = {}
-    for entry in _entries(folder):
-        photo = None if entry.photo is None else Path(os.path.normpath(os.path.join(real, entry.photo)))
-        outputs[Path(os.path.normpath(folder / entry.out))] = photo
-    return outputs
+def read_manifest(
+    path: str | Path,
+    *,
+    out: Path | None = None,
+    recipes: Recipes | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> list[ManifestRow]:
+    """The lines of a manifest, all of them checked; photos are not opened.
+
+    Paths of photos are relative to the manifest's own folder, outputs to ``out``, or else to that folder too. Raises
+    InputError that names the line for anything wrong, so that nothing starts before all is right; ``on_note`` gets a
+    line about columns that are left out.
+    """
+    path = Path(path)
+    with open_table(path, hint=_HINT) as table:
+        places = _places(table, on_note)
+        rows = [_row(cells, places, line, path, out, recipes) for line, cells in table.rows]
+    if not rows:
+        raise InputError(f"{path} has no lines.", _HINT)
+    _check_outputs(rows, path)
+    return rows
 
 
-def size_bytes(out: Path) -> int:
-    """Bytes of a clip: a file, or a folder of frames."""
-    if out.is_dir():
-        return sum(path.stat().st_size for path in out.iterdir())
-    return out.stat().st_size
+def _places(table: Table, on_note: Callable[[str], None] | None) -> dict[str, int]:
+    places: dict[str, int] = {}
+    unknown = []
+    for place, title in enumerate(table.header):
+        name = _OTHER_WORDS.get(title.lower(), title.lower())
+        if name in places:
+            raise InputError(f"{table.name}: the column {name} is there twice.", _HINT)
+        if name in COLUMNS:
+            places[name] = place
+        elif title:
+            unknown.append(title)
+    if "photo" not in places:
+        raise InputError(f"{table.name} has no column photo.", _HINT)
+    if unknown and on_note is not None:
+        on_note(f"{table.name}: unknown columns left out: {', '.join(unknown)}.")
+    return places
 
 
-def _entries(folder: Path) -> Iterator[Entry]:
-    """What the manifests of a folder say, the oldest first."""
-    paths = [path for path in folder.glob(PATTERN) if path.is_file()]
-    for path in sorted(paths, key=lambda path: path.stat().st_mtime):
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                entry = Entry(**json.loads(line))
-                valid = _is_valid(entry)
-            except (ValueError, TypeError, RecursionError):
-                valid = False
-            if valid:
-                yield entry
-            else:
-                log.info("%s: passing over a line that was not written to its end", path)
-
-
-def _is_valid(entry: Entry) -> bool:
-    texts = (entry.out, entry.made_of, "" if entry.photo is None else entry.photo)
-    sizes = (entry.size_bytes, entry.sheet_bytes)
-    return all(isinstance(text, str) and "\0" not in text for text in texts) and all(
-        size is None or isinstance(size, int) for size in sizes
+def _row(
+    cells: list[str], places: dict[str, int], line: int, path: Path, out: Path | None, recipes: Recipes | None
+) -> ManifestRow:
+    text = {name: cells[place].strip() if place < len(cells) else "" for name, place in places.items()}
+    try:
+        if not text["photo"]:
+            raise UsageError("no photo is named.", _HINT)
+        expression, output = text.get("expression"), text.get("output")
+        steps = parse_expressions(expression, recipes=recipes) if expression else None
+        intensity = _number(text.get("intensity", ""), "intensity", most=MAX_WEIGHT)
+        if steps is not None:
+            check_intensity(steps, 1.0 if intensity is None else intensity)
+        frames = _number(text.get("frames", ""), "frames", least=1, most=_MOST_FRAMES)
+        if frames is not None and frames != int(frames):
+            raise UsageError(f"{frames:g} is no whole number of frames.", _HINT)
+    except UsageError as error:
+        raise InputError(f"{path}, line {line}: {error.message}", error.hint) from error
+    folder = path.absolute().parent
+    return ManifestRow(
+        line=line,
+        photo=folder / text["photo"],
+        steps=steps,
+        intensity=intensity,
+        frames=None if frames is None else int(frames),
+        output=(folder if out is None else out.absolute()) / output if output else None,
     )
+
+
+def _number(text: str, what: str, *, least: float = 0, most: float) -> float | None:
+    if not text:
+        return None
+    try:
+        value = number(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise UsageError(
+            f"{text!r} is no number of frames." if what == "frames" else f"{text!r} is no {what}.",
+            f"Give a number from {least:g} to {most:g}.",
+        )
+    return value
+
+
+def _check_outputs(rows: list[ManifestRow], path: Path) -> None:
+    lines: dict[Path, int] = {}
+    for row in rows:
+        if row.output is not None:
+            if row.output in lines:
+                raise InputError(
+                    f"{path}, line {row.line}: {row.output.name} is the output of line {lines[row.output]} already.",
+                    "Give every line an output of its own.",
+                )
+            lines[row.output] = row.line

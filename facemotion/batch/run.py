@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 
-from facemotion.batch.manifest import Manifest
+from facemotion.batch.journal import Journal
 from facemotion.batch.plan import Shard, Task
 from facemotion.errors import FacemotionError, OutputError
 from facemotion.media.atomic import check_output, is_frames_folder, staged
@@ -101,12 +101,12 @@ def run_batch(
     tasks = shard.of(tasks) if shard else list(tasks)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        manifest = Manifest(folder, shard=suffix, settings=settings)
+        journal = Journal(folder, shard=suffix, settings=settings)
     report = BatchReport(folder=str(folder), settings=settings, file=REPORT_NAME.format(shard=suffix))
     started = time.monotonic()
     stop = threading.Event()
     results = _in_threads(
-        lambda task: _carry_out(task, animate, manifest=manifest, overwrite=overwrite, stop=stop),
+        lambda task: _carry_out(task, animate, journal=journal, overwrite=overwrite, stop=stop),
         tasks,
         workers=workers or max(2, _cores() // 2),
         stop=stop,
@@ -141,7 +141,7 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _carry_out(task: Task, animate: Animate, *, manifest: Manifest, overwrite: bool, stop: threading.Event) -> Result:
+def _carry_out(task: Task, animate: Animate, *, journal: Journal, overwrite: bool, stop: threading.Event) -> Result:
     def go_on() -> None:
         if stop.is_set():
             raise KeyboardInterrupt
@@ -150,19 +150,19 @@ def _carry_out(task: Task, animate: Animate, *, manifest: Manifest, overwrite: b
     started = time.monotonic()
     result = Result(photo=str(task.photo), out=str(task.out), status="done")
     try:
-        fingerprint = manifest.fingerprint(task.photo)
-        if manifest.holds(task, fingerprint):
+        fingerprint = journal.fingerprint(task.photo)
+        if journal.holds(task, fingerprint):
             result.status = "skipped"
             return result
-        if task.out.exists() and not overwrite and manifest.is_own(task, fingerprint):
+        if task.out.exists() and not overwrite and journal.is_own(task, fingerprint):
             _remove_incomplete(task)
         for path in filter(None, (task.out, task.sheet)):
             check_output(path, overwrite=overwrite)
         if not task.out.exists():
-            manifest.begin(task, fingerprint)
+            journal.begin(task, fingerprint)
         task.out.parent.mkdir(parents=True, exist_ok=True)
         result.details = dict(animate(task.photo, task.out, go_on))
-        manifest.finish(task, fingerprint)
+        journal.finish(task, fingerprint)
     except FacemotionError as error:
         result.status, result.error, result.hint = "failed", error.message, error.hint
     except OSError as error:

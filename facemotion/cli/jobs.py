@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from facemotion.api import AnimateResult, Animator
-from facemotion.batch.manifest import earlier_outputs
+from facemotion.batch.journal import earlier_outputs
 from facemotion.batch.plan import Shard, batch_folder, plan_tasks
 from facemotion.batch.run import BatchReport, Result, run_batch
 from facemotion.cli import console
