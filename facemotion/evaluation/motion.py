@@ -12,14 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facemotion.evaluation.regions import ANCHORS, MIRROR
+from facemotion.evaluation.regions import ANCHORS
+from facemotion.faces.ibug68 import MIRROR, inter_ocular
 
 _ADVECTION_STEPS = 60
-
-
-def inter_ocular(landmarks: Tensor) -> Tensor:
-    """Distance between the centres of the eyes: (..., 68, 2) px -> (...) px."""
-    return (landmarks[..., 42:48, :].mean(-2) - landmarks[..., 36:42, :].mean(-2)).norm(dim=-1)
 
 
 def landmark_distance_percent(predicted: Tensor, truth: Tensor, points: Sequence[int]) -> float:
