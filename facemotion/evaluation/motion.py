@@ -61,8 +61,9 @@ def advected(landmarks: Tensor, flow: Tensor) -> Tensor:
     """Where the pixels under a photo's landmarks go: (68, 2) -> (T, 68, 2) crop widths.
 
     flow (T, 2, h, w) is the backward displacement ``frame(p) = photo(p + flow(p))`` in
-    widths. Solves ``p + flow(p) = landmark`` by damped steps from the landmark on. Needs no eye and has no noise, but
-    knows nothing of what is painted, and where pixels part, as between closed lips that open, it follows one side.
+    widths. Solves ``p + flow(p) = landmark`` by damped steps from the landmark on. Needs no landmark detector
+    and has no noise, but knows nothing of what is synthesised, and where pixels
+    part, as between closed lips that open, it follows one side.
     """
     places = landmarks.to(flow.dtype).expand(len(flow), -1, -1)
     for _ in range(_ADVECTION_STEPS):

@@ -1,4 +1,4 @@
-"""The 68 landmarks of iBUG 300-W: where they lie among MediaPipe's, how they mirror, how far apart the eyes are.
+"""The 68 landmarks of iBUG 300-W: their places among MediaPipe's, their mirror images, the inter-ocular distance.
 
 Order: jaw 0-16, brows 17-26, nose 27-35, eyes 36-47, lips 48-67; "right" is the person's right, the picture's left.
 """
