@@ -12,7 +12,7 @@ from facemotion.head.rasteriser import HIDDEN, rasterise
 
 def f32(values: object) -> np.ndarray:
     """An array of single precision."""
-    return np.asarray(values, np.float32)
+    return np.ascontiguousarray(values, np.float32)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from facemotion.head.model import FACE_VERTICES
 from facemotion.head.rasteriser import HIDDEN, rasterise, vertex_normals
-from facemotion.head.rig import EYES, Rig
+from facemotion.head.rig import EYES, HeadMotion, Rig
 from facemotion.rendering import light
 from facemotion.rendering.boxes import Box, f32
 from facemotion.rendering.eyes import Eye
@@ -25,6 +25,10 @@ FLOW_PX = 320
 """Side of the maps of flow and light."""
 _REACH = 0.07
 """How far the motion of the face reaches beyond the mesh, in crop widths."""
+TURN_SPAN = 1.75
+"""Side, in crop widths, of the square in which a turn of the head moves anything."""
+_TURN_REACH = 0.06, 0.16, 0.015
+"""How far a turn of the head reaches beyond the mesh: fully, over hair and hat; fading; and how smoothly."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,10 @@ class Rendering:
     log_gain: np.ndarray
     """(n, n) float32 logarithm of the factor by which luminance changes, in linear light."""
     layers: tuple[Layer, ...]
+    """Drawn over the moved skin in this order."""
+    turn: np.ndarray | None
+    """(n, n, 2) float32 backward displacement in crop widths of the turned head, after all else, over a square of
+    `TURN_SPAN` crop widths about the crop's middle; None where it stays: ``turned(p) = frame(p + turn)``."""
     landmarks: np.ndarray
     """(468, 2) px of the crop."""
 
@@ -126,8 +134,8 @@ class FaceRenderer:
         values = (self._image @ light.LUMA)[mask > 0]
         return float(np.percentile(values, 80)) if len(values) else 0.6
 
-    def render(self, control: np.ndarray) -> Rendering:
-        """The face at a control (52,): units beyond the photo's own, negative where they are to go away."""
+    def render(self, control: np.ndarray, head: HeadMotion | None = None) -> Rendering:
+        """The face at a control (52,): units beyond the photo's own, negative where they are to go away; and turned."""
         control = self._within_reach(np.asarray(control, np.float32))
         points = self.rig.moved(control)
         flow, gain = self._skin_motion(points, control)
@@ -137,7 +145,23 @@ class FaceRenderer:
             opacity = alpha[box.of]
             if opacity.any():
                 layers.append(Layer(box, image[box.of].copy(), opacity.copy()))
-        return Rendering(flow / FLOW_PX, gain, tuple(layers), self.rig.landmarks_at(points))
+        return Rendering(flow / FLOW_PX, gain, tuple(layers), self._turn(head), self.rig.landmarks_at(points))
+
+    def _turn(self, head: HeadMotion | None) -> np.ndarray | None:
+        """Where each pixel of a turned head comes from: exactly on the face, smooth over hair, hat and neck."""
+        if not head:
+            return None
+        # On a square of TURN_SPAN crop widths about the crop's middle, since hair and hat go beyond the crop.
+        points, source = (_on_span(self._in_small(each)) for each in (self.rig.turned(head), self.rig.source))
+        attributes = np.column_stack([source[:, :2], self.rig.shown])
+        depth, values = rasterise(points, self.rig.head.triangles, attributes, size=(FLOW_PX, FLOW_PX))
+        seen = depth > HIDDEN
+        known = seen & (values[..., 2] > 0.5)
+        flow = np.where(known[..., None], values[..., :2] - Box(0, 0, FLOW_PX, FLOW_PX).grid(), 0)
+        solid = _filled(seen.astype(np.uint8)).astype(bool)
+        full, fade, blur = (share * FLOW_PX / TURN_SPAN for share in _TURN_REACH)
+        flow = continued(flow, known, solid, fade, full=full, blur=blur)
+        return (cv2.GaussianBlur(flow, (0, 0), 1.0) * (TURN_SPAN / FLOW_PX)).astype(np.float32)
 
     def _within_reach(self, control: np.ndarray) -> np.ndarray:
         """Lids that meet close no further, whatever else narrows them."""
@@ -198,6 +222,13 @@ class FaceRenderer:
         for eye in self.eyes.values():
             eye.draw(image, alpha, points, at[eye.box], control)
         return image, alpha
+
+
+def _on_span(points: np.ndarray) -> np.ndarray:
+    """Points (n, 3) px of the small crop as px of a map of the same size that spans `TURN_SPAN` crops."""
+    moved = points / TURN_SPAN
+    moved[:, :2] += (0.5 + 0.5 * (TURN_SPAN - 1) * FLOW_PX) / TURN_SPAN - 0.5
+    return moved.astype(np.float32)
 
 
 def _enlarged(values: np.ndarray, box: Box, size_px: int) -> np.ndarray:
