@@ -49,6 +49,32 @@ class Box:
         return np.dstack(np.meshgrid(columns, rows))
 
 
+@dataclass(frozen=True)
+class Canvas:
+    """What is drawn over the moved skin of a crop: made once per frame, drawn into by one layer after the other."""
+
+    image: np.ndarray
+    """(N, N, 3) float32 RGB in [0, 1]: the moved skin, and on it what has been drawn."""
+    opacity: np.ndarray
+    """(N, N) float32 in [0, 1]: where the drawing is to be seen."""
+    fresh: np.ndarray
+    """(N, N) float32 in [0, 1]: how much of it is not made of the photo's own pixels, and wants their grain."""
+
+    @classmethod
+    def blank(cls, size_px: int) -> Canvas:
+        """Of a crop of ``size_px``."""
+        square = (size_px, size_px)
+        return cls(np.zeros((*square, 3), np.float32), np.zeros(square, np.float32), np.zeros(square, np.float32))
+
+    def draw(self, box: Box, colour: np.ndarray, share: np.ndarray, *, shown: np.ndarray, fresh: float = 0.0) -> None:
+        """Blend a colour (h, w, 3) in by a share (h, w) and show it; ``fresh`` of it is not of the photo's pixels."""
+        part = self.image[box.of]
+        part += share[..., None] * (colour - part)
+        self.opacity[box.of] = np.maximum(self.opacity[box.of], np.clip(shown, 0, 1))
+        before = self.fresh[box.of]
+        before += share * (fresh - before)
+
+
 def mesh_cover(points: np.ndarray, triangles: np.ndarray, box: Box, *, finer: int = 2) -> np.ndarray:
     """(h, w) float32 in [0, 1]: how much of each pixel of the box the triangles cover, seen from the front.
 

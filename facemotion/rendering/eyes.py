@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import EYES, Rig
-from facemotion.rendering.boxes import Box, f32, mesh_cover
+from facemotion.rendering.boxes import Box, Canvas, f32, mesh_cover
 
 IRISES = {"Right": (468, 469, 470, 471, 472), "Left": (473, 474, 475, 476, 477)}
 """Face Mesh landmarks of the irises: centre, then four on the rim."""
@@ -72,44 +72,36 @@ class Eye:
         x = outwards if self._side == "Left" else -outwards
         return f32([x, value["LookDown"] - value["LookUp"]]) * self._rig.eye_px
 
-    def draw(
-        self, image: np.ndarray, alpha: np.ndarray, points: np.ndarray, at: np.ndarray, control: np.ndarray
-    ) -> None:
-        """Draw eyeball, lids and lashes over a moved image (N, N, 3) in its box, and the opacity into ``alpha``.
+    def draw(self, canvas: Canvas, points: np.ndarray, at: np.ndarray, control: np.ndarray) -> None:
+        """Draw lids, eyeball and lashes in the eye's box.
 
         points: (V, 3) moved vertices. at: (h, w, 2) px of the photo from which each pixel of the box came.
         """
         rig, eye, box = self._rig, self._rig.eye_px, self.box
-        part, opacity = image[box.of], alpha[box.of]
         closing = self.closing(points)
-        shift = self.gaze_shift(control)
         if closing > 0.08:
-            share = min(1.0, (closing - 0.08) / 0.35)
-            plain = self._lid_share(part, at - self._offset, share)
-            lid = _sampled(self._lid, at - self._offset)
-            part += plain[..., None] * (lid - part)
-            opacity[:] = np.maximum(opacity, plain)
+            plain = self._lid_share(canvas.image[box.of], at - self._offset, min(1.0, (closing - 0.08) / 0.35))
+            canvas.draw(box, _sampled(self._lid, at - self._offset), plain, shown=plain, fresh=0.6)
         margins = rig.landmarks_at(points)
         upper, lower = margins[self._upper] - self._offset, margins[self._lower] - self._offset
         inside = 1 - mesh_cover(points, self._triangles, box)
         middle = _polygon(np.concatenate([upper, lower[-2:0:-1]]), box.shape, grown=0.03 * eye)
         inside = inside * middle * np.clip((self.gap(points) / eye - 0.004) / 0.012, 0, 1)
         if inside.max() > 0:
-            ball = self._looking(shift)
-            rows = np.arange(box.shape[0], dtype=np.float32)[:, None]
-            line = np.interp(np.arange(box.shape[1]), upper[:, 0], upper[:, 1]).astype(np.float32)
-            own = np.interp(np.arange(box.shape[1]), *(rig.landmarks[self._upper] - self._offset).T)
+            ball = self._looking(self.gaze_shift(control))
+            rows, columns = np.arange(box.shape[0], dtype=np.float32)[:, None], np.arange(box.shape[1])
+            line, own = (
+                np.interp(columns, at[:, 0], at[:, 1]).astype(np.float32)
+                for at in (upper, rig.landmarks[self._upper] - self._offset)
+            )
             # The shadow of the upper lid moves with it; the photo has its own where the lid was.
             shade = _lid_shadow(rows - line, eye) / _lid_shadow(rows - own, eye)
-            ball = ball * np.clip(shade, 0.5, 1.5)[..., None]
             soft = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.003 * eye))
             soft = np.clip(1.2 * soft - 0.1, 0, 1)
-            part += soft[..., None] * (ball - part)
-            opacity[:] = np.maximum(opacity, np.clip(4 * soft, 0, 1))
+            canvas.draw(box, ball * np.clip(shade, 0.5, 1.5)[..., None], soft, shown=4 * soft)
         if closing > 0.3:
-            line = self._lash_line(upper, box.shape, strength=min(1.0, (closing - 0.3) / 0.45))
-            part += line[..., None] * (self._lashes - part)
-            opacity[:] = np.maximum(opacity, np.clip(3 * line, 0, 1))
+            lashes = self._lash_line(upper, box.shape, strength=min(1.0, (closing - 0.3) / 0.45))
+            canvas.draw(box, np.broadcast_to(self._lashes, (*box.shape, 3)), lashes, shown=3 * lashes)
 
     def _lid_share(self, moved: np.ndarray, at: np.ndarray, share: float) -> np.ndarray:
         """(h, w) how much of each moved pixel is to become plain lid: where the photo shows eye, rim or lashes."""

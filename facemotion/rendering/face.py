@@ -15,7 +15,7 @@ from facemotion.head.model import FACE_VERTICES
 from facemotion.head.rasteriser import HIDDEN, rasterise, vertex_normals
 from facemotion.head.rig import EYES, HeadMotion, Rig
 from facemotion.rendering import light
-from facemotion.rendering.boxes import Box, f32
+from facemotion.rendering.boxes import Box, Canvas, f32
 from facemotion.rendering.eyes import Eye
 from facemotion.rendering.flow import continued
 from facemotion.rendering.mouth import Mouth, choose_donor
@@ -40,6 +40,8 @@ class Layer:
     """(h, w, 3) float32 RGB in [0, 1]."""
     opacity: np.ndarray
     """(h, w) float32 in [0, 1]."""
+    fresh: np.ndarray
+    """(h, w) float32 in [0, 1]: how much of it is not made of the photo's own pixels, and wants their grain."""
 
 
 @dataclass(frozen=True)
@@ -139,13 +141,13 @@ class FaceRenderer:
         control = self._within_reach(np.asarray(control, np.float32))
         points = self.rig.moved(control)
         flow, gain = self._skin_motion(points, control)
-        image, alpha = self._draft(flow, gain, points, control)
-        layers = []
-        for box in self._boxes:
-            opacity = alpha[box.of]
-            if opacity.any():
-                layers.append(Layer(box, image[box.of].copy(), opacity.copy()))
-        return Rendering(flow / FLOW_PX, gain, tuple(layers), self._turn(head), self.rig.landmarks_at(points))
+        canvas = self._drawn(flow, gain, points, control)
+        layers = tuple(
+            Layer(box, canvas.image[box.of], canvas.opacity[box.of], canvas.fresh[box.of])
+            for box in self._boxes
+            if canvas.opacity[box.of].any()
+        )
+        return Rendering(flow / FLOW_PX, gain, layers, self._turn(head), self.rig.landmarks_at(points))
 
     def _turn(self, head: HeadMotion | None) -> np.ndarray | None:
         """Where each pixel of a turned head comes from: exactly on the face, smooth over hair, hat and neck."""
@@ -207,21 +209,17 @@ class FaceRenderer:
         )
         return (*(each.box for each in self.eyes.values()), mouth)
 
-    def _draft(
-        self, flow: np.ndarray, gain: np.ndarray, points: np.ndarray, control: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The layers drawn over the moved skin, at the crop's resolution, and their opacity."""
-        n = self.size_px
-        image, alpha = np.zeros((n, n, 3), np.float32), np.zeros((n, n), np.float32)
-        at = {}
+    def _drawn(self, flow: np.ndarray, gain: np.ndarray, points: np.ndarray, control: np.ndarray) -> Canvas:
+        """The layers over the moved skin, at the crop's resolution."""
+        canvas, places = Canvas.blank(self.size_px), {}
         for box in self._boxes:
-            at[box] = box.grid() + _enlarged(flow, box, n) * (n / FLOW_PX)
-            moved = cv2.remap(self._image, at[box], None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-            image[box.of] = light.relit(moved, _enlarged(gain, box, n))
-        self.mouth.draw(image, alpha, points, control)
+            at = places[box] = box.grid() + _enlarged(flow, box, self.size_px) * (self.size_px / FLOW_PX)
+            moved = cv2.remap(self._image, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+            canvas.image[box.of] = light.relit(moved, _enlarged(gain, box, self.size_px))
+        self.mouth.draw(canvas, points, control)
         for eye in self.eyes.values():
-            eye.draw(image, alpha, points, at[eye.box], control)
-        return image, alpha
+            eye.draw(canvas, points, places[eye.box], control)
+        return canvas
 
 
 def _on_span(points: np.ndarray) -> np.ndarray:

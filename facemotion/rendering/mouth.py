@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import LOWER_LIP, UPPER_LIP, Rig
-from facemotion.rendering.boxes import Box, mesh_cover
+from facemotion.rendering.boxes import Box, Canvas, mesh_cover
 from facemotion.rendering.light import LUMA
 
 DONOR_EYE_PX = 320.0
@@ -88,32 +88,28 @@ class Mouth:
             return None
         return np.stack([self._rig.landmarks[list(lip)] for lip in (UPPER_LIP, LOWER_LIP)])
 
-    def draw(self, image: np.ndarray, alpha: np.ndarray, points: np.ndarray, control: np.ndarray) -> Box | None:
-        """Draw the inside of the mouth over an image (N, N, 3) and its opacity into ``alpha`` (N, N), in place.
-
-        points: (V, 3) the moved vertices. Returns the box that was drawn in, None where the lips are closed.
-        """
+    def draw(self, canvas: Canvas, points: np.ndarray, control: np.ndarray) -> None:
+        """Draw the inside of the mouth; points: (V, 3) the moved vertices. Nothing is drawn where lips are closed."""
         rig = self._rig
         at = rig.landmarks_at(points)
         lips = at[list(UPPER_LIP + LOWER_LIP)]
-        box = Box.around(lips, 0.03 * rig.eye_px + 3, image.shape[0])
+        box = Box.around(lips, 0.03 * rig.eye_px + 3, self._rig.size_px)
         inside = 1 - mesh_cover(points, self._triangles, box)
         inside = _largest(inside)
         gap = float(rig.lip_gaps(points).max()) / rig.eye_px
         strength = float(np.clip((gap - 0.012) / 0.018, 0, 1))
         if strength == 0 or inside.sum() < 6:
-            return None
+            return
         cavity = self._cavity(box, inside, at, control, gap)
+        fresh = 1.0
         if self._own is not None:
             own, ratio = self._photographed(box, inside, *self._own)
             share = float(np.clip((1.9 - ratio) / 0.6, 0, 1))
             cavity += share * (own - cavity)
+            fresh -= share
         edge = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.0035 * rig.eye_px))
         opacity = strength * np.clip(1.25 * edge - 0.12, 0, 1)
-        part = image[box.of]
-        part += opacity[..., None] * (cavity - part)
-        alpha[box.of] = np.maximum(alpha[box.of], np.clip(strength * 4 * edge, 0, 1))
-        return box
+        canvas.draw(box, cavity, opacity, shown=strength * 4 * edge, fresh=fresh)
 
     def _photographed(
         self, box: Box, inside: np.ndarray, upper: np.ndarray, lower: np.ndarray
