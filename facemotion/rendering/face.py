@@ -141,10 +141,10 @@ class FaceRenderer:
         control = self._within_reach(np.asarray(control, np.float32))
         points = self.rig.moved(control)
         flow, gain = self._skin_motion(points, control)
-        canvas = self._drawn(flow, gain, points, control)
+        canvas, boxes = self._drawn(flow, gain, points, control)
         layers = tuple(
             Layer(box, canvas.image[box.of], canvas.opacity[box.of], canvas.fresh[box.of])
-            for box in self._boxes
+            for box in boxes
             if canvas.opacity[box.of].any()
         )
         return Rendering(flow / FLOW_PX, gain, layers, self._turn(head), self.rig.landmarks_at(points))
@@ -197,29 +197,30 @@ class FaceRenderer:
             gain = gain + cv2.remap(folds, grid + flow, None, cv2.INTER_LINEAR)
         return flow, gain.astype(np.float32)
 
-    @cached_property
-    def _boxes(self) -> tuple[Box, ...]:
-        """Where layers may lie: both eyes and the mouth, as far as jaw and lips go."""
-        eye = self.rig.eye_px
-        lips = self.rig.landmarks[[61, 291, 0, 17]]
-        mouth = Box.around(
-            np.concatenate([lips + f32(shift) * eye for shift in ((0.22, 0), (-0.22, 0), (0, 0.5))]),
-            0.08 * eye,
-            self.size_px,
-        )
-        return (*(each.box for each in self.eyes.values()), mouth)
-
-    def _drawn(self, flow: np.ndarray, gain: np.ndarray, points: np.ndarray, control: np.ndarray) -> Canvas:
-        """The layers over the moved skin, at the crop's resolution."""
-        canvas, places = Canvas.blank(self.size_px), {}
-        for box in self._boxes:
-            at = places[box] = box.grid() + _enlarged(flow, box, self.size_px) * (self.size_px / FLOW_PX)
-            moved = cv2.remap(self._image, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-            canvas.image[box.of] = light.relit(moved, _enlarged(gain, box, self.size_px))
-        self.mouth.draw(canvas, points, control)
+    def _drawn(
+        self, flow: np.ndarray, gain: np.ndarray, points: np.ndarray, control: np.ndarray
+    ) -> tuple[Canvas, tuple[Box, ...]]:
+        """The layers over the moved skin, at the crop's resolution, and the boxes in which they lie."""
+        canvas = Canvas.blank(self.size_px)
+        mouth = self.mouth.box_at(points)
+        cover, at = self.mouth.view(points, mouth)
+        self._show_skin(canvas, mouth, cover, at, flow, gain)
+        self.mouth.draw(canvas, mouth, cover, points, control)
         for eye in self.eyes.values():
-            eye.draw(canvas, points, places[eye.box], control)
-        return canvas
+            cover, at = eye.view(points)
+            at = self._show_skin(canvas, eye.box, cover, at, flow, gain)
+            eye.draw(canvas, cover, at, points, control)
+        return canvas, (mouth, *(eye.box for eye in self.eyes.values()))
+
+    def _show_skin(
+        self, canvas: Canvas, box: Box, cover: np.ndarray, at: np.ndarray, flow: np.ndarray, gain: np.ndarray
+    ) -> np.ndarray:
+        """The moved skin in a box, as exactly as the mesh says; returns where in the photo it came from, (h, w, 2)."""
+        coarse = box.grid() + _enlarged(flow, box, self.size_px) * (self.size_px / FLOW_PX)
+        at = np.where(cover[..., None] > 0.5, at, coarse)
+        moved = cv2.remap(self._image, f32(at), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        canvas.image[box.of] = light.relit(moved, _enlarged(gain, box, self.size_px))
+        return at
 
 
 def _on_span(points: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import LOWER_LIP, UPPER_LIP, Rig
-from facemotion.rendering.boxes import Box, Canvas, mesh_cover
+from facemotion.rendering.boxes import Box, Canvas, around, mesh_view
 from facemotion.rendering.light import LUMA
 
 DONOR_EYE_PX = 320.0
@@ -88,18 +88,28 @@ class Mouth:
             return None
         return np.stack([self._rig.landmarks[list(lip)] for lip in (UPPER_LIP, LOWER_LIP)])
 
-    def draw(self, canvas: Canvas, points: np.ndarray, control: np.ndarray) -> None:
-        """Draw the inside of the mouth; points: (V, 3) the moved vertices. Nothing is drawn where lips are closed."""
+    def box_at(self, points: np.ndarray) -> Box:
+        """Where the mouth is drawn when the vertices are at ``points`` (V, 3)."""
+        lips = self._rig.landmarks_at(points)[list(UPPER_LIP + LOWER_LIP)]
+        return Box.around(lips, 0.06 * self._rig.eye_px + 4, self._rig.size_px)
+
+    def view(self, points: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray]:
+        """`mesh_view` of the lips in their box."""
+        return mesh_view(points, self._rig.source, self._triangles, box)
+
+    def draw(self, canvas: Canvas, box: Box, cover: np.ndarray, points: np.ndarray, control: np.ndarray) -> None:
+        """Draw the inside of the mouth in its box, over the lips' ``cover`` (h, w); nothing where they are closed.
+
+        points: (V, 3) the moved vertices.
+        """
         rig = self._rig
         at = rig.landmarks_at(points)
-        lips = at[list(UPPER_LIP + LOWER_LIP)]
-        box = Box.around(lips, 0.03 * rig.eye_px + 3, self._rig.size_px)
-        inside = 1 - mesh_cover(points, self._triangles, box)
-        inside = _largest(inside)
+        inside = _largest(1 - cover)
         gap = float(rig.lip_gaps(points).max()) / rig.eye_px
         strength = float(np.clip((gap - 0.012) / 0.018, 0, 1))
         if strength == 0 or inside.sum() < 6:
             return
+        canvas.close(box, inside)
         cavity = self._cavity(box, inside, at, control, gap)
         fresh = 1.0
         if self._own is not None:
@@ -109,7 +119,7 @@ class Mouth:
             fresh -= share
         edge = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.0035 * rig.eye_px))
         opacity = strength * np.clip(1.25 * edge - 0.12, 0, 1)
-        canvas.draw(box, cavity, opacity, shown=strength * 4 * edge, fresh=fresh)
+        canvas.draw(box, cavity, opacity, shown=strength * around(inside, 0.02 * rig.eye_px), fresh=fresh)
 
     def _photographed(
         self, box: Box, inside: np.ndarray, upper: np.ndarray, lower: np.ndarray
