@@ -66,6 +66,16 @@ def test_links_lead_somewhere(page):
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "history"], ids=lambda page: page.name)
+def test_source_files_that_are_named_exist(page):
+    """By their path in the project or in the package, or by their name alone."""
+    package = ROOT / "facemotion"
+    names = re.findall(r"`([\w/]+\.py)\b", BLOCK.sub("", page.read_text("utf-8")))
+    known = {path.name for path in package.rglob("*.py")}
+    missing = [n for n in names if not ((ROOT / n).exists() or (package / n).exists() or n in known)]
+    assert missing == []
+
+
 def test_pictures_are_small():
     pictures = [path for path in (ROOT / "docs").rglob("*") if path.suffix in (".png", ".webp", ".jpg", ".gif", ".mp4")]
     assert sum(path.stat().st_size for path in pictures) < 3_000_000
