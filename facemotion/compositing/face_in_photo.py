@@ -7,7 +7,7 @@ photo's edge.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from facemotion.compositing.feather import face_feather
 from facemotion.compositing.grain import TILE_PX, grain_tile
 from facemotion.compositing.tint import Tint
 from facemotion.faces import geometry
+from facemotion.media.prefetch import for_each
 from facemotion.rendering.boxes import f32
 from facemotion.rendering.face import FLOW_PX, TURN_SPAN, Layer, Rendering
 from facemotion.rendering.light import relit_levels
@@ -24,7 +25,6 @@ Bounds = tuple[int, int, int, int]
 """(x0, y0, x1, y1) in photo px, ends excluded."""
 
 _STRIP_PX = 96  # rows worked on at a time: little memory, warm caches
-_THREADS = 2  # OpenCV and NumPy let go of the interpreter while they work
 _SPAN_PX = round(FLOW_PX * TURN_SPAN)
 _EDGE_FADE = 0.14  # crop widths from the photo's edge within which a turn of the head ends
 
@@ -93,6 +93,18 @@ class FaceInPhoto:
         Returns (H, W, 3) uint8, ``onto`` where given.
         """
         frame = self.photo.copy() if onto is None else onto
+        turn = self._moved(rendering, self.photo, frame)
+        for layer in rendering.layers:
+            self._draw(frame, layer, turn)
+        return frame
+
+    def move_along(self, rendering: Rendering, outline: np.ndarray, onto: np.ndarray) -> None:
+        """Move another map (H, W) uint8 of the photo, its opacity, as the face moves, into a frame of that map."""
+        dark = replace(rendering, log_gain=np.zeros_like(rendering.log_gain), layers=())
+        self._moved(dark, outline, onto)
+
+    def _moved(self, rendering: Rendering, source: np.ndarray, frame: np.ndarray) -> np.ndarray | None:
+        """Write a picture, moved and relit, into a frame; returns the turn of the head as `_turn` gives it."""
         flow = rendering.flow * self._free[..., None]
         maps = np.dstack([flow, rendering.log_gain * self._free]).astype(np.float32)
         transform, bounds, turn = self._photo_to_map, self.still, None
@@ -103,19 +115,18 @@ class FaceInPhoto:
         maps[..., :2] = maps[..., :2] @ self._map_to_photo.T
         x0, y0, x1, y1 = bounds
         strips = [(x0, y, x1, min(y + _STRIP_PX, y1)) for y in range(y0, y1, _STRIP_PX)]
-        with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(lambda strip: self._move(frame, maps, transform, strip, bounds), strips))
-        for layer in rendering.layers:
-            self._draw(frame, layer, turn)
-        return frame
+        for_each(lambda strip: self._move(source, frame, maps, transform, strip), strips)
+        return turn
 
     def _turn(self, turn: np.ndarray) -> np.ndarray:
         """(span, span, 2) displacement in px of the small crop, ending before the photo's edge."""
         turn = cv2.resize(turn, (_SPAN_PX, _SPAN_PX), interpolation=cv2.INTER_LINEAR)
         return turn * (FLOW_PX * self._edge)[..., None]
 
-    def _move(self, frame: np.ndarray, maps: np.ndarray, transform: np.ndarray, strip: Bounds, reach: Bounds) -> None:
-        """Write one strip of the moved and relit photo into a frame, where it changes."""
+    def _move(
+        self, picture: np.ndarray, frame: np.ndarray, maps: np.ndarray, transform: np.ndarray, strip: Bounds
+    ) -> None:
+        """Write one strip of a moved and relit picture into a frame, where it changes."""
         x0, y0, x1, y1 = strip
         motion = _seen(maps, transform, strip)
         changes = np.abs(motion).max(-1) > 1e-3
@@ -125,7 +136,7 @@ class FaceInPhoto:
         where = np.empty((y1 - y0, x1 - x0, 2), np.float32)
         np.add(motion[..., 0], np.arange(x0 - left, x1 - left, dtype=np.float32), out=where[..., 0])
         np.add(motion[..., 1], np.arange(y0 - top, y1 - top, dtype=np.float32)[:, None], out=where[..., 1])
-        source = self.photo[top:bottom, left:right]
+        source = picture[top:bottom, left:right]
         moved = cv2.remap(source, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         if np.abs(motion[..., 2]).max() > 1e-3:
             moved = relit_levels(moved, motion[..., 2])

@@ -43,6 +43,7 @@ class Performer:
         self._renderer = FaceRenderer(crop, in_crop, prior=prior, seed=seed)
         self._place = FaceInPhoto(photo, to_crop, size, landmarks, front=front)
         self._to_photo = geometry.invert(to_crop)
+        self._alpha: np.ndarray | None = None
 
     @cached_property
     def own(self) -> np.ndarray:
@@ -57,9 +58,22 @@ class Performer:
         """The face at a control (52,) = units - `own`, and with its head turned. May run in another thread."""
         return self._renderer.render(control, head)
 
-    def composite(self, rendering: Rendering, *, onto: np.ndarray | None = None) -> np.ndarray:
-        """The photo (H, W, 3) uint8 with the rendered face; written into ``onto``, a frame of another face, if given."""
+    def composite(
+        self, rendering: Rendering, *, onto: np.ndarray | None = None, alpha: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The photo (H, W, 3) uint8 with the rendered face; written into ``onto``, a frame of another face, if given.
+
+        alpha: (H, W) uint8 the photo's own, or a frame's, into which its outline is written as it moves along.
+        """
+        if alpha is not None:
+            self._place.move_along(rendering, self._outline(alpha), alpha)
         return self._place.frame(rendering, onto=onto)
+
+    def _outline(self, alpha: np.ndarray) -> np.ndarray:
+        """The alpha of the photo itself, kept from the first frame on."""
+        if self._alpha is None:
+            self._alpha = alpha.copy()
+        return self._alpha
 
     def landmarks_at(self, rendering: Rendering) -> np.ndarray:
         """(468, 2) photo px of the landmarks of a rendering, before the head turns."""
