@@ -1,8 +1,11 @@
 """The story: photo -> faces -> heads fitted to them -> performances -> frames -> clip."""
 
+import functools
 import numbers
 import os
 import struct
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -11,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facemotion.animation import Animation, Note
-from facemotion.device import choose_placement
-from facemotion.errors import FacemotionError, ImageError, OutputNameError, UsageError
+from facemotion.device import choose_placement, cuda_was_used_before_fork
+from facemotion.errors import FacemotionError, ImageError, OutputNameError, UsageError, WeightsError
 from facemotion.expressions.blends import Blend, builtin_recipes, check_blend, parse_expressions
 from facemotion.expressions.recipes import Recipes
 from facemotion.expressions.script import ExpressionScript
@@ -28,6 +31,8 @@ from facemotion.settings import AnimateSettings, checked
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
+
+    from facemotion.models.inference import Inference
 
 _MANY_PIXELS = 4096 * 2304  # H.264 level 5.1, what common hardware decodes
 
@@ -66,6 +71,7 @@ class Animator:
         self,
         settings: AnimateSettings,
         *,
+        weights: str | Path | None = None,
         device: str = "auto",
         precision: str = "auto",
         on_note: "Note | None" = None,
@@ -75,7 +81,8 @@ class Animator:
             raise UsageError(f"{_shown(settings)} are no settings.", "Give AnimateSettings(expression='smile').")
         self.settings = settings
         self.script = settings.script(on_note=on_note)
-        self.placement = choose_placement(_word("device", device), _word("precision", precision))
+        self.weights = generator_path(weights)
+        self._inference = load_inference(self.weights, device, precision)
 
     def animate_file(
         self,
@@ -146,7 +153,7 @@ class Animator:
             size_px=spec.size_px,
             faces=[tuple(round(float(side), 1) for side in face.box) for face in clip.faces],
             box=clip.framing.box,
-            device=str(self.placement.device),
+            device=str(self._inference.placement.device),
             seed=clip.seed,
             seconds=round(time.monotonic() - started, 2),
             sheet=str(paths[1]) if sheet else None,
@@ -178,6 +185,9 @@ def animate(
     crop: bool = False,
     size: int | None = None,
     aligner: str = "auto",
+    weights: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
 ) -> "np.ndarray":
     """Frames of the person in ``image`` performing ``expression``: uint8 (T, H, W, 3), T = ``frames``.
 
@@ -204,6 +214,7 @@ def animate(
         size=size,
         aligner=aligner,
     )
+    load_inference(generator_path(weights), device, precision)
     known = Recipes.load(recipes) if recipes else builtin_recipes()
     script = ExpressionScript(
         _steps(expression, recipes=known),
@@ -219,6 +230,51 @@ def animate(
     )
     photo = flattened(_as_photo(image))
     return np.stack(list(Animation(photo, settings, script, name="the image", on_note=_silent).frames()))
+
+
+@functools.lru_cache(maxsize=2)
+def _load(path: Path, _modified_ns: int, device: str, precision: str) -> "Inference":
+    from facemotion.models.inference import Inference
+    from facemotion.models.release import load_release
+    from facemotion.weights.registry import known_sha256
+
+    placement = choose_placement(device, precision)
+    generator, _ = load_release(path, sha256=known_sha256("generator", path))
+    return Inference(generator, placement)
+
+
+_LOADING = threading.Lock()
+
+
+def _begin_anew_after_fork() -> None:
+    """In a forked process a lock that another thread held is never let go, and a GPU that was used is out of reach."""
+    global _LOADING
+    _LOADING = threading.Lock()
+    if "torch" in sys.modules and cuda_was_used_before_fork():
+        _load.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew_after_fork)
+
+
+def generator_path(weights: str | Path | None) -> Path:
+    """The generator file to use: the one given, else where `facemotion.weights.registry` finds the released one."""
+    from facemotion.weights.registry import weight_path
+
+    return weight_path("generator", given=None if weights is None else _path("weights", weights))
+
+
+def load_inference(path: Path, device: str, precision: str) -> "Inference":
+    """The generator of a release file ready to run; the same one for the same file, device and precision."""
+    for name, value in (("device", device), ("precision", precision)):
+        checked(name, value, str)
+    try:
+        modified_ns = path.stat().st_mtime_ns
+    except OSError as error:
+        raise WeightsError(f"no weights at {path}", "Check --weights or FACEMOTION_WEIGHTS.") from error
+    with _LOADING:
+        return _load(path, modified_ns, device, precision)
 
 
 def _write_clip(
@@ -254,10 +310,6 @@ def _path(what: str, path: object) -> Path:
     return Path(path)
 
 
-def _word(name: str, value: object) -> str:
-    return str(checked(name, value, str))
-
-
 def _steps(expression: object, *, recipes: Recipes) -> tuple[Blend, ...]:
     """The steps of an expression as the Python API takes it."""
     if isinstance(expression, str):
@@ -287,6 +339,8 @@ def _shown(value: object) -> str:
 def _as_photo(image: "str | Path | np.ndarray | Image.Image") -> Photo:
     import numpy as np
     from PIL import Image
+
+    from facemotion.models.inference import Inference
 
     if isinstance(image, str | os.PathLike):
         return read_photo(Path(image))

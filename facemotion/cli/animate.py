@@ -210,6 +210,7 @@ class MachineOptions:
             **_one_of("auto", "fp32", "fp16", "bf16", metavar="NAME"),
         ),
     ] = "auto"
+    weights: Annotated[Path | None, _machine("A generator file of your own.", metavar="FILE")] = None
     offline: Annotated[bool, _machine("Never download.", "--offline")] = False
 
 
@@ -257,6 +258,7 @@ def animate(
     word = settings.title
     job = Job(
         settings,
+        weights=machine.weights,
         device=machine.device,
         precision=machine.precision,
         overwrite=output.overwrite,

@@ -23,6 +23,7 @@ class Job:
     """The settings of a clip and of the machine that makes it. The network is loaded when the work begins."""
 
     settings: AnimateSettings
+    weights: Path | None
     device: str
     precision: str
     overwrite: bool
@@ -76,7 +77,7 @@ class Job:
         with show_downloads(console.stderr()), console.progress("Animating", total, unit="photos") as step:
             step.stage("loading")
             animator = self._animator()
-            settings = {**asdict(self.settings), "format": format.name, **self._files()}
+            settings = {**asdict(self.settings), "format": format.name, **self._files(animator)}
 
             def animate_one(photo: Path, target: Path, go_on: Callable[[], None]) -> dict[str, object]:
                 result = animator.animate_file(photo, target, format=format, overwrite=self.overwrite, on_frame=go_on)
@@ -102,11 +103,17 @@ class Job:
             )
 
     def _animator(self) -> Animator:
-        return Animator(self.settings, device=self.device, precision=self.precision, on_note=console.advise)
+        return Animator(
+            self.settings,
+            weights=self.weights,
+            device=self.device,
+            precision=self.precision,
+            on_note=console.advise,
+        )
 
-    def _files(self) -> dict[str, str]:
+    def _files(self, animator: Animator) -> dict[str, str]:
         """Hashes of the files that decide how clips look, by the setting that names them."""
-        named = {"recipes": self.settings.recipes, "track": self.settings.track}
+        named = {"weights": animator.weights, "recipes": self.settings.recipes, "track": self.settings.track}
         return {f"{name}_sha256": file_sha256(Path(file)) for name, file in named.items() if file is not None}
 
 

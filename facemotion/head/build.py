@@ -32,7 +32,7 @@ _LAST_VERTEX = 11248
 """Face, head and neck; eyes, teeth and sockets are drawn from the photo and the donors."""
 _REACH = {
     "browDown": 1.7, "browInnerUp": 1.3, "mouthFrown": 1.3, "eyeSquint": 1.8, "mouthStretch": 1.4, "mouthPress": 1.5,
-    "mouthLowerDown": 1.3,
+    "mouthLowerDown": 1.3, "eyeWide": 0.65,
 }  # fmt: skip
 """How much further than the kit's shapes people's faces go: measured by what MediaPipe reads of rendered units."""
 _DRAWN_TOGETHER = 0.7

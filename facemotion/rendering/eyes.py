@@ -165,7 +165,7 @@ class Eye:
         from_centre = np.hypot(grid_x - centre[0], grid_y - centre[1])
         iris = from_centre < 1.08 * radius
         white = seen & ~iris
-        colour = np.percentile(patch[white], 35, axis=0) if white.sum() > 8 else f32([0.74, 0.71, 0.69])
+        colour = 0.92 * np.percentile(patch[white], 30, axis=0) if white.sum() > 8 else f32([0.74, 0.71, 0.69])
         spread = max(2.0, radius)
         weight = white.astype(np.float32)
         values = cv2.GaussianBlur(patch * weight[..., None], (0, 0), spread) + 0.03 * colour
