@@ -121,10 +121,10 @@ def test_a_sheet_shows_every_face_large(animator, two_faces, tmp_path):
     settings = {"frames": 20, "face": "all", "sheet": True, "compare": True}
     result = animator(**settings).animate_file(two_faces, tmp_path / "clip.mp4")
     with Image.open(result.sheet) as sheet:
-        assert sheet.size == (4 * (320 + 6) + 6, 2 * (320 + 22 + 6) + 6)
+        assert sheet.size == (4 * (320 + 6) + 6, 2 * (320 + 21 + 6) + 6)
         pixels = np.asarray(sheet).astype(int)
     for row in range(2):
-        top = 6 + row * 348
+        top = 6 + row * 347
         first, last = (pixels[top : top + 320, left : left + 320] for left in (6, 6 + 3 * 326))
         assert np.abs(first - last).max() > 20  # the clip moves, the photo beside it would not
 

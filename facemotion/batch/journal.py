@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalLine:
     """A line of a journal; sizes are None of clips that were begun, ``sheet_bytes`` also of those without a sheet."""
 
     out: str
@@ -75,14 +75,16 @@ class Journal:
 
     def begin(self, task: Task, fingerprint: str) -> None:
         """Remember that the clip is being made, where nothing lies under its name."""
-        self._note(Entry(self._relative(task.out), self._photo(task), fingerprint, None))
+        self._note(JournalLine(self._relative(task.out), self._photo(task), fingerprint, None))
 
     def finish(self, task: Task, fingerprint: str) -> None:
         """Remember that the clip is whole, also for the next run."""
         sheet_bytes = task.sheet.stat().st_size if task.sheet is not None and task.sheet.is_file() else None
-        self._note(Entry(self._relative(task.out), self._photo(task), fingerprint, size_bytes(task.out), sheet_bytes))
+        self._note(
+            JournalLine(self._relative(task.out), self._photo(task), fingerprint, size_bytes(task.out), sheet_bytes)
+        )
 
-    def _note(self, entry: Entry) -> None:
+    def _note(self, entry: JournalLine) -> None:
         with self._lock:
             self._append(json.dumps(entry.__dict__) + "\n")
             self._known[entry.out] = entry
@@ -119,13 +121,13 @@ def size_bytes(out: Path) -> int:
     return out.stat().st_size
 
 
-def _entries(folder: Path) -> Iterator[Entry]:
+def _entries(folder: Path) -> Iterator[JournalLine]:
     """What the journals of a folder say, the oldest first."""
     paths = [path for path in folder.glob(PATTERN) if path.is_file()]
     for path in sorted(paths, key=lambda path: path.stat().st_mtime):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                entry = Entry(**json.loads(line))
+                entry = JournalLine(**json.loads(line))
                 valid = _is_valid(entry)
             except (ValueError, TypeError, RecursionError):
                 valid = False
@@ -135,7 +137,7 @@ def _entries(folder: Path) -> Iterator[Entry]:
                 log.info("%s: passing over a line that was not written to its end", path)
 
 
-def _is_valid(entry: Entry) -> bool:
+def _is_valid(entry: JournalLine) -> bool:
     texts = (entry.out, entry.made_of, "" if entry.photo is None else entry.photo)
     sizes = (entry.size_bytes, entry.sheet_bytes)
     return all(isinstance(text, str) and "\0" not in text for text in texts) and all(

@@ -8,10 +8,8 @@ from facemotion.media.atomic import fitting_name
 
 if TYPE_CHECKING:
     import numpy as np
-    from PIL import ImageFont
 
-_COLUMNS, _ROWS, _CELL_PX, _GAP_PX, _LABEL_PX, _FONT_PX = 4, 3, 320, 6, 22, 15
-_PAPER, _INK = (255, 255, 255), (40, 40, 40)
+_COLUMNS, _ROWS, _CELL_PX = 4, 3, 320
 
 
 def sheet_path(clip: Path, *, is_file: bool) -> Path:
@@ -56,30 +54,9 @@ class ContactSheet:
 
     def picture(self) -> "np.ndarray":
         """The sheet, uint8 (H, W, 3)."""
-        import numpy as np
-        from PIL import Image, ImageDraw, ImageFont
+        from facemotion.media.grid import labelled_grid
 
         columns = min(_COLUMNS, len(self._cells[0]))
-        rows = [cells[start : start + columns] for cells in self._cells for start in range(0, len(cells), columns)]
-        cell_width = max(cell.shape[1] for row in rows for _, cell in row)
-        cell_height = max(cell.shape[0] for row in rows for _, cell in row) + _LABEL_PX
-        size = (columns * (cell_width + _GAP_PX) + _GAP_PX, len(rows) * (cell_height + _GAP_PX) + _GAP_PX)
-        sheet = Image.new("RGB", size, _PAPER)
-        draw = ImageDraw.Draw(sheet)
-        font = ImageFont.load_default(_FONT_PX)
-        for row, cells in enumerate(rows):
-            for column, (label, cell) in enumerate(cells):
-                corner = (_GAP_PX + column * (cell_width + _GAP_PX), _GAP_PX + row * (cell_height + _GAP_PX))
-                image = Image.fromarray(cell)
-                sheet.paste(image, corner, image if image.mode == "RGBA" else None)
-                draw.text((corner[0], corner[1] + cell.shape[0] + 2), _shortened(label, cell_width, font), _INK, font)
-        return np.asarray(sheet)
-
-
-def _shortened(label: str, width_px: int, font: "ImageFont.FreeTypeFont | ImageFont.ImageFont") -> str:
-    """A label cut to the width of its picture."""
-    if font.getlength(label) <= width_px:
-        return label
-    while label and font.getlength(label + "…") > width_px:
-        label = label[:-1]
-    return label + "…"
+        return labelled_grid(
+            [cells[start : start + columns] for cells in self._cells for start in range(0, len(cells), columns)]
+        )
