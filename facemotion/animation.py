@@ -10,7 +10,7 @@ from facemotion.faces.framing import Box, Framing, crop_box, flattened, frame_ph
 from facemotion.faces.selection import choose_faces
 from facemotion.media.contact_sheet import side_by_side
 from facemotion.media.photos import Photo
-from facemotion.media.prefetch import Ahead
+from facemotion.media.prefetch import Prefetcher
 from facemotion.settings import AnimateSettings
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Animation:
     def _frames(self, numbers: range | list[int]) -> Generator[np.ndarray, None, None]:
         photo = _joined(self.framing.photo.pixels, self.framing.photo.alpha)
         changing = [number for number in numbers if self._changes(number)]
-        with Ahead(self._rendered(number) for number in changing) as renderings:
+        with Prefetcher(self._rendered(number) for number in changing) as renderings:
             for number in numbers:
                 frame = self._composed(next(renderings)) if self._changes(number) else photo
                 yield side_by_side(photo, frame) if self._settings.compare else frame
@@ -161,10 +161,10 @@ def _joined(pixels: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
 
 
 def _advise(chosen: list[Face], found: list[Face], photo: Photo, on_note: Note) -> None:
-    from facemotion.faces.warnings import advice
+    from facemotion.faces.warnings import face_warnings
 
     if len(found) > len(chosen):
         on_note(f"{len(found)} faces found, {len(chosen)} animated: choose with --face all, N or X,Y.")
     for face in chosen:
-        for line in advice(face, photo.pixels.shape):
+        for line in face_warnings(face, photo.pixels.shape):
             on_note(line if len(chosen) == 1 else f"Face {found.index(face) + 1}: {line}")
