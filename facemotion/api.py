@@ -340,7 +340,6 @@ def _as_photo(image: "str | Path | np.ndarray | Image.Image") -> Photo:
     import numpy as np
     from PIL import Image
 
-
     if isinstance(image, str | os.PathLike):
         return read_photo(Path(image))
     if isinstance(image, Image.Image):

@@ -108,7 +108,7 @@ class Job:
             weights=self.weights,
             device=self.device,
             precision=self.precision,
-            on_note=console.advise,
+            on_note=console.warn,
         )
 
     def _files(self, animator: Animator) -> dict[str, str]:
