@@ -19,6 +19,7 @@ COMMANDS = (
     "animate",
     "faces",
     "expressions",
+    "track",
     "sample",
     "weights",
     "prepare",
