@@ -149,6 +149,10 @@ class Recipes:
         variants = (f"{name}-{variant}" for name in self.names for variant in self.variants_of(name))
         return (*self.names, *self.aliases, *variants)
 
+    def aliases_of(self, name: str) -> tuple[str, ...]:
+        """Other names of a recipe."""
+        return tuple(alias for alias, recipe in self.aliases.items() if recipe == name)
+
     def variants_of(self, name: str) -> tuple[str, ...]:
         """Names of the variants that can be asked for, as in ``wink-left``."""
         return tuple(variant.name for variant in self.by_name[name].variants if variant.name)
