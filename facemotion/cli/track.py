@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facemotion.cli import console
-from facemotion.errors import NoFaceError, OutputError, UsageError
+from facemotion.errors import NoFaceError, OutputNameError, UsageError
 
 if TYPE_CHECKING:
     from facemotion.faces.tracking import FaceTrack
@@ -50,7 +50,7 @@ def track(
         raise UsageError("A track follows one face.", "Choose it with --face largest, N or X,Y.")
     target = video.with_suffix(".csv") if out is None else out
     if target.suffix.lower() != ".csv":
-        raise OutputError(f"A track cannot be written as {target.name}.", "Give a name that ends in .csv.")
+        raise OutputNameError(f"A track cannot be written as {target.name}.", "Give a name that ends in .csv.")
     check_output(target, overwrite=overwrite)
     measured = _measure(video, face)
     found = measured if raw else measured.smoothed()

@@ -17,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facemotion.errors import InputError, UsageError
+from facemotion.errors import InputError, MissingFileError, UsageError
 from facemotion.expressions.units import GROUPS, UNIT_COUNT, UNIT_INDEX, find_unit, hint_for, unit_words, words_for
 
 if TYPE_CHECKING:
@@ -256,6 +256,8 @@ def _builtin() -> Recipes:
 def _read(path: str | Path) -> tuple[list[str], dict[str, Recipe]]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise MissingFileError(f"Cannot read the recipes {path}: they do not exist.", "Check the name.") from error
     except OSError as error:
         raise InputError(f"Cannot read the recipes {path}: {error.strerror or error}", _HINT) from error
     except UnicodeDecodeError as error:

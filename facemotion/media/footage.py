@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facemotion.errors import InputError
+from facemotion.errors import InputError, MissingFileError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,13 +39,14 @@ class Footage:
     """
 
     def __init__(self, path: str | Path):
-        """Raises InputError for a file that cannot be read or has no pictures."""
+        """Raises MissingFileError, and InputError for a file that cannot be read or has no pictures."""
         import av
 
         self._path = str(path)
-        if not Path(path).is_file():
-            what = "is a folder" if Path(path).is_dir() else "does not exist"
-            raise InputError(f"The video {path} {what}.", "Check its name.")
+        if Path(path).is_dir():
+            raise InputError(f"The video {path} is a folder.", "Name a file in it.")
+        if not Path(path).exists():
+            raise MissingFileError(f"The video {path} does not exist.", "Check its name.")
         try:
             container = av.open(self._path)
         except (av.FFmpegError, OSError, ValueError) as error:

@@ -69,4 +69,4 @@ def test_a_recipe_file_is_checked_to_its_last_problem(tmp_path):
     good = CliRunner().invoke(app, ["expressions", "--recipes", str(path), "--check"])
     assert good.exit_code == 0 and "in order" in good.output
     assert CliRunner().invoke(app, ["expressions", "--check"]).exit_code == 2
-    assert CliRunner().invoke(app, ["expressions", "--recipes", str(tmp_path / "no.json")]).exit_code == 1
+    assert CliRunner().invoke(app, ["expressions", "--recipes", str(tmp_path / "no.json")]).exit_code == 2

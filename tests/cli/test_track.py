@@ -41,7 +41,7 @@ def test_a_video_becomes_a_track_beside_it_that_can_be_played(video):
     np.testing.assert_allclose(track.time_s, np.arange(10) / 25, atol=1e-3)
     assert len(notes) == 1 and "2 of 10 rows" in notes[0]
     again = run(video)
-    assert again.exit_code == 1 and "exists already" in again.output
+    assert again.exit_code == 2 and "exists already" in again.output
     assert run(video, "--overwrite", "--quiet").output == ""
 
 
@@ -77,7 +77,7 @@ def test_a_video_that_breaks_off_gives_the_rows_before(tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["missing.mp4"], 1, "does not exist"),
+        (["missing.mp4"], 2, "does not exist"),
         (["voice.m4a"], 1, "has no pictures"),
         (["text.mp4"], 1, "no video that can be read"),
         (["blank.mp4"], 1, "No face in the 3 frames"),
@@ -85,7 +85,7 @@ def test_a_video_that_breaks_off_gives_the_rows_before(tmp_path):
         (["blank.mp4", "--face", "10,10"], 1, "No face at 10,10"),
         (["blank.mp4", "--face", "all"], 2, "follows one face"),
         (["blank.mp4", "--face", "left"], 2, "chooses no face"),
-        (["blank.mp4", "--out", "track.json"], 1, "cannot be written as track.json"),
+        (["blank.mp4", "--out", "track.json"], 2, "cannot be written as track.json"),
     ],
 )
 def test_what_cannot_be_tracked_says_why_and_leaves_nothing(tmp_path, monkeypatch, words, code, message):
