@@ -54,7 +54,7 @@ def _list_expressions(weights: Path | None, as_json: bool) -> None:
         ]
         console.say_json({"expressions": rows, "max_weight": MAX_WEIGHT})
         return
-    _print_table(
+    console.say_table(
         ("name", "also", "what it looks like"),
         [(name, ", ".join(ALIASES.get(name, ())), DESCRIPTIONS.get(name, "")) for name in names],
     )
@@ -79,7 +79,7 @@ def _list_units(as_json: bool) -> None:
         ]
         console.say_json({"units": rows})
         return
-    _print_table(
+    console.say_table(
         ("unit", "FACS", "group", "what it looks like"),
         [(unit.name, unit.facs_label, unit.group, unit.look) for unit in UNITS],
     )
@@ -103,7 +103,7 @@ def _list_recipes(path: Path, as_json: bool) -> None:
     if as_json:
         console.say_json({"expressions": rows})
         return
-    _print_table(
+    console.say_table(
         ("name", "also", "units"),
         [(name, ", ".join(recipes.aliases_of(name)), ", ".join(recipes.by_name[name].units)) for name in recipes.names],
     )
@@ -124,19 +124,6 @@ def _check(path: Path | None, as_json: bool) -> None:
         console.say(f"{path} is in order.")
     if problems:
         raise typer.Exit(FAILED)
-
-
-def _print_table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    from rich.table import Table
-
-    if console.is_quiet():
-        return
-    table = Table(box=None, pad_edge=False)
-    for title in titles:
-        table.add_column(title)
-    for row in rows:
-        table.add_row(*row)
-    console.stdout().print(table, soft_wrap=False)
 
 
 def _known(weights: Path | None) -> tuple[str, ...]:

@@ -72,9 +72,9 @@ def track(
     if result["cuts"]:
         times = ", ".join(f"{time_s:.2f}" for time_s in found.time_s[found.cuts][:5])
         more = " …" if result["cuts"] > 5 else ""
-        console.advise(f"A cut at {times}{more} s: the face was chosen anew; check that it is the same.")
+        console.warn(f"A cut at {times}{more} s: the face was chosen anew; check that it is the same.")
     if result["gaps"]:
-        console.advise(f"The face is missing in {len(found) - seen} of {len(found)} frames; their rows are marked.")
+        console.warn(f"The face is missing in {len(found) - seen} of {len(found)} frames; their rows are marked.")
     console.say(f"{target}  {len(found)} rows, {result['seconds']:.2f} s, face in {seen / len(found):.0%}")
 
 
@@ -87,7 +87,7 @@ def _measure(video: Path, face: str) -> "FaceTrack":
 
         landmarker = Landmarker.load()
         with console.progress(video.name, footage.expected_frames) as step:
-            frames = footage.frames(longest_px=LONGEST_PX, on_note=console.advise)
+            frames = footage.frames(longest_px=LONGEST_PX, on_note=console.warn)
             found = track_face(frames, landmarker=landmarker, choice=face, on_frame=step)
     if not found.seen.any():
         which = "" if face == "largest" else f" {face}" if face.isdecimal() else f" at {face}"

@@ -132,7 +132,7 @@ class Footage:
                 error = damage
                 continue
             for frame in frames:
-                yield frame  # type: ignore[misc]
+                yield frame
                 error = None
         if error is not None:
             raise error
