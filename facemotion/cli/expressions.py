@@ -11,42 +11,37 @@ from facemotion.errors import UsageError
 if TYPE_CHECKING:
     from facemotion.expressions.recipes import Recipes
 
-_EPILOG = """Examples:
-
-facemotion expressions
-
-facemotion expressions --units
-
-facemotion expressions --sheet all.png --photo photo.jpg
-
-facemotion expressions --recipes mine.json --check
-"""
+FAILED = 1
 _CELL_PX = 256
 
 
 def register(app: typer.Typer) -> None:
     """Adds the ``expressions`` command."""
-    app.command(epilog=_EPILOG)(expressions)
+    app.command(
+        epilog="Examples: facemotion expressions · facemotion expressions --json · facemotion expressions --units · "
+        "facemotion expressions --recipes mine.json --check · "
+        "facemotion expressions --sheet all.png --photo photo.jpg · "
+        "facemotion animate photo.jpg --expr smile:0.7+surprise:0.3"
+    )(expressions)
 
 
 def expressions(
-    units: Annotated[bool, typer.Option("--units", help="List the 52 units instead.")] = False,
+    units: Annotated[bool, typer.Option("--units", help="List the 52 units with their FACS numbers.")] = False,
     recipes: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also those of your own, a JSON file.", show_default="none")
+        Path | None, typer.Option(metavar="FILE", help="List the recipes with those of this file.")
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Say everything that is wrong with --recipes.")] = False,
-    sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw all of them on a face, a png.", show_default="none")
-    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Say all that is wrong with the --recipes file.")] = False,
+    sheet: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw all of them on a face, a png.")] = None,
     photo: Annotated[Path | None, typer.Option(metavar="PHOTO", help="The face of --sheet.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")] = False,
     as_json: console.Json = False,
+    quiet: console.Quiet = False,
 ) -> None:
-    """List the expressions, or the units that they are made of, and what they look like."""
+    """List the expressions, what they look like and their other names."""
     from facemotion.expressions.recipes import Recipes
 
     if check:
-        _check(recipes)
+        _check(recipes, as_json)
         return
     known = Recipes.load(recipes)
     if sheet is not None:
@@ -54,35 +49,46 @@ def expressions(
             raise UsageError("--sheet needs a face.", "Name a photo: --photo photo.jpg.")
         _draw(sheet, photo, known, recipes, units=units, overwrite=overwrite)
     elif units:
-        _list_units(as_json=as_json)
+        _list_units(as_json)
     else:
-        _list(known, as_json=as_json)
+        _list_recipes(known, as_json)
 
 
-def _check(recipes: Path | None) -> None:
-    from facemotion.expressions.recipes import check_recipes
+def _list_units(as_json: bool) -> None:
+    from facemotion.expressions.units import UNITS
 
-    if recipes is None:
-        raise UsageError("--check needs a file.", "Name one: --recipes mine.json.")
-    problems = check_recipes(recipes)
-    for problem in problems:
-        console.say(problem)
-    console.say(f"{recipes}: {'no' if not problems else len(problems)} problem{'s' * (len(problems) != 1)}")
-    raise typer.Exit(1 if problems else 0)
+    if as_json:
+        rows = [
+            {
+                "name": unit.name,
+                "facs": unit.facs_label,
+                "side": unit.side,
+                "group": unit.group,
+                "looks_like": unit.look,
+            }
+            for unit in UNITS
+        ]
+        console.say_json({"units": rows})
+        return
+    console.say_table(
+        ("unit", "FACS", "group", "what it looks like"),
+        [(unit.name, unit.facs_label, unit.group, unit.look) for unit in UNITS],
+    )
 
 
-def _list(known: "Recipes", *, as_json: bool) -> None:
+def _list_recipes(recipes: "Recipes", as_json: bool) -> None:
     from facemotion.expressions.blends import MAX_WEIGHT
 
     rows = [
         {
             "name": recipe.name,
-            "aliases": list(recipe.aliases),
-            "variants": list(known.variants_of(recipe.name)),
+            "aliases": list(recipes.aliases_of(recipe.name)),
+            "variants": list(recipes.variants_of(recipe.name)),
+            "facs": recipe.facs,
             "looks_like": recipe.looks,
             "units": recipe.variant().strengths,
         }
-        for recipe in known.by_name.values()
+        for recipe in recipes.by_name.values()
     ]
     if as_json:
         console.say_json({"expressions": rows, "max_weight": MAX_WEIGHT})
@@ -90,8 +96,8 @@ def _list(known: "Recipes", *, as_json: bool) -> None:
     console.say_table(
         ("name", "also", "what it looks like"),
         [
-            (recipe.name, ", ".join((*recipe.aliases, *known.variants_of(recipe.name))), recipe.looks)
-            for recipe in known.by_name.values()
+            (name, ", ".join((*recipes.aliases_of(name), *recipes.variants_of(name))), recipes.by_name[name].looks)
+            for name in recipes.names
         ],
     )
     console.say("\nOne:           --expr smile            weaker: --expr smile:0.5 (1 = natural peak, up to 1.5)")
@@ -100,16 +106,21 @@ def _list(known: "Recipes", *, as_json: bool) -> None:
     console.say("Units:         facemotion expressions --units")
 
 
-def _list_units(*, as_json: bool) -> None:
-    from dataclasses import asdict
+def _check(path: Path | None, as_json: bool) -> None:
+    from facemotion.expressions.recipes import check_recipes
 
-    from facemotion.expressions.units import UNITS
-
+    if path is None:
+        raise UsageError("There is no file to check.", "Name it with --recipes FILE.")
+    problems = check_recipes(path)
     if as_json:
-        console.say_json({"units": [asdict(unit) for unit in UNITS]})
-        return
-    rows = [(unit.name, unit.facs_label, unit.group, unit.look) for unit in UNITS]
-    console.say_table(("unit", "FACS", "part", "what it looks like"), rows)
+        console.say_json({"file": str(path), "problems": problems})
+    elif problems:
+        for problem in problems:
+            console.fail(f"{path}: {problem}")
+    else:
+        console.say(f"{path} is in order.")
+    if problems:
+        raise typer.Exit(FAILED)
 
 
 def _draw(sheet: Path, photo: Path, known: "Recipes", recipes: Path | None, *, units: bool, overwrite: bool) -> None:
