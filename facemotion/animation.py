@@ -96,6 +96,18 @@ class Animation:
         """All frames in order; those in which nothing is to change are the photo."""
         return self._frames(range(self._script.frames))
 
+    def record(self, write: Callable[..., None]) -> None:
+        """Hand every frame's time, units, head and landmarks of the first face to `TrackWriter.write`."""
+        performer, played, controls = self._performers[0], self.performances[0], self._controls[0]
+        for number in range(self._script.frames):
+            head = _head(played, number)
+            write(
+                number / self._settings.fps,
+                played.units[number],
+                head=None if played.head is None else played.head[number],
+                landmarks=performer.landmarks_at(controls[number], head),
+            )
+
     def samples(self) -> tuple[np.ndarray, ...]:
         """The frames in which the faces are furthest from the photo, and some between, for what must know colours."""
         import numpy as np

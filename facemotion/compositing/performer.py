@@ -8,6 +8,7 @@ import numpy as np
 
 from facemotion.compositing.face_in_photo import Bounds, FaceInPhoto
 from facemotion.faces import geometry
+from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.head.own_units import own_units, prior_of
 from facemotion.head.rig import HeadMotion
 from facemotion.rendering.face import FaceRenderer, Rendering
@@ -75,6 +76,7 @@ class Performer:
             self._alpha = alpha.copy()
         return self._alpha
 
-    def landmarks_at(self, rendering: Rendering) -> np.ndarray:
-        """(468, 2) photo px of the landmarks of a rendering, before the head turns."""
-        return geometry.apply(self._to_photo, rendering.landmarks)
+    def landmarks_at(self, control: np.ndarray, head: HeadMotion | None = None) -> np.ndarray:
+        """(68, 2) photo px of the iBUG landmarks at a control (52,), with the head turned."""
+        points = self._renderer.landmarks_at(control, head)
+        return geometry.apply(self._to_photo, points[list(FROM_FACE_MESH)])

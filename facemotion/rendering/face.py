@@ -149,6 +149,15 @@ class FaceRenderer:
         )
         return Rendering(flow / FLOW_PX, gain, layers, self._turn(head), self.rig.landmarks_at(points))
 
+    def landmarks_at(self, control: np.ndarray, head: HeadMotion | None = None) -> np.ndarray:
+        """(468, 2) px of the crop where the landmarks are at a control (52,), with the head turned."""
+        rig = self.rig
+        points = rig.landmarks_at(rig.moved(self._within_reach(np.asarray(control, np.float32))))
+        if head:
+            at = rig.head.landmark_vertices
+            points = points + (rig.turned(head) - rig.source)[at, :2]
+        return points
+
     def _turn(self, head: HeadMotion | None) -> np.ndarray | None:
         """Where each pixel of a turned head comes from: exactly on the face, smooth over hair, hat and neck."""
         if not head:
