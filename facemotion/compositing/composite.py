@@ -14,6 +14,7 @@ import numpy as np
 
 from facemotion.compositing.feather import face_feather, paint_feather
 from facemotion.compositing.grain import TILE_PX, grain_tile
+from facemotion.compositing.shading import relit
 from facemotion.compositing.texture import ZERO, fine_texture, share_kept, unstretched_share
 from facemotion.compositing.tint import Tint
 from facemotion.faces import geometry
@@ -210,8 +211,7 @@ class Composite:
         np.add(motion[..., 1], rows[:, None], out=where[..., 1])
         source = self.photo[top:bottom, left:right]
         moved = cv2.remap(source, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        light = np.maximum(1 + motion[..., 2], 0)
-        return _Moved(cv2.multiply(moved, cv2.merge([light] * 3), dtype=cv2.CV_32F), where, motion[..., 3])
+        return _Moved(relit(moved, motion[..., 2]), where, motion[..., 3])
 
     def _paint_over(self, moved: _Moved, paint: _Paint, bounds: Bounds) -> None:
         """Paint over the moved photo within bounds, in place."""
