@@ -1,0 +1,108 @@
+"""What the weights in the package do to a face: a smile lifts the corners of the mouth, a blink closes the eyes.
+
+A neutral portrait (the README's) and one that smiles already (NASA's, from scikit-image).
+"""
+
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.data import astronaut
+
+import facemotion
+from facemotion.weights.registry import ASSETS
+
+PORTRAIT = Path(__file__).parents[1] / "docs" / "images" / "portrait.jpg"
+PHOTOS = ("neutral", "smiling")
+
+pytestmark = pytest.mark.skipif(
+    not (ASSETS / "generator.safetensors").exists(), reason="the weights are not in the package yet"
+)
+
+
+@cache
+def photo(name: str) -> np.ndarray:
+    if name == "smiling":
+        return astronaut()[:300, 80:380].repeat(2, 0).repeat(2, 1)
+    with Image.open(PORTRAIT) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@cache
+def peak(name: str, expression: str) -> np.ndarray:
+    return facemotion.animate(photo(name), {expression: 1.0}, frames=2)[-1]
+
+
+@cache
+def landmarks(name: str, expression: str = "") -> np.ndarray:
+    """The 68 landmarks in inter-ocular distances, y downwards."""
+    pixels = peak(name, expression) if expression else photo(name)
+    points = facemotion.find_faces(pixels)[0].landmarks
+    return points / np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0))
+
+
+def corner_height(points: np.ndarray) -> float:
+    """Of the corners of the mouth, relative to the tip of the nose; up is positive."""
+    return float(points[30, 1] - points[[48, 54], 1].mean())
+
+
+def mouth_width(points: np.ndarray) -> float:
+    return float(np.linalg.norm(points[54] - points[48]))
+
+
+def mouth_opening(points: np.ndarray) -> float:
+    return float(np.linalg.norm(points[66] - points[62]))
+
+
+def eye_detail(name: str, expression: str = "") -> float:
+    """Spread of the brightness between the lids of the photo: an open eye has white, iris and pupil, a lid has not."""
+    pixels = peak(name, expression) if expression else photo(name)
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    points = facemotion.find_faces(photo(name))[0].landmarks
+    return float(np.mean([grey[filled(grey.shape, points[eye])].std() for eye in (slice(36, 42), slice(42, 48))]))
+
+
+def teeth_share(name: str, expression: str = "") -> float:
+    """Share of the mouth that is bright and without colour."""
+    pixels = peak(name, expression) if expression else photo(name)
+    points = facemotion.find_faces(pixels)[0].landmarks
+    hue_saturation_value = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)[filled(pixels.shape[:2], points[48:60])]
+    return float(((hue_saturation_value[:, 1] < 70) & (hue_saturation_value[:, 2] > 120)).mean())
+
+
+def filled(shape: tuple[int, int], outline: np.ndarray) -> np.ndarray:
+    mask = np.zeros(shape, np.uint8)
+    cv2.fillPoly(mask, [outline.round().astype(np.int32)], 1)
+    return mask.astype(bool)
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+@pytest.mark.parametrize("expression", ["smile", "closed-smile"])
+def test_a_smile_lifts_and_spreads_the_corners_of_the_mouth(name, expression):
+    before, after = landmarks(name), landmarks(name, expression)
+    assert corner_height(after) > corner_height(before) + 0.03
+    assert mouth_width(after) > mouth_width(before) + 0.05
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_sadness_lowers_the_corners_of_the_mouth(name):
+    assert corner_height(landmarks(name, "sadness")) < corner_height(landmarks(name)) - 0.02
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_surprise_opens_the_mouth(name):
+    assert mouth_opening(landmarks(name, "surprise")) > mouth_opening(landmarks(name)) + 0.05
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_blink_closes_the_eyes(name):
+    assert eye_detail(name, "blink") < 0.8 * eye_detail(name)
+
+
+def test_a_smile_shows_teeth_and_a_closed_one_none():
+    assert teeth_share("neutral", "smile") > teeth_share("neutral") + 0.1
+    assert teeth_share("neutral", "closed-smile") < teeth_share("neutral") + 0.02
+    assert mouth_opening(landmarks("neutral", "closed-smile")) < mouth_opening(landmarks("neutral")) + 0.04
