@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from facemotion.compositing.composite import Composite
+    from facemotion.faces.occlusion import Occlusion
     from facemotion.faces.types import Face
     from facemotion.models.inference import Inference, MotionArrays, Note
 
@@ -33,17 +34,30 @@ class Animation:
         on_note: "Note",
     ):
         from facemotion.compositing.composite import Composite
+        from facemotion.compositing.occluders import occluders_of
         from facemotion.faces.find import find_faces
+        from facemotion.faces.occlusion import find_occlusion
 
         self._settings, self._track, self._inference, self._on_note = settings, track, inference, on_note
-        found = find_faces(flattened(photo).pixels, aligner=settings.aligner, on_note=on_note)
+        whole = flattened(photo).pixels
+        found = find_faces(whole, aligner=settings.aligner, on_note=on_note)
         self.faces: list[Face] = choose_faces(found, settings.face, name=name)
-        _advise(self.faces, found, photo, on_note)
+        occlusions = [find_occlusion(whole, face.landmarks) for face in self.faces]
+        _advise(self.faces, occlusions, found, photo, on_note)
         landmarks = [face.landmarks for face in self.faces]
         self.framing: Framing = frame_photo(photo, landmarks, crop=settings.crop, size=settings.size)
         size = inference.config.input_px
         visible = flattened(self.framing.photo).pixels
-        faces = [Composite(visible, points, size) for points in self.framing.landmarks]
+        occluders = [
+            occluders_of(occlusion, visible, points)
+            for occlusion, points in zip(occlusions, self.framing.landmarks, strict=True)
+        ]
+
+        def composites(pixels: "np.ndarray", *, grain: bool = True) -> "list[Composite]":
+            pairs = zip(self.framing.landmarks, occluders, strict=True)
+            return [Composite(pixels, points, size, grain=grain, occluders=before) for points, before in pairs]
+
+        faces = composites(visible)
         self._crops = [face.crop(size) for face in faces]
         self._colour: list[Composite] = faces
         self._alpha: list[Composite] = []
@@ -51,9 +65,8 @@ class Animation:
         if alpha is not None:
             # Hidden colours stay the file's own, and the outline moves with the face.
             pixels = self.framing.photo.pixels
-            self._colour = [Composite(pixels, points, size) for points in self.framing.landmarks]
-            outline = alpha[:, :, None].repeat(3, axis=2)
-            self._alpha = [Composite(outline, points, size, grain=False) for points in self.framing.landmarks]
+            self._colour = composites(pixels)
+            self._alpha = composites(alpha[:, :, None].repeat(3, axis=2), grain=False)
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -127,11 +140,13 @@ class Animation:
         return pixels if alpha is None else np.dstack([pixels, alpha])
 
 
-def _advise(chosen: "list[Face]", found: "list[Face]", photo: Photo, on_note: "Note") -> None:
+def _advise(
+    chosen: "list[Face]", occlusions: "list[Occlusion]", found: "list[Face]", photo: Photo, on_note: "Note"
+) -> None:
     from facemotion.faces.warnings import advice
 
     if len(found) > len(chosen):
         on_note(f"{len(found)} faces found, {len(chosen)} animated: choose with --face all, N or X,Y.")
-    for face in chosen:
-        for line in advice(face, photo.pixels.shape):
+    for face, occlusion in zip(chosen, occlusions, strict=True):
+        for line in advice(face, photo.pixels.shape, occlusion):
             on_note(line if len(chosen) == 1 else f"Face {found.index(face) + 1}: {line}")

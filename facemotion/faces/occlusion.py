@@ -7,6 +7,7 @@ front of the face: a mask, a scarf, a microphone, a hand, dark lenses, rims of g
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -70,6 +71,16 @@ class OcclusionEstimator:
         front = torch.sigmoid(self._network(occlusion_input(crop[None])))[0, 0].numpy()
         lips, left, right = share_in_front(front, geometry.apply(transform, landmarks))
         return Occlusion(front, 1 - lips, 1 - left, 1 - right)
+
+
+@cache
+def _shared() -> OcclusionEstimator:
+    return OcclusionEstimator.load()
+
+
+def find_occlusion(photo: np.ndarray, landmarks: np.ndarray) -> Occlusion:
+    """`OcclusionEstimator.estimate` of a network that is loaded once for the whole process."""
+    return _shared().estimate(photo, landmarks)
 
 
 def share_in_front(front: np.ndarray, landmarks: np.ndarray) -> tuple[float, float, float]:
