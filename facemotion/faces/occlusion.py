@@ -56,11 +56,10 @@ class OcclusionEstimator:
     @classmethod
     def load(cls, path: Path | None = None) -> OcclusionEstimator:
         """From a weight file, by default the one that comes with the package; raises WeightsError."""
-        if path is None:
-            from facemotion.weights.registry import weight_path
+        from facemotion.weights.registry import known_sha256, weight_path
 
-            path = weight_path("occlusion")
-        return cls(load_occlusion(path))
+        path = path or weight_path("occlusion")
+        return cls(load_occlusion(path, sha256=known_sha256("occlusion", path)))
 
     @torch.inference_mode()
     def estimate(self, photo: np.ndarray, landmarks: np.ndarray) -> Occlusion:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle
 
 from facemotion.errors import WeightsError
 from facemotion.faces.finder_networks import ConvUnit
+from facemotion.media.records import MalformedError, built, check_tensors, malformed, parse_object
+from facemotion.weights.registry import read_verified
 
 FORMAT = "facemotion-occlusion"
 FORMAT_VERSION = 1
@@ -68,11 +70,7 @@ def occlusion_input(crops: np.ndarray) -> Tensor:
 
 def save_occlusion(path: Path, network: OcclusionNetwork, *, record: dict) -> None:
     """Write the network as float16 safetensors, configuration and training ``record`` in its header."""
-    tensors = {
-        name: tensor.half().contiguous()
-        for name, tensor in network.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
+    tensors = {name: tensor.half().contiguous() for name, tensor in _stored(network).items()}
     header = {
         "format": FORMAT,
         "version": str(FORMAT_VERSION),
@@ -84,25 +82,35 @@ def save_occlusion(path: Path, network: OcclusionNetwork, *, record: dict) -> No
     temporary.replace(path)
 
 
-def load_occlusion(path: Path) -> OcclusionNetwork:
-    """Read the network (float32, evaluation mode). Raises WeightsError for a damaged or foreign file."""
+def load_occlusion(path: Path, *, sha256: str | None = None) -> OcclusionNetwork:
+    """Read the network (float32, evaluation mode).
+
+    ``sha256`` is what the content must hash to, where that is known. Raises WeightsError for a damaged or foreign file.
+    """
+    content = read_verified(path, sha256)
     try:
-        with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError) as error:
+        with malformed(SafetensorError):
+            tensors = load(content)
+        header = parse_object(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
+    except MalformedError as error:
         raise WeightsError(f"Cannot read the occlusion network {path}: {error}", "Install facemotion again.") from error
     if header.get("format") != FORMAT or header.get("version") != str(FORMAT_VERSION):
         raise WeightsError(f"{path} is no occlusion network of this version.", "Install facemotion again.")
     try:
-        config = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(header["config"]).items()}
-        network = OcclusionNetwork(OcclusionConfig(**config))
-        counters = {n: v for n, v in network.state_dict().items() if n.endswith("num_batches_tracked")}
-        network.load_state_dict(tensors | counters)
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        message = f"The occlusion network {path} does not fit its own header."
+        with malformed():
+            config = built(OcclusionConfig, parse_object(header["config"]))
+            with torch.device("meta"):  # takes no memory, whatever sizes the header asks for
+                check_tensors(tensors, _stored(OcclusionNetwork(config)))
+            network = OcclusionNetwork(config)
+            network.load_state_dict(network.state_dict() | {name: t.float() for name, t in tensors.items()})
+    except MalformedError as error:
+        message = f"The occlusion network {path} does not fit its own header ({error})."
         raise WeightsError(message, "Install facemotion again.") from error
     return network.eval()
+
+
+def _stored(network: OcclusionNetwork) -> dict[str, Tensor]:
+    return {name: t for name, t in network.state_dict().items() if not name.endswith("num_batches_tracked")}
 
 
 def _double(x: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from facemotion.errors import TrainingError
 from facemotion.faces.geometry import photo_to_crop
 from facemotion.faces.occlusion import HIDDEN, share_in_front
 from facemotion.faces.occlusion_network import OcclusionConfig, OcclusionNetwork, occlusion_input, save_occlusion
+from facemotion.media.records import MalformedError, loaded_state
 from facemotion.train_finder.photos import Photo, read_photos
 from facemotion.training.occlusion.scenes import Scene, Scenes, listed_glasses, listed_occluders
 
@@ -176,10 +177,10 @@ def _save(path: Path, network: nn.Module, average: nn.Module, optimizer: torch.o
 
 def _resume(path: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     try:
-        state = torch.load(path, weights_only=True)
+        state = loaded_state(path, lambda file: torch.load(file, weights_only=True))
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         return int(state["step"])
-    except (RuntimeError, KeyError, ValueError, EOFError) as error:
+    except (MalformedError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise TrainingError(f"Cannot resume from {path}.", "Remove it to start again, or use another --out.") from error
