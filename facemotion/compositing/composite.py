@@ -121,15 +121,16 @@ class Composite:
     ) -> np.ndarray:
         """The photo with its face moved and painted; the photo's very bits where flow, shade and mask are zero.
 
-        ``frame(p) = (1 - mask) * (1 + shade) * photo(p + flow) + mask * colour``, all faded out towards the edge of the
+        ``frame(p) = (1 - mask) * relit(photo(p + flow), shade) + mask * colour``, all faded out towards the edge of the
         face's region; and where something is ``kept``, that much of the photo itself instead. Outside the photo, its
         edge is repeated. Beyond that formula, paint ends before the outline of jaw and cheeks, keeps the photo's
         texture where it is thin, and takes the photo's grain and tone.
 
-        flow: (h, w, 2) backward displacement (x, y) in crop widths, in the crop's axes. shade: (k, l) the share of
-        light to add: -1 is black. mask: (m, m) in [0, 1]. colour: (m, m, 3), uint8 or float in [-1, 1]. kept: (m, m)
-        in [0, 1], by default nothing. onto: a frame of the photo's size to write into, within the face's region only:
-        that of another face, or the last one of this face where no copy of the photo is to be made.
+        flow: (h, w, 2) backward displacement (x, y) in crop widths, in the crop's axes. shade: (k, l) the share by
+        which luminance grows (`shading.relit`): -1 is black. mask: (m, m) in [0, 1]. colour: (m, m, 3), uint8 or float
+        in [-1, 1]. kept: (m, m) in [0, 1], by default nothing. onto: a frame of the photo's size to write into, within
+        the face's region only: that of another face, or the last one of this face where no copy of the photo is to be
+        made.
         Returns (H, W, 3) uint8, ``onto`` where given.
         """
         frame = self.photo.copy() if onto is None else onto

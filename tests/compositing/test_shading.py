@@ -48,8 +48,7 @@ def test_no_shade_gives_the_very_levels_and_no_light_is_black():
 def test_a_bright_cheek_keeps_its_hue_in_a_frame(shade):
     photo = np.full((400, 400, 3), BRIGHT_CHEEK, np.uint8)
     composite = Composite(photo, frontal_landmarks(centre=(200, 200), eye_distance_px=60), grain=False)
-    nothing = np.zeros((128, 128), np.float32)
-    motion = {"flow": np.zeros((128, 128, 2), np.float32), "mask": nothing, "colour": np.zeros((128, 128, 3), np.float32)}
-    cheek = composite.frame(shade=nothing + shade, **motion)[210, 170]
+    flow, nothing, colour = (np.zeros((128, 128, *depth), np.float32) for depth in ((2,), (), (3,)))
+    cheek = composite.frame(flow, nothing + shade, nothing, colour)[210, 170]
     ratios = light(cheek) / light(np.array(BRIGHT_CHEEK))
     assert ratios == pytest.approx(ratios.mean(), rel=0.01)
