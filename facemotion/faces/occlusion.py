@@ -20,6 +20,8 @@ from facemotion.faces.occlusion_network import OcclusionNetwork, load_occlusion,
 
 HIDDEN = 0.5
 """Share of lips or of an eye behind something else from which on they count as hidden."""
+_BESIDE_HIDDEN = 0.22
+"""The same of an eye whose neighbour is hidden."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +43,12 @@ class Occlusion:
         return 1 - self.lips > HIDDEN
 
     @property
-    def eyes_hidden(self) -> tuple[bool, bool]:
-        """Of the eye on the picture's left, and of that on its right."""
-        return 1 - self.left_eye > HIDDEN, 1 - self.right_eye > HIDDEN
+    def eyes_hidden(self) -> tuple[bool, ...]:
+        """Of the eye on the picture's left, and of that on its right. Beside a hidden eye, less is enough: glasses are
+        dark on both sides, and reflections make one of them look clear."""
+        left, right = 1 - self.left_eye, 1 - self.right_eye
+        beside = max(left, right) > HIDDEN
+        return tuple(hidden > (_BESIDE_HIDDEN if beside else HIDDEN) for hidden in (left, right))
 
 
 class OcclusionEstimator:

@@ -19,7 +19,8 @@ from facemotion.faces.occlusion import HIDDEN, share_in_front
 from facemotion.faces.occlusion_network import OcclusionConfig, OcclusionNetwork, occlusion_input, save_occlusion
 from facemotion.media.records import MalformedError, loaded_state
 from facemotion.train_finder.photos import Photo, read_photos
-from facemotion.training.occlusion.scenes import Scene, Scenes, listed_glasses, listed_occluders
+from facemotion.training.glasses import people_with_glasses
+from facemotion.training.occlusion.scenes import Scene, Scenes, listed_occluders
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def train_occlusion(training: OcclusionTraining, *, report: Callable[[str], None
     """
     cv2.setNumThreads(1)
     training.out.mkdir(parents=True, exist_ok=True)
-    occluded, glasses = listed_occluders(), listed_glasses()
+    occluded, glasses = listed_occluders(), people_with_glasses()
     photos = read_photos(training.data, validation=False)
     held_out = read_photos(training.data, validation=True)
     size = training.network.input_px
