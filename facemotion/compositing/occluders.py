@@ -10,7 +10,6 @@ import numpy as np
 
 from facemotion.faces import geometry
 
-
 if TYPE_CHECKING:
     from facemotion.faces.occlusion import Occlusion
 
@@ -71,7 +70,7 @@ def occluders_of(occlusion: Occlusion, photo: np.ndarray, landmarks: np.ndarray)
     paint = motion * (1 - front)
     lips = _hull(landmarks[48:60], size)
     still = float((1 - motion)[lips].mean()) if lips.any() else 0.0
-    free = 1 - _smoothstep((np.float32(still) - _MOUTH_FREE) / (_MOUTH_HELD - _MOUTH_FREE))
+    free = 1 - _smoothstep(np.array((still - _MOUTH_FREE) / (_MOUTH_HELD - _MOUTH_FREE)))
     around = _near(lips, 0.04)
     paint[around] *= free
     return Occluders(front, motion.astype(np.float32), paint.astype(np.float32))

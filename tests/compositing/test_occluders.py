@@ -51,7 +51,7 @@ def test_without_occluders_there_are_no_maps():
 
 
 def test_a_hidden_mouth_is_not_painted_even_where_the_occluder_ends():
-    photo, blob, occlusion = covered(slice(48, 60), grow_px=0)
+    photo, _, occlusion = covered(slice(48, 60), grow_px=0)
     occluders = occluders_of(occlusion, photo, LANDMARKS)
     lips = geometry.apply(geometry.photo_to_crop(LANDMARKS, MAP_PX), LANDMARKS[48:60])
     x, y = np.rint(lips.mean(0)).astype(int)

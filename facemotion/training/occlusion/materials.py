@@ -14,7 +14,7 @@ _CLOTH = ((170, 205, 225), (235, 238, 240), (25, 25, 28), (120, 160, 200), (90, 
 """Surgical blue, white, black, and the other colours that masks are sold in."""
 
 
-def plain(size: int, rng: np.random.Generator, colour: Sequence[float] | None = None) -> Layer:
+def plain(size: int, rng: np.random.Generator, colour: np.ndarray | None = None) -> Layer:
     """One colour; by default any, grey ones and nearly black ones among them."""
     if colour is None:
         kind = rng.random()
@@ -48,7 +48,7 @@ def skin(photo: Photo, size: int, rng: np.random.Generator) -> Layer:
         points[27] + 0.45 * (points[27] - points[33]),
     )
     place = places[rng.integers(3)]
-    scale = size / max(rng.uniform(0.25, 0.5) * span, 6.0)
+    scale = size / max(rng.uniform(0.25, 0.5) * float(span), 6.0)
     angle = rng.uniform(0, 2 * np.pi)
     linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     transform = np.hstack([linear, (size / 2 - linear @ place)[:, None]])
@@ -84,7 +84,7 @@ def mesh(size: int, rng: np.random.Generator) -> Layer:
 
 def any_material(photos: Sequence[Photo], size: int, rng: np.random.Generator) -> Layer:
     """One of all of them, the skin of anybody among them."""
-    photo = photos[rng.integers(len(photos))]
+    photo = photos[int(rng.integers(len(photos)))]
     kind = rng.random()
     if kind < 0.3:
         return plain(size, rng)

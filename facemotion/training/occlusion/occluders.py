@@ -72,7 +72,7 @@ class Canvas:
         cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, _SHIFT)
         return mask.astype(np.float32) / 255
 
-    def ellipse(self, centre: np.ndarray, radii: Sequence[float], *, power: float = 2.0, turn: float = 0.0):
+    def ellipse(self, centre: np.ndarray, radii: Sequence[float] | np.ndarray, *, power: float = 2.0, turn: float = 0.0) -> np.ndarray:
         """A superellipse: power 2 is round, 4 and more a rounded rectangle."""
         t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
         x, y = np.cos(t), np.sin(t)
@@ -108,9 +108,13 @@ def face_mask(canvas: Canvas, rng: np.random.Generator) -> Occluder:
         layer = materials.any_material(canvas.photos, canvas.size, rng)
     if rng.random() < 0.6:  # pleats
         for share in np.linspace(0.25, 0.85, int(rng.integers(2, 5))):
-            a, b, c = (edge + share * (chin - ridge) * (0.6, 0.9, 0.6)[k] for k, edge in enumerate((left, ridge, right)))
+            a, b, c = (
+                edge + share * (chin - ridge) * (0.6, 0.9, 0.6)[k] for k, edge in enumerate((left, ridge, right))
+            )
             pleat = canvas.lines(smooth(np.array([a, b, c]), closed=False), rng.uniform(1, 2.5))
-            layer = layer * (1 - rng.uniform(0.1, 0.4) * cv2.GaussianBlur(pleat, (0, 0), rng.uniform(0.6, 2)))[..., None]
+            layer = (
+                layer * (1 - rng.uniform(0.1, 0.4) * cv2.GaussianBlur(pleat, (0, 0), rng.uniform(0.6, 2)))[..., None]
+            )
     layer = materials.lit(layer, alpha, rng)
     if rng.random() < 0.7:
         for edge, ear in ((left, p[0]), (right, p[16])):
@@ -130,8 +134,10 @@ def scarf(canvas: Canvas, rng: np.random.Generator) -> Occluder:
     edge = np.array([canvas.at(level, a, h) for a, h in zip(x, heights, strict=True)])
     outline = np.vstack([smooth(edge, closed=False), canvas.at(level, 1.8, 4), canvas.at(level, -1.8, 4)])
     alpha = canvas.polygon(outline)
-    layer = materials.cloth(canvas.size, rng) if rng.random() < 0.6 else materials.any_material(
-        canvas.photos, canvas.size, rng
+    layer = (
+        materials.cloth(canvas.size, rng)
+        if rng.random() < 0.6
+        else materials.any_material(canvas.photos, canvas.size, rng)
     )
     return Occluder(alpha, materials.lit(layer, alpha, rng), alpha)
 
@@ -140,18 +146,24 @@ def microphone(canvas: Canvas, rng: np.random.Generator) -> Occluder:
     """A ball before the mouth or near it, on a stick from below."""
     reach = rng.uniform(0.12, 0.36)
     centre = canvas.at(canvas.mouth, rng.normal(0, 0.15), rng.normal(0.08, 0.12))
-    ball = canvas.ellipse(centre, (reach * canvas.span, reach * canvas.span * rng.uniform(0.85, 1.3)), turn=rng.normal(0, 0.6))
+    ball = canvas.ellipse(
+        centre, (reach * canvas.span, reach * canvas.span * rng.uniform(0.85, 1.3)), turn=rng.normal(0, 0.6)
+    )
     away = rng.normal(0, 0.8)
     way = np.sin(away) * canvas.across + np.cos(away) * canvas.down
     side = np.array([-way[1], way[0]])
     thick, thin = (rng.uniform(0.3, 0.75) * reach * canvas.span, rng.uniform(0.2, 0.6) * reach * canvas.span)
     end = centre + 4 * canvas.span * way
-    stick = canvas.polygon(np.stack([centre - thick * side, centre + thick * side, end + thin * side, end - thin * side]))
+    stick = canvas.polygon(
+        np.stack([centre - thick * side, centre + thick * side, end + thin * side, end - thin * side])
+    )
     layer = materials.lit(materials.mesh(canvas.size, rng), ball, rng)
     handle = materials.lit(materials.plain(canvas.size, rng), stick, rng)
     layer = np.where((ball > 0.5)[..., None], layer, handle)
     if rng.random() < 0.3:
-        layer = np.where(((ball > 0.5) & (cv2.GaussianBlur(ball, (0, 0), 3) < 0.8))[..., None], rng.uniform(0, 220), layer)
+        layer = np.where(
+            ((ball > 0.5) & (cv2.GaussianBlur(ball, (0, 0), 3) < 0.8))[..., None], rng.uniform(0, 220), layer
+        )
     alpha = np.maximum(ball, stick)
     return Occluder(alpha, layer, alpha)
 
@@ -165,7 +177,7 @@ def fingers(canvas: Canvas, rng: np.random.Generator) -> Occluder:
     side = np.array([-way[1], way[0]])
     count = int(rng.integers(1, 6))
     width = rng.uniform(0.09, 0.17) * canvas.span
-    own = canvas.photo if rng.random() < 0.7 else canvas.photos[rng.integers(len(canvas.photos))]
+    own = canvas.photo if rng.random() < 0.7 else canvas.photos[int(rng.integers(len(canvas.photos)))]
     base = materials.skin(own, canvas.size, rng)
     layer, alpha = base.copy(), np.zeros((canvas.size, canvas.size), np.float32)
     spread, reach = rng.uniform(-0.06, 0.16), rng.uniform(0.1, 0.5)
@@ -189,7 +201,9 @@ def fingers(canvas: Canvas, rng: np.random.Generator) -> Occluder:
             layer = layer + (nail * 0.6)[..., None] * (base.mean((0, 1)) * rng.uniform(0.9, 1.3) + (15, 0, 5) - layer)
         alpha = np.maximum(alpha, finger)
     if rng.random() < 0.5:  # the hand they belong to
-        palm = canvas.ellipse(goal + way * rng.uniform(0.8, 1.2) * canvas.span, (2.2 * width * count**0.5, 0.7 * canvas.span))
+        palm = canvas.ellipse(
+            goal + way * rng.uniform(0.8, 1.2) * canvas.span, (2.2 * width * count**0.5, 0.7 * canvas.span)
+        )
         tone = base * (rng.uniform(0.5, 0.9) + 0.3 * cv2.GaussianBlur(palm, (0, 0), 6))[..., None]
         layer = np.where(((palm > 0.5) & (alpha < 0.5))[..., None], tone, layer)
         alpha = np.maximum(alpha, palm)
@@ -208,8 +222,11 @@ def glasses(canvas: Canvas, rng: np.random.Generator, *, dark: bool) -> Occluder
     for side, sign in ((0, -1), (1, 1)):
         centre = canvas.at(canvas.eye(side), sign * apart, drop)
         lens = canvas.ellipse(centre, half, power=power, turn=sign * slant)
-        rims = np.maximum(rims, canvas.ellipse(centre, half + thin / 2, power=power, turn=sign * slant)
-                          - canvas.ellipse(centre, half - thin / 2, power=power, turn=sign * slant))
+        rims = np.maximum(
+            rims,
+            canvas.ellipse(centre, half + thin / 2, power=power, turn=sign * slant)
+            - canvas.ellipse(centre, half - thin / 2, power=power, turn=sign * slant),
+        )
         lenses = np.maximum(lenses, lens)
     middle = 0.5 * (canvas.eye(0) + canvas.eye(1))
     if shield:
@@ -218,7 +235,9 @@ def glasses(canvas: Canvas, rng: np.random.Generator, *, dark: bool) -> Occluder
     elif rng.random() < 0.15:
         rims = rims * 0
     bridge = rng.uniform(-0.1, 0.02)
-    rims = np.maximum(rims, canvas.lines(np.stack([canvas.at(middle, -0.12, bridge), canvas.at(middle, 0.12, bridge)]), thin))
+    rims = np.maximum(
+        rims, canvas.lines(np.stack([canvas.at(middle, -0.12, bridge), canvas.at(middle, 0.12, bridge)]), thin)
+    )
     for side, sign in ((0, -1), (1, 1)):
         hinge = canvas.at(canvas.eye(side), sign * (apart + half[0] / span), drop - rng.uniform(0, 0.12))
         ear = canvas.at(canvas.landmarks[16 * side], sign * 0.15, rng.uniform(-0.15, 0.1))
@@ -232,7 +251,7 @@ def glasses(canvas: Canvas, rng: np.random.Generator, *, dark: bool) -> Occluder
         ramp = np.linspace(-1, 1, canvas.size, dtype=np.float32)[:, None, None]
         lens = lens * (1 + rng.uniform(-0.6, 0.6) * ramp) + rng.uniform(0, 40)
         if rng.random() < 0.5:  # what they reflect
-            photo = canvas.photos[rng.integers(len(canvas.photos))]
+            photo = canvas.photos[int(rng.integers(len(canvas.photos)))]
             lens = lens + rng.uniform(0.05, 0.6) * (materials.piece(photo, canvas.size, rng) - 40)
     else:
         opacity, tone = rng.uniform(0, 0.3), rng.uniform(0, 255, 3)
@@ -254,15 +273,19 @@ def covered_eyes(canvas: Canvas, rng: np.random.Generator) -> Occluder:
     alpha = np.zeros((canvas.size, canvas.size), np.float32)
     if rng.random() < 0.25:
         centre = 0.5 * (canvas.eye(0) + canvas.eye(1))
-        alpha = canvas.ellipse(centre, (rng.uniform(0.5, 1.0) * canvas.span, rng.uniform(0.08, 0.25) * canvas.span), power=20)
+        alpha = canvas.ellipse(
+            centre, (rng.uniform(0.5, 1.0) * canvas.span, rng.uniform(0.08, 0.25) * canvas.span), power=20
+        )
     else:
         radii = np.exp(rng.uniform(np.log([0.12, 0.06]), np.log([0.34, 0.26]))) * canvas.span
         power, turn = rng.choice([2, 2, 3, 8]), rng.normal(0, 0.2)
         for side in sides:
             centre = canvas.at(canvas.eye(side), *rng.normal(0, 0.03, 2))
             alpha = np.maximum(alpha, canvas.ellipse(centre, radii, power=power, turn=turn))
-    layer = materials.plain(canvas.size, rng, rng.uniform(0, 15, 3)) if rng.random() < 0.4 else materials.any_material(
-        canvas.photos, canvas.size, rng
+    layer = (
+        materials.plain(canvas.size, rng, rng.uniform(0, 15, 3))
+        if rng.random() < 0.4
+        else materials.any_material(canvas.photos, canvas.size, rng)
     )
     return Occluder(alpha, materials.lit(layer, alpha, rng) if rng.random() < 0.5 else layer, alpha)
 
@@ -296,7 +319,9 @@ def hair(canvas: Canvas, rng: np.random.Generator) -> Occluder:
     through = canvas.at(canvas.eye(side), rng.normal(0, 0.1), rng.normal(0, 0.06))
     end = canvas.at(canvas.eye(side), sign * rng.uniform(0.1, 0.6), rng.uniform(0.2, 1.3))
     alpha = np.zeros((canvas.size, canvas.size), np.float32)
-    layer = materials.plain(canvas.size, rng, rng.uniform(0, 60) * np.array([1.2, 1, 0.8]) if rng.random() < 0.7 else None)
+    layer = materials.plain(
+        canvas.size, rng, rng.uniform(0, 60) * np.array([1.2, 1, 0.8]) if rng.random() < 0.7 else None
+    )
     spread = rng.uniform(0.03, 0.14) * canvas.span
     for _ in range(int(rng.integers(8, 30))):
         bend = rng.normal(0, spread, (3, 1)) * canvas.across + rng.normal(0, spread / 4, (3, 2))
@@ -337,7 +362,9 @@ def smooth(points: np.ndarray, *, closed: bool = True) -> np.ndarray:
         following[-2:] = points[-1]
     t = np.linspace(0, 1, 8, endpoint=False)[:, None, None]
     curve = 0.5 * (
-        2 * points + (after - before) * t + (2 * before - 5 * points + 4 * after - following) * t**2
+        2 * points
+        + (after - before) * t
+        + (2 * before - 5 * points + 4 * after - following) * t**2
         + (3 * points - before - 3 * after + following) * t**3
     )
     curve = curve.transpose(1, 0, 2)

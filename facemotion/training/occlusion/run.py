@@ -60,7 +60,8 @@ def train_occlusion(training: OcclusionTraining, *, report: Callable[[str], None
     drawn = [checks.draw(np.random.default_rng((1, k)), occluders=1.0) for k in range(training.validation_scenes)]
 
     torch.manual_seed(training.seed)
-    network = OcclusionNetwork(training.network).to(memory_format=torch.channels_last)
+    network = OcclusionNetwork(training.network)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster on CPUs
     average = copy.deepcopy(network).eval().requires_grad_(False)
     groups: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
     for parameter in network.parameters():

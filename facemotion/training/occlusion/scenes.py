@@ -61,7 +61,7 @@ class Scenes:
         fine = round(_FINER * self.size)
         picture, landmarks = _framed(photo, fine, rng)
         front, weight = self._known(photo, landmarks, fine)
-        picture = _stage(picture, landmarks, rng)
+        picture = _stage(picture, photo, landmarks, rng)
         if rng.random() < occluders:
             canvas = Canvas(fine, landmarks, photo, self.photos)
             for _ in range(1 if rng.random() < 0.85 else 2):
@@ -80,7 +80,7 @@ class Scenes:
     def _known(self, photo: Photo, landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
         """What lies in front of the face in the photo itself, and how much that is to count, (size, size) each."""
         face = cv2.convexHull(np.rint(landmarks).astype(np.int32))
-        span = np.linalg.norm(landmarks[45] - landmarks[36])
+        span = float(np.linalg.norm(landmarks[45] - landmarks[36]))
         weight = _filled([face], size, grow=0.1 * span) * (1 - _OUTSIDE) + _OUTSIDE
         eyes = _filled([landmarks[36:42], landmarks[42:48]], size, grow=0.05 * span)
         lips = _filled([landmarks[48:60]], size)
@@ -101,7 +101,9 @@ def _chance(photo: Photo) -> float:
     """Closed eyes, open mouths, moustaches, glasses and hard light are rare, and must not be taken for hidden."""
     landmarks = photo.landmarks
     span = np.linalg.norm(landmarks[45] - landmarks[36])
-    opening = np.mean([np.linalg.norm(landmarks[a] - landmarks[b]) for a, b in ((37, 41), (38, 40), (43, 47), (44, 46))])
+    opening = np.mean(
+        [np.linalg.norm(landmarks[a] - landmarks[b]) for a, b in ((37, 41), (38, 40), (43, 47), (44, 46))]
+    )
     gap = np.linalg.norm(landmarks[62] - landmarks[66])
     hard = photo.person.startswith(_HARD)
     return 1.0 + 3.0 * (opening < 0.05 * span) + 1.0 * (gap > 0.12 * span) + 2.0 * hard
@@ -122,11 +124,11 @@ def _framed(photo: Photo, size: int, rng: np.random.Generator) -> tuple[np.ndarr
     return photo.warp(transform, (size, size)), landmarks[MIRROR_68] if mirrored else landmarks
 
 
-def _stage(picture: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _stage(picture: np.ndarray, photo: Photo, landmarks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Light, shadows and make-up, which hide nothing."""
     picture = picture.astype(np.float32)
     size = len(picture)
-    canvas = Canvas(size, landmarks, None, ())
+    canvas = Canvas(size, landmarks, photo, ())
     if rng.random() < 0.25:  # a cast shadow, hard or soft
         place = landmarks[rng.integers(68)]
         angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 7))))

@@ -35,7 +35,7 @@ def test_every_occluder_is_drawn_over_the_face(photos, number):
     for seed in range(4):
         occluder = DRAWINGS[number][1](canvas, np.random.default_rng(seed))
         assert occluder.alpha.shape == occluder.hides.shape == (96, 96) and occluder.layer.shape == (96, 96, 3)
-        assert np.isfinite(occluder.layer).all() and 0 <= occluder.hides.min() and occluder.hides.max() <= 1.01
+        assert np.isfinite(occluder.layer).all() and occluder.hides.min() >= 0 and occluder.hides.max() <= 1.01
         assert 0.002 < occluder.hides.mean() < 0.9
 
 
@@ -43,7 +43,7 @@ def test_scenes_are_the_same_for_the_same_seed(photos):
     one, other = (scenes(photos).draw(np.random.default_rng(3), occluders=1.0) for _ in range(2))
     assert np.array_equal(one.crop, other.crop) and np.array_equal(one.front, other.front)
     assert one.crop.shape == (SIZE, SIZE, 3) and one.crop.dtype == np.uint8
-    assert 0 <= one.front.min() and one.front.max() <= 1.01 and one.front.max() > 0.5
+    assert one.front.min() >= 0 and one.front.max() <= 1.01 and one.front.max() > 0.5
 
 
 def test_without_occluders_nothing_is_in_front(photos):
