@@ -16,7 +16,7 @@ from facemotion.faces import geometry
 from facemotion.faces.occlusion import Occlusion, OcclusionEstimator, find_occlusion, share_in_front
 from facemotion.faces.occlusion_network import OcclusionConfig, OcclusionNetwork, load_occlusion, save_occlusion
 from facemotion.faces.types import Face
-from facemotion.faces.warnings import advice
+from facemotion.faces.warnings import face_warnings
 from tests.faces.faces import frontal_landmarks
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -74,7 +74,7 @@ def test_a_polygon_over_the_mouth_hides_it_and_nothing_else(colour, corners):
     face = face_in(photo)
     occlusion = find_occlusion(photo, face.landmarks)
     assert occlusion.lips_hidden and occlusion.eyes_hidden == (False, False)
-    [line] = [line for line in advice(face, photo.shape, occlusion) if "hidden" in line]
+    [line] = [line for line in face_warnings(face, photo.shape, occlusion) if "hidden" in line]
     assert line.startswith("The mouth is hidden")
 
 
@@ -84,14 +84,14 @@ def test_black_ellipses_hide_the_eyes_and_nothing_else(radii):
     face = face_in(photo)
     occlusion = find_occlusion(photo, face.landmarks)
     assert occlusion.eyes_hidden == (True, True) and not occlusion.lips_hidden
-    assert any(line.startswith("The eyes are hidden") for line in advice(face, photo.shape, occlusion))
+    assert any(line.startswith("The eyes are hidden") for line in face_warnings(face, photo.shape, occlusion))
 
 
 def test_one_covered_eye_leaves_the_other_one_seen():
     photo = with_ellipses((0.2, 0.13), eyes=(0,))
     occlusion = find_occlusion(photo, landmarks())
     assert occlusion.eyes_hidden == (True, False)
-    [line] = [line for line in advice(face_in(photo), photo.shape, occlusion) if "hidden" in line]
+    [line] = [line for line in face_warnings(face_in(photo), photo.shape, occlusion) if "hidden" in line]
     assert line.startswith("One eye is hidden")
 
 
@@ -121,7 +121,7 @@ def test_light_tone_and_style_hide_nothing(change):
     photo = change(portrait())
     occlusion = find_occlusion(photo, landmarks())
     assert min(occlusion.lips, occlusion.left_eye, occlusion.right_eye) > 0.8
-    assert not any("hidden" in line for line in advice(face_in(portrait()), photo.shape, occlusion))
+    assert not any("hidden" in line for line in face_warnings(face_in(portrait()), photo.shape, occlusion))
 
 
 def test_shares_are_those_of_lips_and_eyes():
@@ -148,8 +148,8 @@ def test_of_what_is_hidden_nothing_else_is_said():
     points = frontal_landmarks(centre=(200, 200), eye_distance_px=70).copy()
     points[65:68, 1] += 25
     face = Face(points, (120.0, 110.0, 280.0, 290.0), 0.9, (0.0, 0.0, 0.0))
-    assert len(advice(face, (400, 400, 3))) == 1  # an open mouth
-    [line] = advice(face, (400, 400, 3), Occlusion(np.ones((8, 8), np.float32), 0.0, 0.1, 0.1))
+    assert len(face_warnings(face, (400, 400, 3))) == 1  # an open mouth
+    [line] = face_warnings(face, (400, 400, 3), Occlusion(np.ones((8, 8), np.float32), 0.0, 0.1, 0.1))
     assert line.startswith("The mouth and the eyes are hidden")
 
 

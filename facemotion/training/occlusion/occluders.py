@@ -72,7 +72,9 @@ class Canvas:
         cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, _SHIFT)
         return mask.astype(np.float32) / 255
 
-    def ellipse(self, centre: np.ndarray, radii: Sequence[float] | np.ndarray, *, power: float = 2.0, turn: float = 0.0) -> np.ndarray:
+    def ellipse(
+        self, centre: np.ndarray, radii: Sequence[float] | np.ndarray, *, power: float = 2.0, turn: float = 0.0
+    ) -> np.ndarray:
         """A superellipse: power 2 is round, 4 and more a rounded rectangle."""
         t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
         x, y = np.cos(t), np.sin(t)
