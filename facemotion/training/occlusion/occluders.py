@@ -246,7 +246,7 @@ def glasses(canvas: Canvas, rng: np.random.Generator, *, dark: bool) -> Occluder
         rims = np.maximum(rims, canvas.lines(np.stack([hinge, ear]), thin))
     rims = np.clip(rims, 0, 1)
     if dark:
-        opacity, tone = 1 - 0.3 * rng.uniform(0, 1) ** 2, rng.uniform(0, 50, 3)
+        opacity, tone = rng.uniform(0.88, 1.0), rng.uniform(0, 50, 3)
         if rng.random() < 0.35:  # mirrored or coloured
             tone = rng.uniform(0, 200, 3)
         lens = materials.plain(canvas.size, rng, tone)
@@ -279,7 +279,7 @@ def covered_eyes(canvas: Canvas, rng: np.random.Generator) -> Occluder:
             centre, (rng.uniform(0.5, 1.0) * canvas.span, rng.uniform(0.08, 0.25) * canvas.span), power=20
         )
     else:
-        radii = np.exp(rng.uniform(np.log([0.12, 0.06]), np.log([0.34, 0.26]))) * canvas.span
+        radii = rng.uniform(0.13, 0.35) * canvas.span, rng.uniform(0.08, 0.28) * canvas.span
         power, turn = rng.choice([2, 2, 3, 8]), rng.normal(0, 0.2)
         for side in sides:
             centre = canvas.at(canvas.eye(side), *rng.normal(0, 0.03, 2))
@@ -338,7 +338,7 @@ DRAWINGS: tuple[tuple[float, Callable[[Canvas, np.random.Generator], Occluder]],
     (0.06, scarf),
     (0.11, microphone),
     (0.16, fingers),
-    (0.2, lambda canvas, rng: glasses(canvas, rng, dark=True)),
+    (0.14, lambda canvas, rng: glasses(canvas, rng, dark=True)),
     (0.09, lambda canvas, rng: glasses(canvas, rng, dark=False)),
     (0.07, covered_eyes),
     (0.13, shape),

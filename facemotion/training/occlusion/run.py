@@ -32,7 +32,7 @@ class OcclusionTraining:
     out: Path
     """Where checkpoint, log and occlusion.safetensors go."""
     network: OcclusionConfig = field(default_factory=OcclusionConfig)
-    steps: int = 5000
+    steps: int = 4500
     batch: int = 16
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2

@@ -18,10 +18,6 @@ _FINER = 1.5
 """Pixels of the canvas, along a side, for one of the crop."""
 _OUTSIDE = 0.1
 """Weight of pixels away from the face."""
-_OFTEN_WORN = 3.0
-"""How much more often than others wearers of dark glasses are drawn."""
-_HARD = ("portrait-FacialHair", "portrait-FacialFeatures", "portrait-GlassesStyle", "portrait-Lighting")
-"""People in whose photos much looks as if it hid something."""
 _DEGRADED = 0.6
 """Share of the changes of film and lens by which the face finder is trained."""
 _FEATURES = 3.0
@@ -51,8 +47,7 @@ class Scenes:
     def __init__(self, photos: Sequence[Photo], size: int, *, occluded: Mapping[str, str], glasses: frozenset[str]):
         self.size, self._occluded, self._glasses = size, occluded, glasses
         self.photos = [photo for photo in photos if occluded.get(photo.person) not in ("lips", "partly")]
-        self._chances = np.array([_chance(photo) for photo in self.photos])
-        self._chances *= [_OFTEN_WORN if occluded.get(photo.person) == "eyes" else 1.0 for photo in self.photos]
+        self._chances = np.array([_chance(photo.landmarks) for photo in self.photos])
         self._chances /= self._chances.sum()
 
     def draw(self, rng: np.random.Generator, *, occluders: float = 0.7) -> Scene:
@@ -97,16 +92,14 @@ class Scenes:
         return front, np.where((eyes > 0) | (lips > 0), _FEATURES, weight)
 
 
-def _chance(photo: Photo) -> float:
-    """Closed eyes, open mouths, moustaches, glasses and hard light are rare, and must not be taken for hidden."""
-    landmarks = photo.landmarks
+def _chance(landmarks: np.ndarray) -> float:
+    """Closed eyes and open mouths are rare, and must not be taken for hidden ones."""
     span = np.linalg.norm(landmarks[45] - landmarks[36])
     opening = np.mean(
         [np.linalg.norm(landmarks[a] - landmarks[b]) for a, b in ((37, 41), (38, 40), (43, 47), (44, 46))]
     )
     gap = np.linalg.norm(landmarks[62] - landmarks[66])
-    hard = photo.person.startswith(_HARD)
-    return 1.0 + 3.0 * (opening < 0.05 * span) + 1.0 * (gap > 0.12 * span) + 2.0 * hard
+    return 1.0 + 3.0 * (opening < 0.05 * span) + 1.0 * (gap > 0.12 * span)
 
 
 def _framed(photo: Photo, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
