@@ -79,7 +79,9 @@ class FaceRenderer:
         self.eyes = {side: Eye(self._image, self.rig, side) for side in EYES}
         bright = float(np.percentile((self._small @ light.LUMA)[likeness > 0.4], 97)) if (likeness > 0.4).any() else 0.9
         donor = choose_donor(float(skin @ light.LUMA), seed)
-        self.mouth = Mouth(self._image, self.rig, donor, skin=skin, white=self._eye_white(), bright=bright)
+        self.mouth = Mouth(
+            self._image, self.rig, donor, skin=skin, white=max(self._eye_white(), 0.6 * bright), bright=bright
+        )
 
     def _in_small(self, points: np.ndarray) -> np.ndarray:
         moved = points.copy()
