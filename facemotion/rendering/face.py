@@ -79,7 +79,9 @@ class FaceRenderer:
         self.eyes = {side: Eye(self._image, self.rig, side) for side in EYES}
         bright = float(np.percentile((self._small @ light.LUMA)[likeness > 0.4], 97)) if (likeness > 0.4).any() else 0.9
         donor = choose_donor(float(skin @ light.LUMA), seed)
-        self.mouth = Mouth(self._image, self.rig, donor, skin=skin, white=self._eye_white(), bright=bright)
+        self.mouth = Mouth(
+            self._image, self.rig, donor, skin=skin, white=max(self._eye_white(), 0.6 * bright), bright=bright
+        )
 
     def _in_small(self, points: np.ndarray) -> np.ndarray:
         moved = points.copy()
@@ -148,6 +150,15 @@ class FaceRenderer:
             if canvas.opacity[box.of].any()
         )
         return Rendering(flow / FLOW_PX, gain, layers, self._turn(head), self.rig.landmarks_at(points))
+
+    def landmarks_at(self, control: np.ndarray, head: HeadMotion | None = None) -> np.ndarray:
+        """(468, 2) px of the crop where the landmarks are at a control (52,), with the head turned."""
+        rig = self.rig
+        points = rig.landmarks_at(rig.moved(self._within_reach(np.asarray(control, np.float32))))
+        if head:
+            at = rig.head.landmark_vertices
+            points = points + (rig.turned(head) - rig.source)[at, :2]
+        return points
 
     def _turn(self, head: HeadMotion | None) -> np.ndarray | None:
         """Where each pixel of a turned head comes from: exactly on the face, smooth over hair, hat and neck."""

@@ -167,7 +167,8 @@ class Mouth:
         shown, usual = upper - top, float(np.median(height[0, columns]))
         usual_shown = float(np.median(shown[0, columns]))
         if 0 < usual_shown < usual:  # a smile's lower lip follows the upper teeth where these nearly fill the opening
-            upper = upper + (0.97 * height - shown) * float(np.clip((3.0 - usual / usual_shown) / 0.8, 0, 1))
+            follows = float(np.clip((2.2 - usual / usual_shown) / 0.7, 0, 1))
+            upper = upper + np.minimum(0.97 * height - shown, 0.4 * np.maximum(shown, 0)) * follows
         middle = float(rig.teeth_edges(control)[0][:, 0].mean())
         left, right = float(lips[0][0, 0]), float(lips[0][-1, 0])
         from_middle = np.abs(x - (left + right) / 2) / max(1.0, (right - left) / 2)
