@@ -49,7 +49,7 @@ SHOWN = "a\\x1b[31mred\\x07\\r\\n\\x9b2J\\u202egpj\\x7f[bold]"
 
 def test_control_characters_are_written_out(capsys):
     console.say(EVIL)
-    console.advise(EVIL)
+    console.warn(EVIL)
     console.say_table(("name",), [(EVIL,)])
     console.fail("Error in " + EVIL.replace("\r\n", ""))
     logging.getLogger("facemotion.anything").warning("Cannot read %s", EVIL.replace("\n", ""))
