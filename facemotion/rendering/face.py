@@ -191,16 +191,16 @@ class FaceRenderer:
         image, alpha = np.zeros((n, n, 3), np.float32), np.zeros((n, n), np.float32)
         at = {}
         for box in self._boxes:
-            at[box] = box.grid() + _enlarged(flow, box, n) * (n / FLOW_PX)
+            at[box] = box.grid() + enlarged(flow, box, n) * (n / FLOW_PX)
             moved = cv2.remap(self._image, at[box], None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-            image[box.of] = light.relit(moved, _enlarged(gain, box, n))
+            image[box.of] = light.relit(moved, enlarged(gain, box, n))
         self.mouth.draw(image, alpha, points, control)
         for eye in self.eyes.values():
             eye.draw(image, alpha, points, at[eye.box], control)
         return image, alpha
 
 
-def _enlarged(values: np.ndarray, box: Box, size_px: int) -> np.ndarray:
+def enlarged(values: np.ndarray, box: Box, size_px: int) -> np.ndarray:
     """A map of the whole crop at every pixel of a box of the crop at ``size_px``."""
     ratio = values.shape[0] / size_px
     to_map = f32([[ratio, 0, (box.x0 + 0.5) * ratio - 0.5], [0, ratio, (box.y0 + 0.5) * ratio - 0.5]])
