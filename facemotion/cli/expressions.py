@@ -38,7 +38,7 @@ def expressions(
     for title in ("name", "also", "what it looks like"):
         table.add_column(title)
     for row in rows:
-        table.add_row(row["name"], ", ".join(row["aliases"]), row["looks_like"])
+        table.add_row(str(row["name"]), ", ".join(row["aliases"]), str(row["looks_like"]))
     shown = console.stdout()
     shown.print(table, soft_wrap=False)
     shown.print("\nOne:           --expr smile            weaker: --expr smile:0.5 (1 = natural peak, up to 1.5)")
