@@ -31,7 +31,7 @@ _HALFWAY = 0.35, 0.75
 
 
 @dataclass(frozen=True)
-class Measurement:
+class MeasuredFile:
     """What the landmarker says of one photo."""
 
     path: Path
@@ -58,7 +58,7 @@ class Measurement:
         return MeasuredPhoto(self.person, crop, geometry.apply(to_crop, self.landmarks), self.scores)
 
 
-def measure(data: Path, cache: Path) -> list[Measurement]:
+def measure(data: Path, cache: Path) -> list[MeasuredFile]:
     """All photos of the data folder in which the landmarker sees a face; remembered in ``cache`` (npz)."""
     if not cache.exists():
         from facemotion.faces.landmarker.landmarker import Landmarker
@@ -75,7 +75,7 @@ def measure(data: Path, cache: Path) -> list[Measurement]:
         np.savez(cache, **{name: np.stack(values) for name, values in found.items()})
     with np.load(cache) as arrays:
         rows = zip(arrays["paths"], arrays["landmarks"], arrays["scores"], strict=True)
-        return [Measurement(data / str(path), landmarks, scores) for path, landmarks, scores in rows]
+        return [MeasuredFile(data / str(path), landmarks, scores) for path, landmarks, scores in rows]
 
 
 def prepare(data: Path, out: Path, *, splits: Splits | None = None, size_px: int = SIZE_PX) -> None:
@@ -83,7 +83,7 @@ def prepare(data: Path, out: Path, *, splits: Splits | None = None, size_px: int
     splits = splits or Splits()
     out.mkdir(parents=True, exist_ok=True)
     measured = measure(data, out / "measured.npz")
-    people: dict[str, list[Measurement]] = {}
+    people: dict[str, list[MeasuredFile]] = {}
     for each in measured:
         people.setdefault(each.person, []).append(each)
     expressive = np.stack([m.scores for m in measured if _shown(m.scores) > _STRONG])
@@ -103,7 +103,7 @@ def prepare(data: Path, out: Path, *, splits: Splits | None = None, size_px: int
             print(f"{path}: {len(samples)} samples of {len(members)} people", flush=True)
 
 
-def samples_of(photos: list[Measurement], expressive: np.ndarray, *, size_px: int) -> Iterator[UnitSample]:
+def samples_of(photos: list[MeasuredFile], expressive: np.ndarray, *, size_px: int) -> Iterator[UnitSample]:
     """The samples of one person's photos; ``expressive`` (n, 52) are scores of faces that show something."""
     generator = np.random.default_rng(list(photos[0].person.encode()))
     crops = [photo.crop(size_px) for photo in photos]

@@ -89,7 +89,8 @@ class UnitSampleFolder:
         """Raises InputError for a folder without shards, and for a file that is none."""
         from safetensors import SafetensorError, safe_open
 
-        self._files, self._where = [], []
+        self._files: list[dict] = []
+        self._where: list[tuple[int, int]] = []
         self.people: list[str] = []
         self.kinds: list[str] = []
         for path in sorted(folder.glob("*.safetensors")):

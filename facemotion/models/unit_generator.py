@@ -96,7 +96,7 @@ class UnitResiduals:
 
 
 @dataclass
-class Rendered:
+class RenderedMaps:
     """What the decoder is told of M frames as the renderer shows them; maps cover the crop edge to edge."""
 
     source: Tensor
@@ -293,7 +293,7 @@ class UnitGenerator(nn.Module):
         return self.residual(encoding, photo, unit)
 
     def decode(
-        self, encoding: UnitEncoding, residuals: UnitResiduals, control: Tensor, rendered: Rendered
+        self, encoding: UnitEncoding, residuals: UnitResiduals, control: Tensor, rendered: RenderedMaps
     ) -> UnitCorrection:
         """The frames at controls (M, U) of M photos, or of one: M = B, or B = 1."""
         control = self.effective(control)
@@ -334,7 +334,7 @@ class UnitGenerator(nn.Module):
         return UnitCorrection(flow, gain, patches, views, plain, displacement)
 
     def forward(
-        self, photo: Tensor, coordinates: Tensor, own: Tensor, control: Tensor, rendered: Rendered
+        self, photo: Tensor, coordinates: Tensor, own: Tensor, control: Tensor, rendered: RenderedMaps
     ) -> UnitCorrection:
         """All of it, for B photos with one frame each."""
         encoding = self.encode(photo, coordinates, own)

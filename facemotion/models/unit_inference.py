@@ -13,7 +13,7 @@ from facemotion.device import Placement
 from facemotion.head.rig import Rig
 from facemotion.models.unit_generator import (
     PATCHES,
-    Rendered,
+    RenderedMaps,
     UnitCorrection,
     UnitEncoding,
     UnitGenerator,
@@ -97,7 +97,7 @@ class UnitPhoto:
         levels = zip(*(self._known[unit] for unit in used.tolist()), strict=True)
         return UnitResiduals([torch.stack(level) for level in levels], torch.zeros_like(used), used)
 
-    def _rendered(self, rendering: Rendering) -> Rendered:
+    def _rendered(self, rendering: Rendering) -> RenderedMaps:
         device = self._network.placement.device
         ratio = VIEW_PX / self._rig.size_px
         layers = np.zeros((VIEW_PX, VIEW_PX, 4), np.float32)
@@ -119,7 +119,7 @@ class UnitPhoto:
             part *= 1 - small[..., 3:]
             part += small
         landmarks = (rendering.landmarks + 0.5) / self._rig.size_px
-        return Rendered(
+        return RenderedMaps(
             self._source,
             _maps(rendering.flow, device),
             _maps(rendering.log_gain[..., None], device),

@@ -8,7 +8,7 @@ import torch
 
 from facemotion.errors import WeightsError
 from facemotion.models.unit_compositing import composed, patch_view, relit, whole_grid, with_patches
-from facemotion.models.unit_generator import PATCHES, Rendered, UnitGenerator, UnitGeneratorConfig, presence
+from facemotion.models.unit_generator import PATCHES, RenderedMaps, UnitGenerator, UnitGeneratorConfig, presence
 from facemotion.models.unit_release import load_unit_release, save_unit_release
 from facemotion.rendering import light
 from facemotion.rendering.boxes import Box
@@ -39,7 +39,7 @@ def lively() -> UnitGenerator:
     return generator
 
 
-def rendered(frames: int) -> Rendered:
+def rendered(frames: int) -> RenderedMaps:
     torch.manual_seed(1)
     flow = 0.02 * torch.nn.functional.interpolate(torch.randn(1, 2, 4, 4), (40, 40), mode="bicubic")
     gain = 0.2 * torch.randn(1, 1, 40, 40)
@@ -48,7 +48,7 @@ def rendered(frames: int) -> Rendered:
     alpha[..., 20:30, 20:30] = 0.7
     layers = torch.cat([torch.rand(1, 3, 48, 48) * alpha, alpha], 1)
     maps = (torch.rand(1, 3, 48, 48), flow, gain, layers, landmarks, torch.tensor([0.3]))
-    return Rendered(*(m.expand(frames, *m.shape[1:]) for m in maps))
+    return RenderedMaps(*(m.expand(frames, *m.shape[1:]) for m in maps))
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ class UnitTrainConfig:
     """A training in steps, not in time."""
 
     generator: UnitGeneratorConfig = field(default_factory=UnitGeneratorConfig)
-    steps: int = 900
+    steps: int = 1300
     """Optimiser steps of the generator."""
     batch: int = 4
     """Samples of a step, over all processes."""
@@ -37,9 +37,9 @@ class UnitTrainConfig:
     """Weight of the distance of EfficientNet-Lite0's features."""
     perceptual_every: int = 2
     """The perceptual loss joins every so many steps, weighted to make up for it."""
-    adversarial: float = 0.08
-    """Weight of the hinge loss against the discriminators."""
-    features: float = 0.4
+    adversarial: float = 0.0
+    """Weight of the hinge loss against the discriminators; 0 leaves them out."""
+    features: float = 0.0
     """Weight of the distance of the discriminators' features."""
     adversarial_from: int = 600
     """Step at which the discriminators join."""
@@ -49,9 +49,9 @@ class UnitTrainConfig:
     """Steps between two of them."""
     landmarks: float = 10.0
     """Weight of the landmark displacement, L1 in crop widths."""
-    smoothness: float = 0.15
+    smoothness: float = 0.03
     """Weight of the total variation of residual flow (in its reach) and light."""
-    restraint: float = 0.3
+    restraint: float = 0.15
     """Weight of residual motion and light where no target is known, and of residual colour."""
     pair_share: float = 0.5
     """Of the samples: another photograph of the person; ``still`` has `still_share`, ``back`` the rest."""

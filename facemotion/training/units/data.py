@@ -16,7 +16,7 @@ from torch import Tensor
 from facemotion.datasets.unit_samples import UnitSample, UnitSampleFolder
 from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.head.model import load_head
-from facemotion.models.unit_generator import Rendered
+from facemotion.models.unit_generator import RenderedMaps
 from facemotion.models.unit_inputs import NOWHERE
 from facemotion.training.units.config import UnitTrainConfig
 
@@ -31,7 +31,7 @@ class UnitBatch:
     """(B, 3, input_px / 2, input_px / 2)."""
     own: Tensor
     control: Tensor
-    rendered: Rendered
+    rendered: RenderedMaps
     target: Tensor
     """(B, 3, N, N)."""
     mask: Tensor
@@ -42,7 +42,7 @@ class UnitBatch:
     def to(self, device: torch.device) -> UnitBatch:
         """The same on a device."""
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        rendered = Rendered(**{f.name: getattr(self.rendered, f.name).to(device) for f in fields(Rendered)})
+        rendered = RenderedMaps(**{f.name: getattr(self.rendered, f.name).to(device) for f in fields(RenderedMaps)})
         return UnitBatch(**{name: v.to(device) for name, v in moved.items() if name != "rendered"}, rendered=rendered)
 
 
@@ -146,7 +146,7 @@ def collated(samples: list[UnitSample], input_px: int) -> UnitBatch:
     landmarks = points("rendered_landmarks")
     own_points = points("source_landmarks")
     eyes = (own_points[:, 263] - own_points[:, 33]).norm(dim=1)
-    rendered = Rendered(source, stacked("flow"), stacked("log_gain"), layers, landmarks, eyes)
+    rendered = RenderedMaps(source, stacked("flow"), stacked("log_gain"), layers, landmarks, eyes)
     moved = (points("target_landmarks") - landmarks)[:, list(FROM_FACE_MESH)]
     photo = torch.from_numpy(small).permute(0, 3, 1, 2).float() / 255
     return UnitBatch(photo, coordinates, points("own"), points("control"), rendered, target, mask, moved)

@@ -29,7 +29,7 @@ from facemotion.training.units.config import UnitTrainConfig
 from facemotion.training.units.data import UnitBatch, batches
 from facemotion.training.units.losses import (
     VIEW_SHARE,
-    PerceptualDistance,
+    FeatureDistance,
     pixel_loss,
     restraint,
     views_of,
@@ -71,7 +71,7 @@ class UnitTrainer:
         self.generator = generator
         self._generator = world.wrap(generator, partly_used=True)
         self.discriminators = world.wrap(discriminators, partly_used=True)
-        self.perceptual = PerceptualDistance().to(world.device) if config.perceptual else None
+        self.perceptual = FeatureDistance().to(world.device) if config.perceptual else None
         self._bf16 = world.best_precision() == "bf16"
 
     def run(self, *, until: int | None = None) -> None:

