@@ -21,6 +21,7 @@ from facemotion.datasets.unit_samples import COORDINATES_PX, MOTION_PX, UnitSamp
 from facemotion.errors import InputError
 from facemotion.head.fit import landmark_weights
 from facemotion.head.model import FACE_VERTICES
+from facemotion.head.own_units import prior_of
 from facemotion.head.rasteriser import HIDDEN, rasterise, vertex_normals
 from facemotion.head.rig import Rig
 from facemotion.models.unit_inputs import head_coordinates
@@ -32,8 +33,6 @@ from facemotion.rendering.flow import continued
 
 WORST_FIT = 0.06
 """Photos whose head fits worse, in distances of the outer eye corners, are refused."""
-_PRIOR_SHARE = 0.5
-"""How far the scores of the landmarker are believed."""
 _PENALTY = 4e-4
 """Ridge of a control towards what the fits say, in squares of the eye distance."""
 _STRONGEST = 1.2
@@ -58,7 +57,7 @@ class MeasuredPhoto:
 
     def renderer(self, seed: int) -> FaceRenderer:
         """The photo ready to be rendered; raises InputError where the head does not fit."""
-        renderer = FaceRenderer(self.crop, self.landmarks, prior=_PRIOR_SHARE * self.scores, seed=seed)
+        renderer = FaceRenderer(self.crop, self.landmarks, prior=prior_of(self.scores), seed=seed)
         _check(renderer)
         return renderer
 
@@ -99,7 +98,7 @@ def pair_sample(
     source: MeasuredPhoto, other: MeasuredPhoto, *, share: float = 1.0, seed: int = 0, renderer: FaceRenderer
 ) -> UnitSample:
     """The source at the other photo's expression, or part of the way (``share`` of it) there."""
-    other_rig = Rig.on(other.landmarks, other.crop.shape[0], prior=_PRIOR_SHARE * other.scores)
+    other_rig = Rig.on(other.landmarks, other.crop.shape[0], prior=prior_of(other.scores))
     if other_rig.fit.error > WORST_FIT:
         raise InputError(f"the head does not fit the other photo: error {other_rig.fit.error:.1%} of the eye distance")
     rig = renderer.rig

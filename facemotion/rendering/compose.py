@@ -5,10 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from facemotion.faces import geometry
 from facemotion.rendering import light
 from facemotion.rendering.boxes import Box
 from facemotion.rendering.correction import Correction, corrected, draw_patches
-from facemotion.rendering.face import Rendering, enlarged
+from facemotion.rendering.face import Rendering
 
 
 def composed(crop: np.ndarray, rendering: Rendering, correction: Correction | None = None) -> np.ndarray:
@@ -17,9 +18,9 @@ def composed(crop: np.ndarray, rendering: Rendering, correction: Correction | No
         rendering = corrected(rendering, correction)
     size_px = crop.shape[0]
     whole = Box(0, 0, size_px, size_px)
-    at = whole.grid() + enlarged(rendering.flow, whole, size_px) * size_px
+    at = whole.grid() + _enlarged(rendering.flow, size_px) * size_px
     image = cv2.remap(crop, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    image = light.relit(image, enlarged(rendering.log_gain, whole, size_px))
+    image = light.relit(image, _enlarged(rendering.log_gain, size_px))
     for layer in rendering.layers:
         part = image[layer.box.of]
         part += layer.opacity[..., None] * (layer.colour - part)
@@ -27,3 +28,10 @@ def composed(crop: np.ndarray, rendering: Rendering, correction: Correction | No
     if correction is not None:
         draw_patches(image, correction.patches)
     return image
+
+
+def _enlarged(values: np.ndarray, size_px: int) -> np.ndarray:
+    """A map of the crop at the crop's resolution, edges on edges."""
+    to_map = geometry.resized(size_px, values.shape[0])
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(values, to_map, (size_px, size_px), flags=flags, borderMode=cv2.BORDER_REPLICATE)

@@ -103,15 +103,14 @@ def a_rendering(size: int) -> Rendering:
     generator = np.random.default_rng(0)
     opacity = np.zeros(box.shape, np.float32)
     opacity[4:-4, 4:-4] = generator.random((box.shape[0] - 8, box.shape[1] - 8))
-    layer = Layer(box, generator.random((*box.shape, 3)).astype(np.float32), opacity)
+    layer = Layer(box, generator.random((*box.shape, 3)).astype(np.float32), opacity, fresh=np.zeros_like(opacity))
     values = {
         "flow": maps.flow[0].permute(1, 2, 0).numpy(),
         "log_gain": maps.log_gain[0, 0].numpy(),
         "layers": (layer,),
         "landmarks": maps.landmarks[0].numpy() * size,
     }
-    others = set(Rendering.__dataclass_fields__) - set(values)
-    return Rendering(**values, **dict.fromkeys(others))
+    return Rendering(**values, turn=None)
 
 
 def test_the_twin_composes_what_the_compositor_composes():
