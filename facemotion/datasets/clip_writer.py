@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from facemotion.datasets.clip import Clip
 from facemotion.datasets.shards import END_OF_ARCHIVE, Entry, pack
 from facemotion.errors import InputError, OutputError
+from facemotion.media.records import MalformedError, built, checked, malformed, parse_object
 from facemotion.version import __version__
 from facemotion.weights.registry import file_sha256
 
@@ -120,7 +121,7 @@ class ClipWriter:
         """Numbers of the items that are neither done nor failed yet."""
         if self.finished:
             return []
-        done = {int(path.stem) for path in self.work.glob("*.json")}
+        done = {int(path.stem) for path in self.work.glob("*.json") if path.stem.isdecimal()}
         return [number for number in range(len(self.items)) if number not in done]
 
     def add(self, number: int, clips: Iterable[Clip]) -> None:
@@ -143,10 +144,25 @@ class ClipWriter:
                 record = self.work / f"{number:06d}.json"
                 if not record.exists():
                     return
-                self._next_records.append(json.loads(record.read_bytes()))
+                self._next_records.append(self._read_record(record))
             else:
                 self._join(self._next_item, self._next_records)
                 self._next_item, self._next_records = number, []
+
+    def _read_record(self, path: Path) -> dict:
+        """What an earlier run or another process noted about an item."""
+        try:
+            record = parse_object(path.read_bytes())
+            with malformed():
+                return {
+                    "reason": checked(record["reason"], str, "reason"),
+                    "bytes": checked(record["bytes"], int, "bytes"),
+                    "entries": [asdict(built(Entry, entry)) for entry in checked(record["entries"], list, "entries")],
+                }
+        except MalformedError as error:
+            raise OutputError(
+                f"{path}: what an earlier run left is damaged ({error})", "Start again with --overwrite."
+            ) from error
 
     def _join(self, first: int, records: list[dict]) -> None:
         """One shard of the items from ``first`` on; left as it is where an earlier run made it."""
@@ -207,11 +223,11 @@ class ClipWriter:
         manifest, plan = self.path / "manifest.json", self.work / "plan"
         if manifest.exists():
             try:
-                return str(json.loads(manifest.read_bytes()).get("plan"))
-            except ValueError:
+                return str(parse_object(manifest.read_bytes()).get("plan"))
+            except MalformedError:
                 return "a damaged manifest"
         if plan.exists() and self._has_records():
-            return plan.read_text()
+            return plan.read_text(errors="replace")
         return "shards without a manifest" if any(self.path.glob("shard-?????.tar")) else NOTHING
 
     def _has_records(self) -> bool:

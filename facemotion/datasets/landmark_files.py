@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from facemotion.errors import InputError
+from facemotion.media.records import Arrays, MalformedError, first_line, numbers
 
 _JAW = (127, 234, 93, 132, 58, 172, 136, 150, 152, 379, 365, 397, 288, 361, 323, 454, 356)
 _BROWS = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)
@@ -34,22 +35,30 @@ class LandmarkFile:
         except ValueError:
             return None
         arrays = _arrays(self.path)
-        if key not in arrays:
+        if key not in arrays.names:
             return None
-        points = arrays[key]
-        if points.shape[0] == 478:
-            # FaceMesh measures from the photo's edge: the centre of the first pixel is at 0.5
-            points = points[MEDIAPIPE_TO_IBUG, :2] - 0.5
-        if points.shape != (68, 2) or not np.isfinite(points).all():
-            raise InputError(f"{self.path}: {key} is {points.shape}, neither 68 iBUG nor 478 FaceMesh points")
-        return points.astype(np.float32)
+        try:
+            return ibug_points(arrays[key])
+        except (OSError, MalformedError) as error:
+            raise InputError(f"{self.path}: {key} holds neither 68 iBUG nor 478 FaceMesh points ({error})") from error
+
+
+def ibug_points(points: np.ndarray) -> np.ndarray:
+    """(68, 2) float32 iBUG points, px, from those or from (478, 2 or 3) MediaPipe FaceMesh points.
+
+    FaceMesh measures from the photo's edge (its numbers are shares of width and height), so that the centre of the
+    first pixel is at 0.5; here it is at 0. Raises MalformedError for anything else.
+    """
+    if points.ndim == 2 and points.shape[0] == 478:
+        points = numbers(points[:, :2], (478, 2), "FaceMesh points")[MEDIAPIPE_TO_IBUG] - 0.5
+    return numbers(points, (68, 2), "iBUG points").astype(np.float32)
 
 
 @cache
-def _arrays(path: Path) -> np.lib.npyio.NpzFile:
+def _arrays(path: Path) -> Arrays:
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        return Arrays(path)
+    except (OSError, MalformedError) as error:
         raise InputError(f"{path}: no npz of landmarks ({error})", "Leave --landmarks out.") from error
 
 
@@ -68,7 +77,7 @@ def read_landmark_text(path: Path) -> np.ndarray:
             [[float(word) for word in line.split()] for line in path.read_text().split("\n") if line.strip()]
         )
     except (OSError, ValueError) as error:
-        raise InputError(f"{path.name}: landmarks unreadable ({error})") from error
+        raise InputError(f"{path.name}: landmarks unreadable ({first_line(error)})") from error
     if points.shape != (68, 2) or not np.isfinite(points).all():
         raise InputError(f"{path.name}: holds {points.shape} numbers, not 68 lines of x and y")
     return points.astype(np.float32)

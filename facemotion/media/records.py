@@ -7,7 +7,6 @@ readers of the formats turn into one of `facemotion.errors` with a line on what 
 from __future__ import annotations
 
 import json
-import math
 import pickle
 import struct
 import types
@@ -19,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from facemotion.errors import FacemotionError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +61,7 @@ def malformed(*further: type[Exception]) -> Iterator[None]:
     try:
         yield
     except (*UNDECODABLE, *further) as error:
-        if isinstance(error, MalformedError):
+        if isinstance(error, MalformedError | FacemotionError):  # says already what it is
             raise
         raise MalformedError(first_line(error)) from error
 
@@ -116,8 +117,8 @@ def checked(value: Any, hint: Any, name: str) -> Any:
                 return None if value is None else checked(value, choice, name)
     elif is_dataclass(hint):
         return built(typing.cast(type, hint), value)
-    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if abs(value) < 1e300 and math.isfinite(value):
+    elif hint is float and type(value) in _PLAIN[float]:
+        if _is_bounded(value):
             return float(value)
     elif hint in (int, str, bool, dict, list):
         if type(value) is hint:
@@ -126,12 +127,21 @@ def checked(value: Any, hint: Any, name: str) -> Any:
         items = inner[:1] * len(value) if inner[1:] == (...,) else inner
         if len(items) == len(value):
             return tuple(checked(item, kind, name) for item, kind in zip(value, items, strict=True))
-    elif origin in (list, Sequence) and isinstance(value, list):
+    elif origin is list and isinstance(value, list):
+        if inner[0] in _PLAIN and set(map(type, value)) <= _PLAIN[inner[0]] and all(map(_is_bounded, value)):
+            return value  # the same as below, for the long lists of an index
         return [checked(item, inner[0], name) for item in value]
     elif origin is dict and isinstance(value, dict):
         return {checked(key, inner[0], name): checked(item, inner[1], name) for key, item in value.items()}
     wanted = getattr(hint, "__name__", str(hint)) if origin is None else str(hint)
     raise MalformedError(f"{name}: {wanted} expected, not {_kind(value)}")
+
+
+_PLAIN = {int: {int}, float: {int, float}, str: {str}}
+
+
+def _is_bounded(value: Any) -> bool:
+    return isinstance(value, str) or abs(value) < 1e300  # also false for nan
 
 
 def _kind(value: object) -> str:
