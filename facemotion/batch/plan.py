@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,8 +25,9 @@ class Shard:
     def parse(cls, text: str) -> "Shard":
         """``"I/N"`` with 1 ≤ I ≤ N; raises UsageError."""
         index, _, count = text.partition("/")
-        if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
-            raise UsageError(f"{text!r} is no shard.", "Write I/N with I from 1 to N, such as --shard 1/4.")
+        numbers = [number for number in (index, count) if re.fullmatch(r"\d{1,9}", number, re.ASCII)]
+        if len(numbers) < 2 or not 1 <= int(index) <= int(count):
+            raise UsageError(f"{text[:40]!r} is no shard.", "Write I/N with I from 1 to N, such as --shard 1/4.")
         return cls(int(index), int(count))
 
     def of(self, tasks: "Sequence[Task]") -> "list[Task]":

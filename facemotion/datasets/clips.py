@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import GenericAlias
 from typing import get_type_hints
 
 from facemotion.datasets.clip import Clip, clip_from_json, read_span
@@ -162,7 +163,9 @@ def _read_index(path: Path, *, sizes: Sequence[int]) -> list[Entry]:
     try:
         columns = parse_object(path.read_bytes())
         with malformed():
-            typed = [checked(columns[name], list[kind], name) for name, kind in get_type_hints(Entry).items()]
+            typed = [
+                checked(columns[name], GenericAlias(list, kind), name) for name, kind in get_type_hints(Entry).items()
+            ]
             entries = [Entry(*values) for values in zip(*typed, strict=True)]
             for entry in entries:
                 if not (0 <= entry.shard < len(sizes) and 0 <= entry.offset <= entry.offset + entry.length):

@@ -13,7 +13,7 @@ import types
 import typing
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
@@ -213,17 +213,3 @@ def check_tensors(state: Mapping[str, Any], expected: Mapping[str, Any]) -> None
             raise MalformedError(f"{name} has not the shape {tuple(expected[name].shape)}")
         if tensor.is_floating_point() != expected[name].is_floating_point():
             raise MalformedError(f"{name} is of another kind of numbers")
-
-
-def loaded_state(path: Path, load: Callable[[Path], Any]) -> dict[str, Any]:
-    """What ``load`` (such as `torch.load` without pickled code) reads from a regular file, which must be a dictionary.
-
-    Raises MalformedError for anything else, OSError where the file cannot be read.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    with malformed():
-        state = load(path)
-    if not isinstance(state, dict):
-        raise MalformedError(f"a dictionary expected, not {_kind(state)}")
-    return state

@@ -76,6 +76,8 @@ class MouthLibrary:
         try:
             with Arrays(Path(path)) as arrays:
                 count = len(numbers(arrays["white"], (None,), "white"))
+                if not count:
+                    return cls(())
                 images = numbers(arrays["image"], (count, HEIGHT_PX, WIDTH_PX, 3), "image").astype(np.float32) / 255
                 skin = numbers(arrays["skin"], (count, 3), "skin")
                 lines = [arrays[name] for name in ("top", "edge")]
