@@ -7,16 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from facemotion.errors import InputError
+from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.media.records import Arrays, MalformedError, first_line, numbers
-
-_JAW = (127, 234, 93, 132, 58, 172, 136, 150, 152, 379, 365, 397, 288, 361, 323, 454, 356)
-_BROWS = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)
-_NOSE = (168, 197, 5, 4, 98, 97, 2, 326, 327)
-_EYES = (33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380)
-_OUTER_LIPS = (61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181)
-_INNER_LIPS = (78, 82, 13, 312, 308, 317, 14, 87)
-MEDIAPIPE_TO_IBUG = np.array((*_JAW, *_BROWS, *_NOSE, *_EYES, *_OUTER_LIPS, *_INNER_LIPS))
-"""The iBUG-68 points among the 478 of MediaPipe FaceMesh."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +42,7 @@ def ibug_points(points: np.ndarray) -> np.ndarray:
     first pixel is at 0.5; here it is at 0. Raises MalformedError for anything else.
     """
     if points.ndim == 2 and points.shape[0] == 478:
-        points = numbers(points[:, :2], (478, 2), "FaceMesh points")[MEDIAPIPE_TO_IBUG] - 0.5
+        points = numbers(points[:, :2], (478, 2), "FaceMesh points")[list(FROM_FACE_MESH)] - 0.5
     return numbers(points, (68, 2), "iBUG points").astype(np.float32)
 
 

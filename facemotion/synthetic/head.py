@@ -35,6 +35,7 @@ VERTEX_RANGES = {
 }
 """First and past-the-last vertex of each part that is drawn; lashes and fluid beyond are not."""
 PARTS = tuple(VERTEX_RANGES)
+FEWEST_VERTICES = max(stop for _, stop in VERTEX_RANGES.values())
 FACE, HEAD, SOCKET, EYE_SOCKET, GUMS, UPPER_TEETH, LOWER_TEETH, EYES = range(len(PARTS))
 
 
@@ -72,10 +73,10 @@ class HeadModel:
         """
         path = Path(path)
         if path.is_file() and path.suffix == ".npz":
-            return _with_own_units(_read_npz(path))
+            return _completed(_read_npz(path), path)
         for folder in (path, path / "FaceXModel"):
             if (folder / "generic_neutral_mesh.obj").is_file():
-                return _with_own_units(_read_author_folder(folder))
+                return _completed(_read_author_folder(folder), path)
         raise InputError(
             f"No head model at {path}",
             "Give ict_facekit.npz or the FaceXModel folder of https://github.com/USC-ICT/ICT-FaceKit.",
@@ -121,6 +122,14 @@ class HeadModel:
             best = [front[bins == b][np.argmin(sign * y[front[bins == b]])] for b in np.unique(bins)]
             edges.append(np.array(best) + start)
         return edges[0], edges[1]
+
+
+def _completed(model: HeadModel, path: Path) -> HeadModel:
+    if len(model.vertices) < FEWEST_VERTICES:
+        raise InputError(
+            f"{path} has {len(model.vertices)} vertices, at least {FEWEST_VERTICES} expected", "Give the whole ICT-FaceKit."
+        )
+    return _with_own_units(model)
 
 
 def _with_own_units(model: HeadModel) -> HeadModel:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+import safetensors.torch
+from safetensors import SafetensorError
 from torch import nn
 
 from facemotion.errors import WeightsError
+from facemotion.media.records import MalformedError, malformed
 from facemotion.faces.landmarker import blazeface, face_mesh
 from facemotion.faces.landmarker.blazeface import BlazeFace, Detections
 from facemotion.faces.landmarker.blendshape_mixer import POINT_INDICES, BlendshapeMixer
@@ -45,15 +47,15 @@ class Landmarker:
 
         Raises WeightsError for a file that is missing, damaged or foreign.
         """
-        if path is None:
-            from facemotion.weights.registry import weight_path
+        from facemotion.weights.registry import known_sha256, read_verified, weight_path
 
+        if path is None:
             path = weight_path("landmarker")
+        content = read_verified(path, known_sha256("landmarker", path))
         try:
-            with safe_open(path, "pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            return cls(tensors, device=device)
-        except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+            with malformed(SafetensorError):
+                return cls(safetensors.torch.load(content), device=device)
+        except MalformedError as error:
             raise WeightsError(f"Cannot read the landmarker {path}: {error}", "Install facemotion again.") from error
 
     def measure(self, image: np.ndarray) -> list[MeasuredFace]:
