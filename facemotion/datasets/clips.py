@@ -1,5 +1,6 @@
 """Clip sets on disk: read them here, write them with ``ClipSetWriter``. docs/data.md specifies the format."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from facemotion.media.records import MalformedError, built, checked, malformed, 
 from facemotion.weights.registry import file_sha256
 
 __all__ = ["Clip", "ClipSet", "ClipSetWriter", "Entry", "Manifest", "Source", "iter_clips", "write_clips"]
+
+
+_FILE_NAME = re.compile(r"[\w-][\w.-]{0,99}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,7 @@ def _file_of(record: dict) -> tuple[str, int, str]:
     name, size, sha256 = (
         checked(record[key], kind, key) for key, kind in (("file", str), ("bytes", int), ("sha256", str))
     )
-    if size < 0 or name in ("", ".", "..") or any(sign in name for sign in "/\\:\0"):
+    if size < 0 or not _FILE_NAME.fullmatch(name):
         raise MalformedError(f"no file of a clip set: {ascii(name)[:40]} of {size} bytes")
     return name, size, sha256
 

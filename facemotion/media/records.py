@@ -11,6 +11,7 @@ import pickle
 import struct
 import types
 import typing
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -162,17 +163,17 @@ class Arrays:
 
         if not path.is_file():
             raise FileNotFoundError(f"no such file: {path}")
+        stream = open(path, "rb")  # noqa: SIM115 (open as long as its arrays may be asked for)
+        self._close = weakref.finalize(self, stream.close)
         with malformed(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # NumPy about odd headers
-            self._file = np.load(path, allow_pickle=False)
+            self._file = np.load(stream, allow_pickle=False)
             if not isinstance(self._file, np.lib.npyio.NpzFile):
                 raise MalformedError("a single array, no npz of several")
             parts = self._file.zip.infolist() if self._file.zip else []
             if any(part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for part in parts):
-                self._file.close()
                 raise MalformedError("packed in an unusual way")
             if sum(part.file_size for part in parts) > LARGEST_ARRAYS:
-                self._file.close()
                 raise MalformedError(f"more than {LARGEST_ARRAYS >> 30} GB of arrays")
         self.names: frozenset[str] = frozenset(self._file.files)
 
@@ -187,6 +188,7 @@ class Arrays:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        self._close()
 
 
 def numbers(array: np.ndarray, shape: tuple[int | None, ...], name: str) -> np.ndarray:

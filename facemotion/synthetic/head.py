@@ -127,7 +127,8 @@ class HeadModel:
 def _completed(model: HeadModel, path: Path) -> HeadModel:
     if len(model.vertices) < FEWEST_VERTICES:
         raise InputError(
-            f"{path} has {len(model.vertices)} vertices, at least {FEWEST_VERTICES} expected", "Give the whole ICT-FaceKit."
+            f"{path} has {len(model.vertices)} vertices, at least {FEWEST_VERTICES} expected",
+            "Give the whole ICT-FaceKit.",
         )
     return _with_own_units(model)
 

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import nn
 
 from facemotion.errors import WeightsError
-from facemotion.media.records import MalformedError, malformed
 from facemotion.faces.landmarker import blazeface, face_mesh
 from facemotion.faces.landmarker.blazeface import BlazeFace, Detections
 from facemotion.faces.landmarker.blendshape_mixer import POINT_INDICES, BlendshapeMixer
@@ -21,6 +20,7 @@ from facemotion.faces.landmarker.face_mesh import FaceMesh
 from facemotion.faces.landmarker.head_pose import head_rotation, pose_angles
 from facemotion.faces.landmarker.types import MeasuredFace, Roi
 from facemotion.faces.landmarker.units import UNIT_OF_SCORE
+from facemotion.media.records import MalformedError, malformed
 
 FACE_SCORE = 0.5
 """Least score of a detection."""
