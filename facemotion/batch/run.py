@@ -20,7 +20,7 @@ from pathlib import Path
 
 from facemotion.batch.plan import Shard, Task
 from facemotion.errors import FacemotionError, OutputError
-from facemotion.media.atomic import check_output
+from facemotion.media.atomic import check_output, write_whole
 from facemotion.version import __version__
 from facemotion.weights.registry import file_sha256
 
@@ -261,7 +261,5 @@ def _size_bytes(out: Path) -> int:
 
 
 def _write_report(path: Path, report: BatchReport) -> None:
-    part = path.with_name(path.name + ".part")
     text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n"
-    part.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file name need not be valid UTF-8
-    os.replace(part, path)
+    write_whole(path, text.encode(errors="backslashreplace"))  # a file name need not be valid UTF-8

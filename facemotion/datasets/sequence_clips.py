@@ -60,7 +60,7 @@ class SequenceImporter(Importer[SequenceItem]):
     find_faces: FindFaces = find_faces
 
     def settings(self) -> dict:
-        return {"frames": self.frames, "control": self.control, "validation_share": self.splits.share}
+        return {"frames": self.frames, "control": self.control}
 
     def render(self, item: SequenceItem, *, seed: int) -> Iterator[RenderedClip]:
         aligned = self._aligned(item)

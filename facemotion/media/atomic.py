@@ -7,6 +7,7 @@ import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from facemotion.errors import OutputError
 
@@ -37,6 +38,30 @@ def staged(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         if isinstance(error, OutputError):
             raise
         raise _output_error(error, path) from error
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """A file of which the content takes the place of ``path`` when the block ends well, else nothing changes.
+
+    For the files that a folder of results or a training writes again and again, by one process at a time; whatever
+    happens, a power cut too, there is the old content or the new one. Raises OSError.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        with open(part, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, *content: bytes) -> None:
+    """Writes a file as `replaced` does."""
+    with replaced(path) as stream:
+        stream.writelines(content)
 
 
 def check_output(path: str | Path, *, overwrite: bool = False) -> None:

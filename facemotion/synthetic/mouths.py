@@ -17,6 +17,7 @@ import numpy as np
 
 from facemotion.compositing.tint import LUMA_REC601
 from facemotion.errors import InputError
+from facemotion.media.atomic import replaced
 from facemotion.media.records import Arrays, MalformedError, numbers
 from facemotion.synthetic import wrinkles as folds
 
@@ -63,11 +64,11 @@ class MouthLibrary:
         return cls(tuple(mouth for photo, landmarks in smiles if (mouth := borrowed(photo, landmarks)) is not None))
 
     def save(self, path: str | Path) -> None:
-        """Write the library as one npz."""
+        """Write the library as one npz, whole or not at all."""
         fields = ("image", "top", "edge", "skin", "white")
         arrays = {name: np.array([getattr(mouth, name) for mouth in self.mouths], np.float32) for name in fields}
         arrays["image"] = np.round(arrays["image"] * 255).astype(np.uint8)
-        with open(path, "wb") as file:
+        with replaced(Path(path)) as file:
             np.savez_compressed(file, **arrays)
 
     @classmethod

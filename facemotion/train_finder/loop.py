@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from facemotion.errors import TrainingError
+from facemotion.media.atomic import replaced
 from facemotion.media.records import MalformedError, check_tensors, checked, malformed
 from facemotion.training.checkpoint import load_moments, load_plain
 from facemotion.training.ema import MovingAverage
@@ -109,9 +110,8 @@ def _save(path: Path, network: nn.Module, average: nn.Module, optimizer, progres
         "step": progress.step,
         "seconds": progress.seconds,
     }
-    temporary = path.with_name(path.name + ".part")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    with replaced(path) as file:
+        torch.save(state, file)
 
 
 def _resume(path: Path, network: nn.Module, average: nn.Module, optimizer, progress: Progress) -> None:

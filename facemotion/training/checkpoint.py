@@ -4,7 +4,6 @@ Samples and augmentation are functions of seed and sample number, and nothing el
 networks exist, so counters take the place of random states.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from facemotion.errors import OutputError, TrainingError
+from facemotion.media.atomic import replaced
 from facemotion.media.records import MalformedError, checked, malformed
 
 VERSION = 3
@@ -37,15 +37,10 @@ def save_state(path: Path, state: dict) -> None:
 
     Raises ``OutputError`` when the disk is full or the folder is not writable.
     """
-    part = path.with_name(path.name + ".part")
     try:
-        with open(part, "wb") as file:
+        with replaced(path) as file:
             torch.save({"version": VERSION, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         hint = "Free some space or choose another --out."
         raise OutputError(f"cannot write {path}: {error.strerror}", hint) from error
 

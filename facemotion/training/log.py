@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from facemotion.media.atomic import write_whole
 from facemotion.media.records import MalformedError, checked, parse_object
 from facemotion.training.config import Phase
 from facemotion.training.loader import Loader
@@ -50,9 +51,7 @@ class LossLog:
         if self.path.is_file():
             lines = self.path.read_text(errors="replace").splitlines(True)
             kept = [line for line in lines if _images(line) <= images]
-            part = self.path.with_name(self.path.name + ".part")
-            part.write_text("".join(kept))
-            part.replace(self.path)
+            write_whole(self.path, "".join(kept).encode())
         self._events = None
         if importlib.util.find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
