@@ -1,14 +1,14 @@
 """One photo on its way to frames: which faces, which part of the photo, and every frame in order."""
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from facemotion.faces.framing import Box, Framing, crop_box, flattened, frame_photo
 from facemotion.faces.selection import choose_faces
 from facemotion.media.contact_sheet import side_by_side
 from facemotion.media.photos import Photo
-from facemotion.media.prefetch import Ahead
+from facemotion.media.prefetch import Prefetcher
 from facemotion.settings import AnimateSettings
 
 if TYPE_CHECKING:
@@ -71,11 +71,12 @@ class Animation:
         return left + x0, y0, left + x1, y1
 
     @property
-    def sheet_box(self) -> Box:
-        """The part of the frames that a contact sheet shows: the faces, or photo and clip side by side."""
-        if self._settings.compare:
-            return 0, 0, *self.size_px
-        return crop_box(self.framing.landmarks, self.framing.photo.size_px)
+    def sheet_boxes(self) -> list[Box]:
+        """The parts of the frames that a contact sheet shows: each face, of the clip and not of a photo beside it."""
+        width, height = self.framing.photo.size_px
+        left = width if self._settings.compare else 0
+        boxes = [crop_box([points], (width, height)) for points in self.framing.landmarks]
+        return [(left + x0, y0, left + x1, y1) for x0, y0, x1, y1 in boxes]
 
     def labels(self) -> list[str]:
         """For every frame what its control is."""
@@ -85,7 +86,7 @@ class Animation:
             for control in self._track
         ]
 
-    def frames(self) -> "Iterator[np.ndarray]":
+    def frames(self) -> "Generator[np.ndarray, None, None]":
         """All frames in order; those at control 0 are the photo."""
         return self._frames(self._track)
 
@@ -95,10 +96,10 @@ class Animation:
         peaks = {max(self._track, key=operator.itemgetter(index)) for index in asked}
         return tuple(self._frames(sorted(peaks)))
 
-    def _frames(self, track: list[tuple[float, ...]]) -> "Iterator[np.ndarray]":
+    def _frames(self, track: list[tuple[float, ...]]) -> "Generator[np.ndarray, None, None]":
         photo = self._join(self.framing.photo.pixels, self.framing.photo.alpha)
         moving = [control for control in track if any(control)]
-        with Ahead(self._inference.motions(self._crops, moving, on_note=self._on_note)) as motions:
+        with Prefetcher(self._inference.motions(self._crops, moving, on_note=self._on_note)) as motions:
             for control in track:
                 frame = photo
                 if any(control):
@@ -128,10 +129,10 @@ class Animation:
 
 
 def _advise(chosen: "list[Face]", found: "list[Face]", photo: Photo, on_note: "Note") -> None:
-    from facemotion.faces.warnings import advice
+    from facemotion.faces.warnings import face_warnings
 
     if len(found) > len(chosen):
         on_note(f"{len(found)} faces found, {len(chosen)} animated: choose with --face all, N or X,Y.")
     for face in chosen:
-        for line in advice(face, photo.pixels.shape):
+        for line in face_warnings(face, photo.pixels.shape):
             on_note(line if len(chosen) == 1 else f"Face {found.index(face) + 1}: {line}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facemotion.cli import console
-from facemotion.errors import FacemotionError, InputError, NoFaceError, OutputError, UsageError
+from facemotion.errors import FacemotionError, InputError, NoFaceError, OutputError, OutputNameError, UsageError
 
 if TYPE_CHECKING:
     from facemotion.faces.types import Face
@@ -79,7 +79,7 @@ def _overlay_paths(photos: list[str], overlay: Path | None) -> list[Path | None]
         return [None] * len(photos)
     if len(photos) == 1 and not overlay.is_dir():
         if overlay.suffix.lower() != ".png":
-            raise OutputError(f"An overlay cannot be written as {overlay.name}.", "Give a name that ends in .png.")
+            raise OutputNameError(f"An overlay cannot be written as {overlay.name}.", "Give a name that ends in .png.")
         return [overlay]
     names = ["stdin" if photo == "-" else Path(photo).stem for photo in photos]
     # Photos of the same name from different folders keep apart by their number.
@@ -99,7 +99,7 @@ def _look_at(name: str, *, aligner: str, overlay: Path | None, overwrite: bool) 
         check_output(overlay, overwrite=overwrite)
     photo = flattened(read_photo(name))
     with show_downloads(console.stderr()):
-        found = find_faces(photo.pixels, aligner=aligner, on_note=console.advise)
+        found = find_faces(photo.pixels, aligner=aligner, on_note=console.warn)
     if overlay is not None:
         _write_overlay(photo, found, overlay, overwrite=overwrite)
     if not found:
@@ -123,7 +123,7 @@ def _write_overlay(photo: "Photo", found: "list[Face]", path: Path, *, overwrite
 
 
 def _describe(number: int, face: "Face", photo: "Photo") -> dict[str, Any]:
-    from facemotion.faces.warnings import advice
+    from facemotion.faces.warnings import face_warnings
 
     yaw, pitch, roll = (round(angle, 1) for angle in face.pose)
     return {
@@ -133,7 +133,7 @@ def _describe(number: int, face: "Face", photo: "Photo") -> dict[str, Any]:
         "score": round(float(face.score), 3),
         "pose_deg": {"yaw": yaw, "pitch": pitch, "roll": roll},
         "found_by": face.source,
-        "advice": advice(face, photo.pixels.shape),
+        "advice": face_warnings(face, photo.pixels.shape),
         "landmarks": [[round(float(x), 2), round(float(y), 2)] for x, y in face.landmarks],
     }
 
@@ -150,7 +150,7 @@ def _print_result(result: dict[str, Any]) -> None:
     told = result["faces"]
     count = "1 face" if len(told) == 1 else f"{len(told)} faces"
     shown = console.stdout()
-    shown.print(f"{result['photo']}: {result['width_px']}×{result['height_px']} px, {count}", markup=False)
+    console.say(f"{result['photo']}: {result['width_px']}×{result['height_px']} px, {count}")
     table = Table(box=None, pad_edge=False)
     for title in ("face", "box x0 y0 x1 y1", "size px", "score", "yaw pitch roll", "found by"):
         table.add_column(title, justify="left" if title == "found by" else "right", no_wrap=True)
@@ -167,6 +167,6 @@ def _print_result(result: dict[str, Any]) -> None:
     shown.print(table, soft_wrap=False)
     for face in told:
         for line in face["advice"]:
-            console.advise(f"Face {face['number']}: {line}")
+            console.warn(f"Face {face['number']}: {line}")
     if "overlay" in result:
-        shown.print(f"Numbered picture: {result['overlay']}", markup=False)
+        console.say(f"Numbered picture: {result['overlay']}")

@@ -6,7 +6,6 @@ Everything fades out within the face's region, and no pixel outside of it change
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import cv2
@@ -18,14 +17,14 @@ from facemotion.compositing.shading import relit
 from facemotion.compositing.texture import ZERO, fine_texture, share_kept, unstretched_share
 from facemotion.compositing.tint import Tint
 from facemotion.faces import geometry
+from facemotion.media.prefetch import for_each
 
 _MAP_PX = 512  # size at which feather and flow are prepared before they go to photo pixels
-_STRIP_PX = 96  # rows worked on at a time, no wider than the face is there: little memory, warm caches
+_STRIP_PX = 96  # rows worked on at a time, no wider than the face is there: little memory, warm caches, two threads
 _PAINT_BLUR = 1 / 256  # of the crop's width: what is finer the generator paints badly, if at all
 _LEAST_BLUR_PX = 0.7  # where paint is about as sharp as the photo, there is no finer texture to keep
 _SHARPENED = 0.7  # of what paint has beyond its blur by a pixel of its own is added where the photo is finer
 _TILE_PX = 96  # paint is laid on tile by tile, and only where there is any
-_THREADS = 2  # strips worked on at a time; OpenCV and NumPy let go of the interpreter while they work
 _MASK_FLOOR = 1 / 32  # a mask below this paints nothing: faint paint everywhere would only blur the skin
 
 Bounds = tuple[int, int, int, int]
@@ -91,7 +90,6 @@ class Composite:
         opacity = np.linspace(0, 1, 256, dtype=np.float32)
         kept = 1 - opacity if self._texture is None else share_kept(opacity)
         self._texture_saved, self._grain_missing = kept - (1 - opacity), np.sqrt(1 - kept * kept)
-        self._threads = ThreadPoolExecutor(_THREADS)
 
     def crop(self, size: int) -> np.ndarray:
         """The upright face, (size, size, 3) uint8: what the generator sees."""
@@ -123,7 +121,7 @@ class Composite:
         """
         frame = self.photo.copy() if onto is None else onto
         motion, paint = self._prepare_motion(flow, shade), self._prepare_paint(mask, colour, kept, flow)
-        list(self._threads.map(lambda strip: self._write_strip(frame, motion, paint, strip), self._strips))
+        for_each(lambda strip: self._write_strip(frame, motion, paint, strip), self._strips)
         return frame
 
     def _photo_to_square(self, size: int) -> np.ndarray:

@@ -15,7 +15,7 @@ RECOGNISER_POINTS = np.array(
 
 
 def head_similarity(landmarks: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """`fitted_similarity` over what no expression moves: corners of the eyes, temples, bridge of the nose; (68, 2) each."""
+    """`fitted_similarity` over what no expression moves: corners of the eyes, temples, bridge of the nose; (68, 2)."""
     points = list(ANCHORS + RIGID)
     return fitted_similarity(landmarks[points], target[points])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy as np
 from facemotion.errors import UsageError, WeightsError
 from facemotion.faces.pose import head_pose
 from facemotion.faces.types import Face
+from facemotion.media.photos import check_pixels
 
 if TYPE_CHECKING:
     from facemotion.faces.fallback import FallbackDetector
@@ -122,8 +124,18 @@ def turned_back(face: Face, quarters: int, shape: tuple[int, ...]) -> Face:
 _shared = FaceFinder()
 
 
+def _renew_lock() -> None:
+    """In a forked process a lock that another thread held would never be let go."""
+    _shared._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def find_faces(image: np.ndarray, *, aligner: str = "auto", on_note: Callable[[str], None] | None = None) -> list[Face]:
-    """`FaceFinder.find` of a finder that is loaded once for the whole process."""
+    """`FaceFinder.find` of a finder that is loaded once for the whole process; UsageError for what is no photo."""
+    check_pixels(image, shapes=((3,),))
     return _shared.find(image, aligner=aligner, on_note=on_note)
 
 

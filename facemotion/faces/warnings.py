@@ -19,7 +19,7 @@ CUT_OFF = 0.04
 """Share of the landmarks beyond the edge of the photo."""
 
 
-def advice(face: Face, image_shape: tuple[int, ...]) -> list[str]:
+def face_warnings(face: Face, image_shape: tuple[int, ...]) -> list[str]:
     """Lines about one face, empty where nothing speaks against it.
 
     image_shape: (H, W, ...) of the photo the face was found in.

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from facemotion.errors import OutputError
+from facemotion.errors import OutputError, OutputNameError
 from facemotion.media.provenance import Mark
 
 if TYPE_CHECKING:
@@ -72,13 +72,15 @@ class ClipSpec:
 
 
 def format_of(path: str | Path) -> ClipFormat:
-    """The format that a file name stands for; raises OutputError for a suffix that is none of ours."""
+    """The format that a file name stands for; raises OutputNameError for a suffix that is none of ours."""
     suffix = Path(path).suffix.lower()
     for format in FORMATS.values():
         if suffix in format.suffixes:
             return format
     known = ", ".join(suffix for format in FORMATS.values() for suffix in format.suffixes if suffix)
-    raise OutputError(f"{suffix} is not a format that can be written.", f"Use one of {known}, or no suffix for frames.")
+    raise OutputNameError(
+        f"{suffix} is not a format that can be written.", f"Use one of {known}, or no suffix for frames."
+    )
 
 
 def open_writer(path: str | Path, format: ClipFormat, spec: ClipSpec) -> ClipWriter:

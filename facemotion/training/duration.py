@@ -20,6 +20,9 @@ def parse_duration(text: str) -> float:
     while part := _PART.match(asked, end):
         parts.append(float(part[1]) * _SECONDS[part[2]])
         end = part.end()
-    if not parts or end < len(asked) or not sum(parts) <= _LONGEST_S:
+    seconds = sum(parts)
+    if not parts or end < len(asked) or not seconds <= _LONGEST_S:
         raise UsageError(f"cannot read the duration {text[:40]!r}", "Write it as 90s, 25m, 2h or 1h30m.")
-    return sum(parts)
+    if not seconds:
+        raise UsageError(f"a duration of {text[:40]!r} leaves no time", "Write one above zero: 90s, 25m, 2h or 1h30m.")
+    return seconds
