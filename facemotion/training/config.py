@@ -308,7 +308,7 @@ def _parse_phase(text: str) -> Phase:
     input_px, _, paint_px = sides.partition("/")
     try:
         numbers = [parse_count(word) for word in (start, input_px, paint_px, sources or "8")]
-        if min(numbers) < 0 or 0 in numbers[1:]:
+        if min(numbers) < 0 or 0 in numbers[1:3]:
             raise ValueError("a phase counts upwards from 0")
         return Phase(*numbers)
     except ValueError as error:
