@@ -110,15 +110,17 @@ class Animation:
 
     @staticmethod
     def _composed(composites: "list[Composite]", motion: "list[MotionArrays]") -> "np.ndarray":
-        frame = None
+        frame: np.ndarray | None = None
         for composite, face in zip(composites, motion, strict=True):
             frame = composite.frame(face.flow, face.shade, face.mask, face.colour, face.kept, onto=frame)
+        assert frame is not None  # there is a face
         return frame
 
     def _moved_alpha(self, motion: "list[MotionArrays]") -> "np.ndarray":
-        frame = None
+        frame: np.ndarray | None = None
         for composite, face in zip(self._alpha, motion, strict=True):
             frame = composite.frame(face.flow, 0 * face.shade, 0 * face.mask, 0 * face.colour, face.kept, onto=frame)
+        assert frame is not None
         return frame[:, :, 0]
 
     @staticmethod

@@ -66,9 +66,9 @@ def faces(
             _print_result(result)
     if as_json:
         console.say_json({"photos": results})
-    for error in failures:
+    for failure in failures:
         if as_json:
-            console.fail(error.message, error.hint)
+            console.fail(failure.message, failure.hint)
     if failures:
         raise typer.Exit(SOME_FAILED if len(failures) < len(photos) else failures[0].exit_code)
 
