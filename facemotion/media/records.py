@@ -138,7 +138,7 @@ def checked(value: Any, hint: Any, name: str) -> Any:
     raise MalformedError(f"{name}: {wanted} expected, not {_kind(value)}")
 
 
-_PLAIN = {int: {int}, float: {int, float}, str: {str}}
+_PLAIN: dict[type, set[type]] = {int: {int}, float: {int, float}, str: {str}}
 
 
 def _is_bounded(value: Any) -> bool:
