@@ -56,7 +56,7 @@ Person = Annotated[PersonChoice, typer.Option(help="Who is one person: each file
 
 
 @dataclass(frozen=True)
-class Rendering:
+class RenderingOptions:
     """Options of what is rendered on a head."""
 
     frames: Frames = None
@@ -67,7 +67,7 @@ class Rendering:
 
 
 @dataclass(frozen=True)
-class Landmarks:
+class LandmarkOptions:
     """Options on where the landmarks of photos come from."""
 
     landmarks: Annotated[
@@ -89,7 +89,7 @@ class Landmarks:
 
 
 @dataclass(frozen=True)
-class Origin:
+class OriginOptions:
     """Options on where the user's own photos come from."""
 
     licence: Annotated[str, typer.Option(help="Licence of your own photos, recorded with every clip.")] = ""
@@ -103,7 +103,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Smiles:
+class SmileOptions:
     """Options on whose teeth are lent."""
 
     smiles: Annotated[
@@ -116,7 +116,7 @@ class Smiles:
 
 
 @dataclass(frozen=True)
-class Performances:
+class PerformanceOptions:
     """Options on what each face performs."""
 
     jitter: Annotated[
@@ -151,9 +151,9 @@ def pairs(
     ] = None,
     clips: Annotated[int | None, typer.Option(min=1, help="Clips of a pair; all but one with the head turned.")] = None,
     *,
-    rendering: Rendering,
-    landmarks: Landmarks,
-    origin: Origin,
+    rendering: RenderingOptions,
+    landmarks: LandmarkOptions,
+    origin: OriginOptions,
     common: Common,
 ) -> None:
     """Two photos of each person, neutral and at the peak, to clips in between.
@@ -186,14 +186,14 @@ def teacher(
     folders: Folders,
     out: Out,
     head: Head,
-    smiles: Smiles,
-    performances: Performances,
+    smiles: SmileOptions,
+    performances: PerformanceOptions,
     exclude: Annotated[list[str] | None, typer.Option(help="Pass over files of such names, e.g. 'Occlusion*'.")] = None,
     person: Person = PersonChoice.FILE,
     *,
-    rendering: Rendering,
-    landmarks: Landmarks,
-    origin: Origin,
+    rendering: RenderingOptions,
+    landmarks: LandmarkOptions,
+    origin: OriginOptions,
     common: Common,
 ) -> None:
     """Any portraits to clips of every expression, through a 3-D head that wears the person's own skin."""
@@ -240,7 +240,7 @@ def clips(
     frames: Frames = None,
     crop_px: CropPx = 512,
     *,
-    origin: Origin,
+    origin: OriginOptions,
     common: Common,
 ) -> None:
     """Videos or folders of still frames, each from a neutral face to the peak of one expression.
