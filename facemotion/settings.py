@@ -3,15 +3,21 @@
 import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
+from types import UnionType
 from typing import Any, get_args
 
 from facemotion.errors import UsageError
-from facemotion.expressions.timing import DEFAULT_FPS, DEFAULT_FRAMES, check_choice, control_track, frame_count
+from facemotion.expressions.blends import parse_expressions
+from facemotion.expressions.script import ExpressionScript, Script, TrackScript
+from facemotion.expressions.timing import DEFAULT_FPS, check_choice, frame_count
 from facemotion.faces.find import ALIGNERS
 from facemotion.faces.selection import check_face_choice
 
 MIN_SIZE_PX = 16
 MAX_SIZE_PX = 16384
+MAX_INTENSITY = 1.5
+MOST_TURN_DEG = 12
 
 
 @dataclass(frozen=True)
@@ -19,16 +25,29 @@ class AnimateSettings:
     """Everything that decides how a clip looks; checked when made (UsageError)."""
 
     expression: str = "smile"
-    """As in ``--expr``; see `facemotion.expressions.grammar`."""
-    frames: int = DEFAULT_FRAMES
+    """As in ``--expr``; see `facemotion.expressions.blends`."""
+    frames: int | None = None
+    """Length; None is 32, or all of a track."""
     fps: float = DEFAULT_FPS
     """Frames per second."""
     intensity: float = 1.0
     """Factor on every weight, 0 to 1.5."""
-    curve: str = "linear"
-    """Key of `timing.CURVES`."""
+    curve: str = "natural"
+    """One of `dynamics.ENVELOPES`."""
     shape: str = "onset"
-    """One of `timing.SHAPES`."""
+    """One of `dynamics.SHAPES`."""
+    relative: bool = False
+    """Add to what the photo shows, instead of replacing it."""
+    life: str = "off"
+    """Key of `life.LEVELS`: blinks, glances, breath and sway."""
+    head: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Yaw, pitch and roll in degrees to turn to along with the expression."""
+    seed: int | None = None
+    """The person's own way, and whose teeth are lent; None derives it from the photo."""
+    recipes: str | None = None
+    """A file of expressions of the user's own; see `facemotion.expressions.recipes`."""
+    track: str | None = None
+    """A CSV file to perform instead of an expression; see `facemotion.expressions.tracks`."""
     face: str = "largest"
     """``largest``, ``all``, a number from 1, or a point ``X,Y`` in the photo."""
     crop: bool = False
@@ -51,7 +70,7 @@ class AnimateSettings:
             value = checked(field.name, getattr(self, field.name), field.type)
             object.__setattr__(self, field.name, value)
         frame_count(frames=self.frames, seconds=None, fps=self.fps)
-        control_track(({},), frames=self.frames, shape=self.shape, curve=self.curve, intensity=self.intensity)
+        self._check_performance()
         check_face_choice(self.face)
         check_choice("aligner", self.aligner, ALIGNERS)
         if self.size is not None and not MIN_SIZE_PX <= self.size <= MAX_SIZE_PX:
@@ -60,6 +79,61 @@ class AnimateSettings:
             )
         if not 0 <= self.repeats < 2**16:
             raise UsageError(f"{self.repeats} repeats are out of range.", "Give 0 (for ever) to 65535.")
+
+    def _check_performance(self) -> None:
+        from facemotion.expressions.dynamics import ENVELOPES, SHAPES
+        from facemotion.expressions.life import LEVELS
+
+        check_choice("shape", self.shape, SHAPES)
+        check_choice("curve", self.curve, ENVELOPES)
+        check_choice("life", self.life, tuple(LEVELS))
+        if not 0 <= self.intensity <= MAX_INTENSITY:
+            raise UsageError(
+                f"An intensity of {self.intensity:g} is out of range.",
+                f"Give a number from 0 to {MAX_INTENSITY:g}; 1 is the natural peak.",
+            )
+        if len(self.head) != 3 or not all(abs(angle) <= MOST_TURN_DEG for angle in self.head):
+            raise UsageError(
+                f"A head turned by {', '.join(f'{angle:g}' for angle in self.head)} is out of range.",
+                f"Give yaw, pitch and roll of at most {MOST_TURN_DEG}°.",
+            )
+        if self.seed is not None and self.seed < 0:
+            raise UsageError(f"A seed of {self.seed} is out of range.", "Give a whole number from 0 on.")
+
+    @property
+    def title(self) -> str:
+        """What the clip shows, for file names; raises UsageError for an expression that there is not."""
+        return Path(self.track).stem if self.track is not None else self.script().title
+
+    def script(self, *, on_note: Callable[[str], None] | None = None) -> Script:
+        """What is to be performed. Reads the files it needs; raises UsageError, InputError."""
+        from facemotion.expressions.recipes import Recipes
+
+        if self.track is None:
+            recipes = Recipes.load(self.recipes)
+            return ExpressionScript(
+                parse_expressions(self.expression, recipes=recipes),
+                frames=frame_count(frames=self.frames, seconds=None, fps=self.fps),
+                fps=self.fps,
+                shape=self.shape,
+                curve=self.curve,
+                intensity=self.intensity,
+                relative=self.relative,
+                head=self.head,
+                life=self.life,
+                recipes=recipes,
+            )
+        from facemotion.expressions.tracks import read_track
+
+        track = read_track(self.track, on_note=on_note).resampled(self.fps).first(self.frames)
+        return TrackScript(
+            track,
+            fps=self.fps,
+            name=Path(self.track).stem,
+            relative=self.relative,
+            life=self.life,
+            intensity=self.intensity,
+        )
 
 
 _KINDS: dict[object, tuple[str, type, Callable[[Any], object]]] = {
@@ -77,7 +151,8 @@ def checked(name: str, value: object, kind: object) -> object:
     """
     if value is None and type(None) in get_args(kind):
         return None
-    kind = next((each for each in get_args(kind) if each is not type(None)), kind)
+    if isinstance(kind, UnionType):
+        kind = next(each for each in get_args(kind) if each is not type(None))
     truth = isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")
     if kind is bool:
         if truth:

@@ -13,6 +13,8 @@ from PIL import Image
 from skimage.data import astronaut
 
 import facemotion
+from facemotion.expressions.units import UNIT_NAMES
+from facemotion.faces.mesh import landmarker
 from facemotion.weights.registry import ASSETS
 
 PORTRAIT = Path(__file__).parents[1] / "docs" / "images" / "portrait.jpg"
@@ -82,7 +84,7 @@ def filled(shape: tuple[int, int], outline: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", PHOTOS)
 @pytest.mark.parametrize("expression", ["smile", "closed-smile"])
 def test_a_smile_lifts_and_spreads_the_corners_of_the_mouth(name, expression):
-    before, after = landmarks(name), landmarks(name, expression)
+    before, after = landmarks(name, "neutral"), landmarks(name, expression)
     assert corner_height(after) > corner_height(before) + 0.03
     assert mouth_width(after) > mouth_width(before) + 0.05
 
@@ -94,12 +96,22 @@ def test_sadness_lowers_the_corners_of_the_mouth(name):
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_surprise_opens_the_mouth(name):
-    assert mouth_opening(landmarks(name, "surprise")) > mouth_opening(landmarks(name)) + 0.05
+    assert mouth_opening(landmarks(name, "surprise")) > mouth_opening(landmarks(name, "neutral")) + 0.05
+
+
+def test_neutral_takes_a_smile_away():
+    assert corner_height(landmarks("smiling", "neutral")) < corner_height(landmarks("smiling")) - 0.02
+    assert mouth_opening(landmarks("smiling", "neutral")) < mouth_opening(landmarks("smiling")) - 0.05
 
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_a_blink_closes_the_eyes(name):
-    assert eye_detail(name, "blink") < 0.8 * eye_detail(name)
+    closed = [UNIT_NAMES.index("eyeBlinkLeft"), UNIT_NAMES.index("eyeBlinkRight")]
+    open_score, closed_score = (
+        landmarker().measure(pixels)[0].scores[closed].mean() for pixels in (photo(name), peak(name, "blink"))
+    )
+    assert closed_score > open_score + 0.2
+    assert eye_detail(name, "blink") < 0.9 * eye_detail(name)
 
 
 def test_a_smile_shows_teeth_and_a_closed_one_none():
