@@ -116,7 +116,7 @@ class SmileOptions:
 
 
 @dataclass(frozen=True)
-class PerformanceOptions:
+class RecipeOptions:
     """Options on what each face performs."""
 
     jitter: Annotated[
@@ -187,7 +187,7 @@ def teacher(
     out: Out,
     head: Head,
     smiles: SmileOptions,
-    performances: PerformanceOptions,
+    performances: RecipeOptions,
     exclude: Annotated[list[str] | None, typer.Option(help="Pass over files of such names, e.g. 'Occlusion*'.")] = None,
     person: Person = PersonChoice.FILE,
     *,
