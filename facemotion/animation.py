@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from facemotion.compositing.performer import Performer
     from facemotion.expressions.performance import Performance
+    from facemotion.faces.occlusion import Occlusion
     from facemotion.faces.types import Face
     from facemotion.head.rig import HeadMotion
     from facemotion.rendering.face import Rendering
@@ -34,15 +35,18 @@ class Animation:
 
     def __init__(self, photo: Photo, settings: AnimateSettings, script: Script, *, name: str, on_note: Note):
         """Find the faces and get them ready; ``name`` is the photo's, for messages. Raises NoFaceError, UsageError."""
+        from facemotion.compositing.occluders import occluders_of
         from facemotion.compositing.performer import Performer
         from facemotion.faces.find import find_faces
         from facemotion.faces.mesh import measure_face
+        from facemotion.faces.occlusion import find_occlusion
 
         self._settings, self._script = settings, script
         seen = flattened(photo).pixels
         found = find_faces(seen, aligner=settings.aligner, on_note=on_note)
         self.faces: list[Face] = choose_faces(found, settings.face, name=name)
-        _advise(self.faces, found, photo, on_note)
+        occlusions = [find_occlusion(seen, face.landmarks) for face in self.faces]
+        _advise(self.faces, occlusions, found, photo, on_note)
         measured = [measure_face(seen, face) for face in self.faces]
         self.framing: Framing = frame_photo(
             photo, [face.landmarks for face in self.faces], crop=settings.crop, size=settings.size
@@ -51,9 +55,16 @@ class Animation:
         visible = flattened(self.framing.photo).pixels
         self._performers: list[Performer] = [
             Performer(
-                visible, self.framing.placed(face.points[:, :2]), landmarks, scores=face.scores, seed=self.seed + number
+                visible,
+                self.framing.placed(face.points[:, :2]),
+                landmarks,
+                scores=face.scores,
+                occluders=occluders_of(occlusion, visible, landmarks),
+                seed=self.seed + number,
             )
-            for number, (landmarks, face) in enumerate(zip(self.framing.landmarks, measured, strict=True))
+            for number, (landmarks, face, occlusion) in enumerate(
+                zip(self.framing.landmarks, measured, occlusions, strict=True)
+            )
         ]
         self.performances: list[Performance] = [
             script.performance(performer.own, self.seed + number) for number, performer in enumerate(self._performers)
@@ -95,6 +106,18 @@ class Animation:
     def frames(self) -> Generator[np.ndarray, None, None]:
         """All frames in order; those in which nothing is to change are the photo."""
         return self._frames(range(self._script.frames))
+
+    def record(self, write: Callable[..., None]) -> None:
+        """Hand every frame's time, units, head and landmarks of the first face to `TrackWriter.write`."""
+        performer, played, controls = self._performers[0], self.performances[0], self._controls[0]
+        for number in range(self._script.frames):
+            head = _head(played, number)
+            write(
+                number / self._settings.fps,
+                played.units[number],
+                head=None if played.head is None else played.head[number],
+                landmarks=performer.landmarks_at(controls[number], head),
+            )
 
     def samples(self) -> tuple[np.ndarray, ...]:
         """The frames in which the faces are furthest from the photo, and some between, for what must know colours."""
@@ -160,11 +183,11 @@ def _joined(pixels: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
     return pixels if alpha is None else np.dstack([pixels, alpha])
 
 
-def _advise(chosen: list[Face], found: list[Face], photo: Photo, on_note: Note) -> None:
+def _advise(chosen: list[Face], occlusions: list[Occlusion], found: list[Face], photo: Photo, on_note: Note) -> None:
     from facemotion.faces.warnings import face_warnings
 
     if len(found) > len(chosen):
         on_note(f"{len(found)} faces found, {len(chosen)} animated: choose with --face all, N or X,Y.")
-    for face in chosen:
-        for line in face_warnings(face, photo.pixels.shape):
+    for face, occlusion in zip(chosen, occlusions, strict=True):
+        for line in face_warnings(face, photo.pixels.shape, occlusion):
             on_note(line if len(chosen) == 1 else f"Face {found.index(face) + 1}: {line}")

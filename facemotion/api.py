@@ -18,13 +18,14 @@ from facemotion.device import choose_placement, cuda_was_used_before_fork
 from facemotion.errors import FacemotionError, ImageError, OutputNameError, UsageError, WeightsError
 from facemotion.expressions.blends import Blend, builtin_recipes, check_blend, parse_expressions
 from facemotion.expressions.recipes import Recipes
-from facemotion.expressions.script import ExpressionScript
+from facemotion.expressions.script import ExpressionScript, LevelsScript, Script
 from facemotion.expressions.timing import DEFAULT_FRAMES
 from facemotion.faces.framing import Box, flattened
 from facemotion.media.atomic import check_output, staged_together
 from facemotion.media.contact_sheet import ContactSheet, sheet_path
 from facemotion.media.photos import Photo, check_pixels, photo_of, read_photo
 from facemotion.media.provenance import mark_for
+from facemotion.media.sound import add_sound
 from facemotion.media.video import ClipFormat, ClipSpec, format_of, open_writer
 from facemotion.settings import AnimateSettings, checked
 
@@ -91,6 +92,7 @@ class Animator:
         *,
         format: ClipFormat | None = None,
         overwrite: bool = False,
+        track_out: str | Path | None = None,
         on_note: "Note | None" = None,
         on_frame: Callable[[], None] | None = None,
         on_stage: Callable[[str], None] | None = None,
@@ -100,6 +102,7 @@ class Animator:
         ``on_note`` gets each line of advice as it comes up, ``on_stage`` what begins ("rendering"), ``on_frame`` is
         called at every frame and may raise to stop: nothing is left behind then. Frames are streamed, memory does not
         grow with their number. The clip and its contact sheet, where one is asked for, appear together or not at all.
+        ``track_out`` is a CSV file of what the first face does; see `facemotion.expressions.tracks`.
         Raises InputError, ImageError, NoFaceError, OutputError, WeightsError.
         """
         started = time.monotonic()
@@ -136,6 +139,7 @@ class Animator:
             mark=mark_for(self.script.title) if self.settings.metadata else None,
             changing=clip.changing,
             samples=clip.samples() if format.name == "gif" else (),
+            names=_level_names(self.script),
         )
         if format.name == "mp4" and spec.size_px[0] * spec.size_px[1] > _MANY_PIXELS:
             note(f"At {spec.size_px[0]}×{spec.size_px[1]} px not every player shows the clip: --size 2160 is safer.")
@@ -143,8 +147,12 @@ class Animator:
         stage("rendering")
         with staged_together(paths, overwrite=overwrite) as (part, *sheet_parts):
             _write_clip(clip, part, format, spec, sheet=sheet, on_frame=on_frame)
+            if self.settings.drive is not None and format.name in ("mp4", "webm"):
+                add_sound(part, self.settings.drive, format_name=format.name, seconds=spec.frames / spec.fps)
             if sheet is not None:
                 _write_sheet(sheet, sheet_parts[0], spec)
+        if track_out is not None:
+            _write_track(clip, _path("the track", track_out), overwrite=overwrite)
         return AnimateResult(
             photo=str(photo_path),
             out=str(out_path),
@@ -277,6 +285,14 @@ def load_inference(path: Path, device: str, precision: str) -> "Inference":
         return _load(path, modified_ns, device, precision)
 
 
+def _level_names(script: Script) -> tuple[str, ...]:
+    if not isinstance(script, LevelsScript):
+        return ()
+    from facemotion.expressions.dynamics import level_names
+
+    return tuple(level_names(script.title, script.frames))
+
+
 def _write_clip(
     clip: Animation,
     path: Path,
@@ -302,6 +318,14 @@ def _write_sheet(sheet: ContactSheet, path: Path, spec: ClipSpec) -> None:
     from facemotion.media.animated_images import png_bytes
 
     path.write_bytes(png_bytes(sheet.picture(), spec.mark))
+
+
+def _write_track(clip: Animation, path: Path, *, overwrite: bool) -> None:
+    from facemotion.expressions.tracks import TrackWriter
+    from facemotion.media.atomic import staged
+
+    with staged(path, overwrite=overwrite) as part, TrackWriter(part, landmarks=True) as writer:
+        clip.record(writer.write)
 
 
 def _path(what: str, path: object) -> Path:

@@ -5,19 +5,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from facemotion.errors import UsageError
 from facemotion.expressions.blends import parse_expressions
-from facemotion.expressions.script import ExpressionScript, Script, TrackScript
+from facemotion.expressions.script import ExpressionScript, LevelsScript, Script, TrackScript
 from facemotion.expressions.timing import DEFAULT_FPS, check_choice, frame_count
 from facemotion.faces.find import ALIGNERS
 from facemotion.faces.selection import check_face_choice
+
+if TYPE_CHECKING:
+    from facemotion.expressions.performance import Performance
 
 MIN_SIZE_PX = 16
 MAX_SIZE_PX = 16384
 MAX_INTENSITY = 1.5
 MOST_TURN_DEG = 12
+MOST_LEVELS = 1001
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,10 @@ class AnimateSettings:
     """A file of expressions of the user's own; see `facemotion.expressions.recipes`."""
     track: str | None = None
     """A CSV file to perform instead of an expression; see `facemotion.expressions.tracks`."""
+    drive: str | None = None
+    """A video whose face is performed instead; mp4 and webm carry its sound along."""
+    levels: int | None = None
+    """Stills of a continuum from the photo to the expression instead of a clip."""
     face: str = "largest"
     """``largest``, ``all``, a number from 1, or a point ``X,Y`` in the photo."""
     crop: bool = False
@@ -97,19 +105,33 @@ class AnimateSettings:
                 f"A head turned by {', '.join(f'{angle:g}' for angle in self.head)} is out of range.",
                 f"Give yaw, pitch and roll of at most {MOST_TURN_DEG}°.",
             )
+        given = [name for name in ("track", "drive", "levels") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise UsageError(f"Both {given[0]} and {given[1]} were given.", "Say once what is to be performed.")
+        if self.levels is not None and not 2 <= self.levels <= MOST_LEVELS:
+            raise UsageError(f"{self.levels} levels are out of range.", f"Give a number from 2 to {MOST_LEVELS}.")
         if self.seed is not None and self.seed < 0:
             raise UsageError(f"A seed of {self.seed} is out of range.", "Give a whole number from 0 on.")
 
     @property
     def title(self) -> str:
         """What the clip shows, for file names; raises UsageError for an expression that there is not."""
-        return Path(self.track).stem if self.track is not None else self.script().title
+        given = self.track or self.drive
+        return self.script().title if given is None else Path(given).stem
 
     def script(self, *, on_note: Callable[[str], None] | None = None) -> Script:
         """What is to be performed. Reads the files it needs; raises UsageError, InputError."""
         from facemotion.expressions.recipes import Recipes
 
-        if self.track is None:
+        if self.levels is not None:
+            recipes = Recipes.load(self.recipes)
+            steps = parse_expressions(self.expression, recipes=recipes)
+            if len(steps) > 1 or not steps[0] or "photo" in steps[0]:
+                raise UsageError("--levels goes from the photo to one expression.", "Name one, as in --expr smile.")
+            return LevelsScript(
+                steps, self.levels, self.fps, intensity=self.intensity, relative=self.relative, recipes=recipes
+            )
+        if self.track is None and self.drive is None:
             recipes = Recipes.load(self.recipes)
             return ExpressionScript(
                 parse_expressions(self.expression, recipes=recipes),
@@ -123,17 +145,24 @@ class AnimateSettings:
                 life=self.life,
                 recipes=recipes,
             )
-        from facemotion.expressions.tracks import read_track
-
-        track = read_track(self.track, on_note=on_note).resampled(self.fps).first(self.frames)
         return TrackScript(
-            track,
+            self._track(on_note).resampled(self.fps).first(self.frames),
             fps=self.fps,
-            name=Path(self.track).stem,
+            name=self.title,
             relative=self.relative,
             life=self.life,
             intensity=self.intensity,
         )
+
+    def _track(self, on_note: Callable[[str], None] | None) -> "Performance":
+        if self.drive is not None:
+            from facemotion.faces.driving import performance_of
+
+            return performance_of(self.drive, choice=self.face, on_note=on_note)
+        from facemotion.expressions.tracks import read_track
+
+        assert self.track is not None
+        return read_track(self.track, on_note=on_note)
 
 
 _KINDS: dict[object, tuple[str, type, Callable[[Any], object]]] = {

@@ -137,6 +137,13 @@ class PerformanceOptions:
         Path | None,
         _performance("Perform a CSV of units, as Live Link Face or `facemotion track` writes it.", metavar="FILE"),
     ] = None
+    drive: Annotated[
+        Path | None, _performance("Perform what the face in a video does; its sound comes along.", metavar="VIDEO")
+    ] = None
+    levels: Annotated[
+        int | None,
+        _performance("N stills from the photo to the expression, by name, into a folder.", metavar="N"),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -183,6 +190,9 @@ class OutputOptions:
             "Instead of a suffix: mp4, webm, gif, webp, png or frames.",
             **_one_of("mp4", "webm", "gif", "webp", "png", "frames", metavar="NAME"),
         ),
+    ] = None
+    track_out: Annotated[
+        Path | None, _output("Also a CSV of time, units, head and 68 landmarks of every frame.", metavar="FILE")
     ] = None
     sheet: Annotated[bool, _output("Also a contact sheet of the face: CLIP-sheet.png.", "--sheet")] = False
     repeats: Annotated[int, _output("How often gif, webp, png play; 0 = for ever.", metavar="N")] = 0
@@ -235,7 +245,7 @@ def animate(
         os.environ["FACEMOTION_OFFLINE"] = "1"
     settings = AnimateSettings(
         expression=expr,
-        frames=_frames(timing, default=None if performance.track else DEFAULT_FRAMES),
+        frames=_frames(timing, default=None if performance.track or performance.drive else DEFAULT_FRAMES),
         fps=timing.fps,
         intensity=timing.intensity,
         curve=timing.curve,
@@ -246,6 +256,8 @@ def animate(
         seed=performance.seed,
         recipes=None if performance.recipes is None else str(performance.recipes),
         track=None if performance.track is None else str(performance.track),
+        drive=None if performance.drive is None else str(performance.drive),
+        levels=performance.levels,
         face=picture.face,
         crop=picture.crop,
         size=picture.size,
@@ -280,7 +292,12 @@ def animate(
             print_report(report)
         raise typer.Exit(report.exit_code)
     clip_format = _format(output, several=False)
-    result = job.run_one(photos[0], _target(photos[0], output.out, clip_format, word=word), clip_format)
+    if performance.levels is not None and output.format is None:
+        from facemotion.media.video import FORMATS
+
+        clip_format = FORMATS["frames"]
+    target = _target(photos[0], output.out, clip_format, word=word)
+    result = job.run_one(photos[0], target, clip_format, track_out=output.track_out)
     if as_json:
         console.say_json(result.as_dict())
     else:

@@ -28,7 +28,7 @@ class Job:
     precision: str
     overwrite: bool
 
-    def run_one(self, photo: str, target: Path, format: ClipFormat) -> AnimateResult:
+    def run_one(self, photo: str, target: Path, format: ClipFormat, *, track_out: Path | None = None) -> AnimateResult:
         """Animates one photo (``-``: standard input), with a bar of frames that names what is going on."""
         check_readable(photo)
         check_output(target, overwrite=self.overwrite)
@@ -40,6 +40,7 @@ class Job:
                 target,
                 format=format,
                 overwrite=self.overwrite,
+                track_out=track_out,
                 on_note=console.warn,
                 on_frame=step,
                 on_stage=step.stage,
@@ -113,7 +114,12 @@ class Job:
 
     def _files(self, animator: Animator) -> dict[str, str]:
         """Hashes of the files that decide how clips look, by the setting that names them."""
-        named = {"weights": animator.weights, "recipes": self.settings.recipes, "track": self.settings.track}
+        named = {
+            "weights": animator.weights,
+            "recipes": self.settings.recipes,
+            "track": self.settings.track,
+            "drive": self.settings.drive,
+        }
         return {f"{name}_sha256": file_sha256(Path(file)) for name, file in named.items() if file is not None}
 
 

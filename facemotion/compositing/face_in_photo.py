@@ -14,6 +14,7 @@ import numpy as np
 
 from facemotion.compositing.feather import face_feather
 from facemotion.compositing.grain import TILE_PX, grain_tile
+from facemotion.compositing.occluders import Occluders
 from facemotion.compositing.tint import Tint
 from facemotion.faces import geometry
 from facemotion.media.prefetch import for_each
@@ -33,8 +34,8 @@ class FaceInPhoto:
     """One face of one photo, ready for its renderings.
 
     photo: (H, W, 3) uint8, kept and never written to. photo_to_crop: the similarity to the square crop of ``crop_px``
-    that was rendered. landmarks: (68, 2) photo px. front: (n, n) in [0, 1] over that crop, what lies in front of the
-    face and neither moves nor is drawn over. still: (x0, y0, x1, y1) bounds outside of which no pixel changes while the
+    that was rendered. landmarks: (68, 2) photo px. occluders: what lies in front of the face and neither moves nor is
+    drawn over. still: (x0, y0, x1, y1) bounds outside of which no pixel changes while the
     head does not turn.
     """
 
@@ -45,7 +46,7 @@ class FaceInPhoto:
         crop_px: int,
         landmarks: np.ndarray,
         *,
-        front: np.ndarray | None = None,
+        occluders: Occluders | None = None,
         grain: bool = True,
     ):
         self.photo = photo
@@ -56,10 +57,12 @@ class FaceInPhoto:
         in_map = geometry.apply(self._photo_to_map, landmarks)
         self._free = face_feather(in_map, FLOW_PX)
         self._uncovered = np.ones_like(self._free)
-        if front is not None:
-            covered = cv2.resize(np.asarray(front, np.float32), (FLOW_PX, FLOW_PX), interpolation=cv2.INTER_LINEAR)
-            self._uncovered = 1 - np.clip(covered, 0, 1)
-            self._free = self._free * self._uncovered
+        if occluders is not None:
+            motion, self._uncovered = (
+                cv2.resize(each, (FLOW_PX, FLOW_PX), interpolation=cv2.INTER_AREA)
+                for each in (occluders.motion, occluders.paint)
+            )
+            self._free = self._free * motion
         self.still = _bounds(self._free, self._photo_to_map, photo.shape)
         self.turning = _bounds(np.ones((_SPAN_PX, _SPAN_PX), np.float32), self._photo_to_span, photo.shape)
         self._edge = self._edge_fade()

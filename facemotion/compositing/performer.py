@@ -7,7 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from facemotion.compositing.face_in_photo import Bounds, FaceInPhoto
+from facemotion.compositing.occluders import Occluders
 from facemotion.faces import geometry
+from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.head.own_units import own_units, prior_of
 from facemotion.head.rig import HeadMotion
 from facemotion.rendering.face import FaceRenderer, Rendering
@@ -20,8 +22,8 @@ class Performer:
     """A face that shows any units, at its photo's own resolution.
 
     photo: (H, W, 3) uint8 RGB. points: (478, 2 or 3) photo px Face Mesh landmarks. landmarks: (68, 2) photo px of the
-    same face. scores: (52,) the landmarker's scores of its units, None where they are not known. front: (n, n) in
-    [0, 1] over the square of `geometry.photo_to_crop`, what lies in front of the face. seed: whose teeth it has.
+    same face. scores: (52,) the landmarker's scores of its units, None where they are not known. occluders:
+    what lies in front of the face. seed: whose teeth it has.
     """
 
     def __init__(
@@ -31,7 +33,7 @@ class Performer:
         landmarks: np.ndarray,
         *,
         scores: np.ndarray | None = None,
-        front: np.ndarray | None = None,
+        occluders: Occluders | None = None,
         seed: int = 0,
     ):
         unit = geometry.photo_to_crop(landmarks, _MOST_PX)
@@ -41,7 +43,7 @@ class Performer:
         in_crop = geometry.apply(to_crop, np.asarray(points, np.float64)[:, :2])
         prior = None if scores is None else prior_of(scores)
         self._renderer = FaceRenderer(crop, in_crop, prior=prior, seed=seed)
-        self._place = FaceInPhoto(photo, to_crop, size, landmarks, front=front)
+        self._place = FaceInPhoto(photo, to_crop, size, landmarks, occluders=occluders)
         self._to_photo = geometry.invert(to_crop)
         self._alpha: np.ndarray | None = None
 
@@ -75,6 +77,7 @@ class Performer:
             self._alpha = alpha.copy()
         return self._alpha
 
-    def landmarks_at(self, rendering: Rendering) -> np.ndarray:
-        """(468, 2) photo px of the landmarks of a rendering, before the head turns."""
-        return geometry.apply(self._to_photo, rendering.landmarks)
+    def landmarks_at(self, control: np.ndarray, head: HeadMotion | None = None) -> np.ndarray:
+        """(68, 2) photo px of the iBUG landmarks at a control (52,), with the head turned."""
+        points = self._renderer.landmarks_at(control, head)
+        return geometry.apply(self._to_photo, points[list(FROM_FACE_MESH)])

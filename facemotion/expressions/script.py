@@ -96,4 +96,38 @@ class TrackScript:
         return add_life(played, level=self.life, fps=self.fps, seed=seed)
 
 
-Script = ExpressionScript | TrackScript
+@dataclass(frozen=True)
+class LevelsScript:
+    """Stills of a continuum from the photo to an expression, in equal steps."""
+
+    steps: tuple[Blend, ...]
+    frames: int
+    fps: float
+    intensity: float = 1.0
+    relative: bool = False
+    recipes: Recipes = field(default_factory=builtin_recipes)
+
+    @property
+    def title(self) -> str:
+        """For file names."""
+        return slug(self.steps)
+
+    @property
+    def turns(self) -> bool:
+        """Whether the head ever turns."""
+        return False
+
+    def performance(self, own: np.ndarray, seed: int) -> Performance:
+        """What a face does whose photo shows the units ``own`` (52,)."""
+        import numpy as np
+
+        from facemotion.expressions.blends import unit_targets
+        from facemotion.expressions.dynamics import morph_levels
+
+        target = unit_targets(self.steps[-1], recipes=self.recipes, seed=seed, intensity=self.intensity)
+        if self.relative:
+            target = np.clip(target + own, 0, 1.5)
+        return morph_levels(target, own=own, levels=self.frames)
+
+
+Script = ExpressionScript | TrackScript | LevelsScript

@@ -34,7 +34,8 @@ def landmarker() -> Landmarker:
 def measure_face(image: np.ndarray, face: Face) -> MeasuredFace:
     """A face of a photo (H, W, 3) uint8 RGB as the landmarker sees it.
 
-    Looks twice: where the finder's landmarks say, and again where the first look says. Raises NoFaceError where there
+    Looks twice: where the finder's landmarks say, and again where the first look says; and where the landmarker's
+    own detector says, if that shows nothing. Raises NoFaceError where there
     is nothing like a face.
     """
     from facemotion.faces.landmarker import Roi
@@ -50,10 +51,19 @@ def measure_face(image: np.ndarray, face: Face) -> MeasuredFace:
     roi = Roi((float(centre[0]), float(centre[1])), side, side, angle)
     first = landmarker().measure_at(image, [roi])[0]
     measured = None if first is None else landmarker().follow(image, first.points)
-    found = measured or first
+    found = measured or first or _detected(image, face)
     if found is None:
         raise NoFaceError("The face cannot be measured: it is hidden, cut off or turned too far.", _HINT)
     return found
+
+
+def _detected(image: np.ndarray, face: Face) -> MeasuredFace | None:
+    """The face as the landmarker's own detector frames it, where that sees one in the same place."""
+    middle = np.asarray(face.landmarks).mean(0)
+    for measured in landmarker().measure(image):
+        if np.linalg.norm(measured.points[:, :2].mean(0) - middle) < 0.3 * face.size_px:
+            return measured
+    return None
 
 
 _HINT = "Try another photo, or another face with --face."

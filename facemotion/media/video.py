@@ -58,7 +58,8 @@ class ClipSpec:
     ``size_px`` (width, height); ``fps`` frames per second; ``frames`` their number; ``alpha`` whether frames carry
     it; ``repeats`` of gif, webp and png (0 = for ever); ``mark`` for the metadata, None for none; ``changing`` the
     part (x0, y0, x1, y1) px, ends excluded, outside of which all frames are the same (None: anything may change);
-    ``samples`` frames typical of the clip, from which gif takes its colours.
+    ``samples`` frames typical of the clip, from which gif takes its colours; ``names`` of the files of a folder of
+    frames, without suffix, where they are not to be numbered.
     """
 
     size_px: tuple[int, int]
@@ -69,6 +70,7 @@ class ClipSpec:
     mark: Mark | None = None
     changing: tuple[int, int, int, int] | None = None
     samples: "tuple[np.ndarray, ...]" = ()
+    names: tuple[str, ...] = ()
 
 
 def format_of(path: str | Path) -> ClipFormat:

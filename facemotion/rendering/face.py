@@ -15,10 +15,10 @@ from facemotion.head.model import FACE_VERTICES
 from facemotion.head.rasteriser import HIDDEN, rasterise, vertex_normals
 from facemotion.head.rig import EYES, HeadMotion, Rig
 from facemotion.rendering import light
-from facemotion.rendering.boxes import Box, Canvas, f32
-from facemotion.rendering.eyes import Eye
+from facemotion.rendering.boxes import Box, LayerCanvas, f32
+from facemotion.rendering.eyes import EyeRenderer
 from facemotion.rendering.flow import continued
-from facemotion.rendering.mouth import Mouth, choose_donor
+from facemotion.rendering.mouth import MouthRenderer, choose_donor
 from facemotion.rendering.wrinkles import Wrinkles, smile_gain
 
 FLOW_PX = 320
@@ -76,10 +76,12 @@ class FaceRenderer:
         skin, likeness = self._skin()
         self._wrinkles = Wrinkles(self.rig, likeness, FLOW_PX)
         self._fit_light(likeness)
-        self.eyes = {side: Eye(self._image, self.rig, side) for side in EYES}
+        self.eyes = {side: EyeRenderer(self._image, self.rig, side) for side in EYES}
         bright = float(np.percentile((self._small @ light.LUMA)[likeness > 0.4], 97)) if (likeness > 0.4).any() else 0.9
         donor = choose_donor(float(skin @ light.LUMA), seed)
-        self.mouth = Mouth(self._image, self.rig, donor, skin=skin, white=self._eye_white(), bright=bright)
+        self.mouth = MouthRenderer(
+            self._image, self.rig, donor, skin=skin, white=max(self._eye_white(), 0.6 * bright), bright=bright
+        )
 
     def _in_small(self, points: np.ndarray) -> np.ndarray:
         moved = points.copy()
@@ -149,6 +151,15 @@ class FaceRenderer:
         )
         return Rendering(flow / FLOW_PX, gain, layers, self._turn(head), self.rig.landmarks_at(points))
 
+    def landmarks_at(self, control: np.ndarray, head: HeadMotion | None = None) -> np.ndarray:
+        """(468, 2) px of the crop where the landmarks are at a control (52,), with the head turned."""
+        rig = self.rig
+        points = rig.landmarks_at(rig.moved(self._within_reach(np.asarray(control, np.float32))))
+        if head:
+            at = rig.head.landmark_vertices
+            points = points + (rig.turned(head) - rig.source)[at, :2]
+        return points
+
     def _turn(self, head: HeadMotion | None) -> np.ndarray | None:
         """Where each pixel of a turned head comes from: exactly on the face, smooth over hair, hat and neck."""
         if not head:
@@ -199,9 +210,9 @@ class FaceRenderer:
 
     def _drawn(
         self, flow: np.ndarray, gain: np.ndarray, points: np.ndarray, control: np.ndarray
-    ) -> tuple[Canvas, tuple[Box, ...]]:
+    ) -> tuple[LayerCanvas, tuple[Box, ...]]:
         """The layers over the moved skin, at the crop's resolution, and the boxes in which they lie."""
-        canvas = Canvas.blank(self.size_px)
+        canvas = LayerCanvas.blank(self.size_px)
         mouth = self.mouth.box_at(points)
         cover, at = self.mouth.view(points, mouth)
         self._show_skin(canvas, mouth, cover, at, flow, gain)
@@ -213,7 +224,7 @@ class FaceRenderer:
         return canvas, (mouth, *(eye.box for eye in self.eyes.values()))
 
     def _show_skin(
-        self, canvas: Canvas, box: Box, cover: np.ndarray, at: np.ndarray, flow: np.ndarray, gain: np.ndarray
+        self, canvas: LayerCanvas, box: Box, cover: np.ndarray, at: np.ndarray, flow: np.ndarray, gain: np.ndarray
     ) -> np.ndarray:
         """The moved skin in a box, as exactly as the mesh says; returns where in the photo it came from, (h, w, 2)."""
         coarse = box.grid() + _enlarged(flow, box, self.size_px) * (self.size_px / FLOW_PX)

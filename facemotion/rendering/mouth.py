@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import LOWER_LIP, UPPER_LIP, Rig
-from facemotion.rendering.boxes import Box, Canvas, around, mesh_view
+from facemotion.rendering.boxes import Box, LayerCanvas, around, mesh_view
 from facemotion.rendering.light import LUMA
 
 DONOR_EYE_PX = 320.0
@@ -65,7 +65,7 @@ def choose_donor(skin_luminance: float, seed: int) -> TeethDonor:
     return near[int(np.random.default_rng(seed).integers(len(near)))]
 
 
-class Mouth:
+class MouthRenderer:
     """The mouth of one photo."""
 
     def __init__(
@@ -97,7 +97,7 @@ class Mouth:
         """`mesh_view` of the lips in their box."""
         return mesh_view(points, self._rig.source, self._triangles, box)
 
-    def draw(self, canvas: Canvas, box: Box, cover: np.ndarray, points: np.ndarray, control: np.ndarray) -> None:
+    def draw(self, canvas: LayerCanvas, box: Box, cover: np.ndarray, points: np.ndarray, control: np.ndarray) -> None:
         """Draw the inside of the mouth in its box, over the lips' ``cover`` (h, w); nothing where they are closed.
 
         points: (V, 3) the moved vertices.
@@ -167,7 +167,8 @@ class Mouth:
         shown, usual = upper - top, float(np.median(height[0, columns]))
         usual_shown = float(np.median(shown[0, columns]))
         if 0 < usual_shown < usual:  # a smile's lower lip follows the upper teeth where these nearly fill the opening
-            upper = upper + (0.97 * height - shown) * float(np.clip((3.0 - usual / usual_shown) / 0.8, 0, 1))
+            follows = float(np.clip((2.2 - usual / usual_shown) / 0.7, 0, 1))
+            upper = upper + np.minimum(0.97 * height - shown, 0.4 * np.maximum(shown, 0)) * follows
         middle = float(rig.teeth_edges(control)[0][:, 0].mean())
         left, right = float(lips[0][0, 0]), float(lips[0][-1, 0])
         from_middle = np.abs(x - (left + right) / 2) / max(1.0, (right - left) / 2)
