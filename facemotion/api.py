@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from facemotion.animation import Animation
 from facemotion.device import choose_placement
-from facemotion.errors import OutputError, UsageError
+from facemotion.errors import OutputError, UsageError, WeightsError
 from facemotion.expressions.grammar import EXPRESSIONS, Blend, check_blend, parse_expressions
 from facemotion.expressions.timing import DEFAULT_FRAMES, control_track
 from facemotion.faces.framing import Box, flattened
@@ -189,9 +189,10 @@ def animate(
 def _load(path: Path, _modified_ns: int, device: str, precision: str) -> "Inference":
     from facemotion.models.inference import Inference
     from facemotion.models.release import load_release
+    from facemotion.weights.registry import known_sha256
 
     placement = choose_placement(device, precision)
-    generator, _ = load_release(path)
+    generator, _ = load_release(path, sha256=known_sha256("generator", path))
     return Inference(generator, placement)
 
 
@@ -207,8 +208,12 @@ def generator_path(weights: str | Path | None) -> Path:
 
 def load_inference(path: Path, device: str, precision: str) -> "Inference":
     """The generator of a release file ready to run; the same one for the same file, device and precision."""
+    try:
+        modified_ns = path.stat().st_mtime_ns
+    except OSError as error:
+        raise WeightsError(f"no weights at {path}", "Check --weights or FACEMOTION_WEIGHTS.") from error
     with _LOADING:
-        return _load(path, path.stat().st_mtime_ns, device, precision)
+        return _load(path, modified_ns, device, precision)
 
 
 def known_expressions(weights: Path | None) -> tuple[str, ...]:

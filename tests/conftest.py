@@ -15,6 +15,28 @@ PHOTO_SIZE_PX = (200, 240)
 """(width, height) of the drawn photo."""
 
 
+SMOKE = (
+    "cli/test_sample.py",
+    "compositing/test_composite.py",
+    "expressions/",
+    "faces/test_geometry.py",
+    "models/test_generator.py",
+    "models/test_release.py",
+    "test_imports.py",
+    "test_readme.py",
+    "test_shipped_weights.py",
+    "test_top_level.py",
+)
+"""Files and folders of tests that together say within a minute whether anything large is broken (marker ``smoke``)."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        name = item.path.relative_to(Path(__file__).parent).as_posix()
+        if name.startswith(SMOKE):
+            item.add_marker("smoke")
+
+
 @pytest.fixture(autouse=True)
 def _own_surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the user's reaches the tests, and nothing is downloaded."""

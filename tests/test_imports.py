@@ -14,7 +14,7 @@ LAYERS = (
     "errors version",
     "expressions media weights",
     "device faces",
-    "models compositing synthetic",
+    "models compositing synthetic head rendering",
     "datasets settings",
     "animation",
     "api",

@@ -9,7 +9,19 @@ import pytest
 import facemotion
 
 ROOT = Path(__file__).parents[1]
-TOP = {".ci", ".gitignore", "LICENSE", "README.md", "docs", "facemotion", "pyproject.toml", "tests", "weights.sha256"}
+TOP = {
+    ".ci",
+    ".github",
+    ".gitignore",
+    "LICENSE",
+    "MANIFEST.in",
+    "README.md",
+    "docs",
+    "facemotion",
+    "pyproject.toml",
+    "tests",
+    "weights.sha256",
+}
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".mp4", ".webm", ".bmp", ".tiff"}
 
 

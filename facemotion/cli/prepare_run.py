@@ -17,7 +17,7 @@ from facemotion.cli import console
 if TYPE_CHECKING:
     from facemotion.datasets.clips import ClipSet
     from facemotion.datasets.importer import Importer, Item
-    from facemotion.datasets.prepare import Outcome, Preparation
+    from facemotion.datasets.prepare import ItemResult, Preparation
     from facemotion.datasets.splits import Splits
 
 SOME_FAILED = 3
@@ -121,7 +121,7 @@ class _Watch:
     def __exit__(self, *_: object) -> None:
         self.bars.stop()
 
-    def item(self, outcome: "Outcome", *, left: int) -> None:
+    def item(self, outcome: "ItemResult", *, left: int) -> None:
         """One item ended; ``left`` are still to do."""
         self.ended += 1
         self.clips += outcome.clips

@@ -50,7 +50,7 @@ def train(
     """Train the generator on clip sets made by `facemotion prepare`.
 
     Run the same command again to resume. The folder given by --out holds state.pt (to resume), release.safetensors
-    (averaged weights, for `facemotion animate --weights`), losses.jsonl, tensorboard/ and sheets/.
+    (averaged weights, for `facemotion animate --weights`), losses.jsonl, tensorboard/ and samples/.
     """
     from dataclasses import asdict
 
@@ -63,7 +63,7 @@ def train(
     from facemotion.weights.registry import weight_path
 
     budget_s = parse_duration(time_budget) if time_budget else None
-    world = World.join(device)
+    world = World.init(device)
     try:
         chosen = world.best_precision() if precision == "auto" else precision
         changes = [f"generator.preset={preset}", f"precision={chosen}", *([f"images={images}"] if images else [])]
@@ -77,8 +77,8 @@ def train(
         with stop_on_signals() as stop, watched(trainer) as report:
             ending = trainer.run(time_budget_s=budget_s, stop=stop, report=report)
     finally:
-        world.leave()
-    if world.leads:
+        world.destroy()
+    if world.is_main:
         console.say(f"{ending} at {trainer.progress.images:,} images; weights: {out / 'release.safetensors'}")
     if ending == "stopped":
         raise typer.Exit(130)

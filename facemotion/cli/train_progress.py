@@ -9,13 +9,13 @@ from facemotion.cli.console import is_quiet, stderr
 from facemotion.training.log import ThroughputReport
 from facemotion.training.loop import Trainer
 
-SHOWN = ("reconstruction", "landmark", "adversarial", "face_told_apart", "mouth_told_apart")
+SHOWN = ("reconstruction", "landmark", "adversarial", "face_accuracy", "mouth_accuracy")
 
 
 @contextlib.contextmanager
 def watched(trainer: Trainer) -> Iterator[Callable[[ThroughputReport], None]]:
-    """A function that takes the trainer's reports and shows them, by the leading process only."""
-    if not trainer.world.leads or is_quiet():
+    """A function that takes the trainer's reports and shows them, by the main process only."""
+    if not trainer.world.is_main or is_quiet():
         yield lambda _: None
         return
     console = stderr()

@@ -40,7 +40,7 @@ class Source:
     credit: str = ""
 
 
-class ClipWriter:
+class ClipSetWriter:
     """A clip set under way. Use as a context manager.
 
     ``items`` names everything that clips will be made from, in the order in which it will stand in the set;
@@ -80,7 +80,7 @@ class ClipWriter:
         """Folder of the items that are done and not yet in a shard."""
         return self.path / ".work"
 
-    def __enter__(self) -> "ClipWriter":
+    def __enter__(self) -> "ClipSetWriter":
         plan = self._plan()
         with _writing(self.path):
             self._made_folder = not self.path.exists()
@@ -218,7 +218,7 @@ class ClipWriter:
         return any(self.work.glob("*.json"))
 
     def _clear(self, *patterns: str) -> None:
-        """Remove files that a ClipWriter made, by default all of them, and nothing else."""
+        """Remove files that a ClipSetWriter made, by default all of them, and nothing else."""
         for pattern in patterns or (
             "manifest.json",
             "index.json",
@@ -246,15 +246,15 @@ def _most_frequent(problems: list[dict]) -> str:
 
 
 def write_clips(path: str | Path, clips: Iterable[Clip], *, sources: Iterable[Source] = (), **options: Any) -> None:
-    """Write ``clips`` as a set, each an item of its own; ``options`` as for ClipWriter."""
+    """Write ``clips`` as a set, each an item of its own; ``options`` as for ClipSetWriter."""
     clips = list(clips)
-    with ClipWriter(path, [clip.id for clip in clips], sources=sources, **options) as writer:
+    with ClipSetWriter(path, [clip.id for clip in clips], sources=sources, **options) as writer:
         for number in writer.pending():
             writer.add(number, [clips[number]])
 
 
 def write_item(work: Path, number: int, clips: Iterable[Clip]) -> int:
-    """Store the clips of one item in the work folder of a ClipWriter and return how many they are."""
+    """Store the clips of one item in the work folder of a ClipSetWriter and return how many they are."""
     content, entries = pack(clips)
     with _writing(work.parent):
         if content:
@@ -264,7 +264,7 @@ def write_item(work: Path, number: int, clips: Iterable[Clip]) -> int:
 
 
 def fail_item(work: Path, number: int, reason: str) -> None:
-    """Record in the work folder of a ClipWriter that an item gives no clip, and why."""
+    """Record in the work folder of a ClipSetWriter that an item gives no clip, and why."""
     with _writing(work.parent):
         _write_record(work, number, reason=reason, size=0, entries=[])
 

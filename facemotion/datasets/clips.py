@@ -1,4 +1,4 @@
-"""Clip sets on disk: read them here, write them with ``ClipWriter``. docs/data.md specifies the format."""
+"""Clip sets on disk: read them here, write them with ``ClipSetWriter``. docs/data.md specifies the format."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facemotion.datasets.clip import Clip, clip_from_json, read_span
-from facemotion.datasets.clip_writer import FORMAT, FORMAT_VERSION, ClipWriter, Source, write_clips
+from facemotion.datasets.clip_writer import FORMAT, FORMAT_VERSION, ClipSetWriter, Source, write_clips
 from facemotion.datasets.shards import Entry, scan
 from facemotion.errors import InputError
 from facemotion.weights.registry import file_sha256
 
-__all__ = ["Clip", "ClipSet", "ClipWriter", "Entry", "Manifest", "Source", "iter_clips", "write_clips"]
+__all__ = ["Clip", "ClipSet", "ClipSetWriter", "Entry", "Manifest", "Source", "iter_clips", "write_clips"]
 
 
 @dataclass(frozen=True)

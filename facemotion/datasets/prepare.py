@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 
-from facemotion.datasets.clip_writer import NO_CLIP, ClipWriter, fail_item, write_item
+from facemotion.datasets.clip_writer import NO_CLIP, ClipSetWriter, fail_item, write_item
 from facemotion.datasets.importer import Importer, Item, base_ids, item_seed, sources_of
 from facemotion.errors import FacemotionError, InputError, OutputError
 
@@ -25,7 +25,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ItemResult:
     """How one item ended."""
 
     key: str
@@ -35,7 +35,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Task:
+class ItemTask:
     """One item for a worker."""
 
     number: int
@@ -66,10 +66,10 @@ class Preparation:
         self.left = len(self.items)
         """Items still to do; known once ``run`` has begun."""
         self.tasks = [
-            Task(number, item, base_id, item_seed(seed, item.key))
+            ItemTask(number, item, base_id, item_seed(seed, item.key))
             for number, (item, base_id) in enumerate(zip(self.items, base_ids(self.items), strict=True))
         ]
-        self.writer = ClipWriter(
+        self.writer = ClipSetWriter(
             out,
             [item.key for item in self.items],
             settings={"importer": importer.origin, "seed": seed, "crop_px": importer.crop_px} | importer.settings(),
@@ -77,7 +77,7 @@ class Preparation:
             overwrite=overwrite,
         )
 
-    def run(self) -> Generator[Outcome, None, None]:
+    def run(self) -> Generator[ItemResult, None, None]:
         """Make what is not there yet, yielding every item as it ends; the items of earlier runs are not yielded again.
 
         Raises OutputError where the set cannot be written. Closing the iteration early keeps what is done.
@@ -91,7 +91,7 @@ class Preparation:
             work = self.writer.work
             importer = self.importer.shared(work)
             if self.workers == 1:
-                outcomes: Iterator[Outcome] = (run_task(importer, work, task) for task in tasks)
+                outcomes: Iterator[ItemResult] = (run_task(importer, work, task) for task in tasks)
             else:
                 outcomes = self._in_processes(importer, work, tasks)
             for outcome in outcomes:
@@ -99,7 +99,7 @@ class Preparation:
                 self.left -= 1
                 yield outcome
 
-    def _in_processes(self, importer: Importer, work: Path, tasks: list[Task]) -> Iterator[Outcome]:
+    def _in_processes(self, importer: Importer, work: Path, tasks: list[ItemTask]) -> Iterator[ItemResult]:
         """A window of tasks is under way at a time; on the way out the running ones are finished, not lost."""
         waiting, running = deque(tasks), set[Future]()
         executor = ProcessPoolExecutor(
@@ -129,14 +129,14 @@ class Preparation:
             os.environ.update(before)
 
 
-def run_task(importer: Importer, work: Path, task: Task) -> Outcome:
+def run_task(importer: Importer, work: Path, task: ItemTask) -> ItemResult:
     """Make and store the clips of one item, or store why there are none."""
     try:
         if task.item.problem:
             raise InputError(task.item.problem)
         clips = importer.clips(task.item, base_id=task.base_id, seed=task.seed)
         count = write_item(work, task.number, clips)
-        return Outcome(task.item.key, count, "" if count else NO_CLIP)
+        return ItemResult(task.item.key, count, "" if count else NO_CLIP)
     except OutputError:
         raise
     except ITEM_ERRORS as error:
@@ -144,7 +144,7 @@ def run_task(importer: Importer, work: Path, task: Task) -> Outcome:
         if not isinstance(error, FacemotionError):
             reason = f"{type(error).__name__}: {reason}"
         fail_item(work, task.number, reason)
-        return Outcome(task.item.key, 0, reason)
+        return ItemResult(task.item.key, 0, reason)
 
 
 _worker: tuple[Importer, Path]
@@ -160,7 +160,7 @@ def _start_worker(importer: Importer, work: Path) -> None:
     _worker = importer, work
 
 
-def _run_in_worker(task: Task) -> Outcome:
+def _run_in_worker(task: ItemTask) -> ItemResult:
     return run_task(*_worker, task)
 
 

@@ -38,7 +38,7 @@ Locate = Callable[[np.ndarray], "np.ndarray | None"]
 
 
 @dataclass(frozen=True)
-class Material:
+class CasePixels:
     """The pixels of a case.
 
     ``source`` uint8 (N, N, 3) crop of the photo, ``landmarks`` (68, 2) px in it; ``truth`` real frames of the same
@@ -66,7 +66,7 @@ class Case:
     ``pairs`` and ``teacher`` (the last two are rendered, from photos and from a 3-D head); ``photo`` has none."""
     expression: dict[str, float]
     """Weight of each expression at control 1."""
-    read: Callable[[], Material] = field(repr=False, compare=False)
+    read: Callable[[], CasePixels] = field(repr=False, compare=False)
     split: str
     """``train`` or ``validation``, by person."""
 
@@ -161,15 +161,15 @@ def _clip_cases(path: Path, known: Sequence[str]) -> list[Case]:
     ]
 
 
-def _clip_at(clips: ClipSet, i: int) -> Material:
-    return clip_material(clips[i])
+def _clip_at(clips: ClipSet, i: int) -> CasePixels:
+    return clip_pixels(clips[i])
 
 
-def clip_material(clip: Clip) -> Material:
+def clip_pixels(clip: Clip) -> CasePixels:
     """A clip's frames, in order of their control; frame 0 is the source."""
     order = sorted((k for k in range(1, len(clip)) if clip.control[k] > 0), key=lambda k: clip.control[k])
     truth = tuple((float(clip.control[k]), clip.frame(k)) for k in order)
-    return Material(source=clip.frame(0), landmarks=clip.landmarks[0], truth=truth)
+    return CasePixels(source=clip.frame(0), landmarks=clip.landmarks[0], truth=truth)
 
 
 def _ckplus_cases(path: Path, locate: Locate) -> list[Case]:
@@ -177,7 +177,7 @@ def _ckplus_cases(path: Path, locate: Locate) -> list[Case]:
     from facemotion.datasets.ckplus import find_ckplus
     from facemotion.datasets.sequences import read_frames
 
-    def read(item: SequenceItem) -> Material:
+    def read(item: SequenceItem) -> CasePixels:
         frames = read_frames(item, CKPLUS_FRAMES)
         _, _, photo = next(frames)
         landmarks = _located(photo, item.key, locate)
@@ -186,7 +186,7 @@ def _ckplus_cases(path: Path, locate: Locate) -> list[Case]:
         for position, _, frame in frames:
             to_crop = head_similarity(_located(frame, item.key, locate), in_crop)
             truth.append((position, warp_crop(frame, to_crop, CROP_PX)))
-        return Material(source, in_crop, tuple(truth), photo, landmarks)
+        return CasePixels(source, in_crop, tuple(truth), photo, landmarks)
 
     return [
         _case(item.key, item.person, "ckplus", item.expression, partial(read, item))
@@ -199,12 +199,12 @@ def _pair_cases(path: Path, locate: Locate) -> list[Case]:
     from facemotion.datasets.layouts import find_pairs
     from facemotion.media.photos import read_photo
 
-    def read(item: PairItem) -> Material:
+    def read(item: PairItem) -> CasePixels:
         photo, peak = read_photo(item.neutral).pixels, read_photo(item.peak).pixels
         landmarks = _located(photo, item.neutral, locate)
         source, in_crop = _crop(photo, landmarks)
         to_crop = head_similarity(_located(peak, item.peak, locate), in_crop)
-        return Material(source, in_crop, ((1.0, warp_crop(peak, to_crop, CROP_PX)),), photo, landmarks)
+        return CasePixels(source, in_crop, ((1.0, warp_crop(peak, to_crop, CROP_PX)),), photo, landmarks)
 
     items = [item for item in find_pairs([path], own_source=OWN) if not item.problem]
     return [_case(f"{i.person}-{i.expression}", i.person, "photo-pairs", i.expression, partial(read, i)) for i in items]
@@ -214,10 +214,10 @@ def _photo_cases(path: Path, wanted: list[str], locate: Locate) -> list[Case]:
     from facemotion.datasets.layouts import find_portraits
     from facemotion.media.photos import read_photo
 
-    def read(photo_path: Path) -> Material:
+    def read(photo_path: Path) -> CasePixels:
         photo = read_photo(photo_path).pixels
         landmarks = _located(photo, photo_path, locate)
-        return Material(*_crop(photo, landmarks), (), photo, landmarks)
+        return CasePixels(*_crop(photo, landmarks), (), photo, landmarks)
 
     if path.is_file():
         found = [(path.stem, path)]
@@ -230,7 +230,7 @@ def _photo_cases(path: Path, wanted: list[str], locate: Locate) -> list[Case]:
     ]
 
 
-def _case(key: str, person: str, kind: str, expression: str, read: Callable[[], Material]) -> Case:
+def _case(key: str, person: str, kind: str, expression: str, read: Callable[[], CasePixels]) -> Case:
     from facemotion.datasets.clip import clean_id
 
     return Case(clean_id(key), person, kind, {expression: 1.0}, read, Splits().split_of(person))

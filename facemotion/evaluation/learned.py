@@ -19,7 +19,7 @@ from facemotion.evaluation.alignment import recogniser_face
 
 if TYPE_CHECKING:
     from facemotion.evaluation.cases import Case
-    from facemotion.evaluation.measure import Footage, TruthFrame
+    from facemotion.evaluation.measure import SweepClip, TruthFrame
 
 IDENTITY_CONTROLS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 CLASSES = ("angry", "disgust", "fearful", "happy", "neutral", "sad", "surprised")
@@ -47,11 +47,11 @@ Classify = Callable[[np.ndarray], str]
 
 
 class LearnedMetric(Protocol):
-    """Fed with the footage of every case; ``result`` gives JSON values, None where nothing could be measured."""
+    """Fed with the sweep_clip of every case; ``result`` gives JSON values, None where nothing could be measured."""
 
     name: str
 
-    def update(self, case: Case, footage: Footage) -> None: ...
+    def update(self, case: Case, sweep_clip: SweepClip) -> None: ...
 
     def result(self) -> dict | None: ...
 
@@ -83,22 +83,22 @@ class Identity:
     """(``model`` or ``real``, control, cosine to the photo)."""
     distances: list[float] = field(default_factory=list)
 
-    def update(self, case: Case, footage: Footage) -> None:
-        marks = footage.landmarks
+    def update(self, case: Case, sweep_clip: SweepClip) -> None:
+        marks = sweep_clip.landmarks
         if not np.isfinite(marks[0]).all():
             return
-        photo = self.embed(recogniser_face(footage.frames[0], marks[0]))
+        photo = self.embed(recogniser_face(sweep_clip.frames[0], marks[0]))
         clip = []
         for control in IDENTITY_CONTROLS:
-            k = int(np.abs(footage.controls - control).argmin())
+            k = int(np.abs(sweep_clip.controls - control).argmin())
             if np.isfinite(marks[k]).all():
-                face = self.embed(recogniser_face(footage.frames[k], marks[k]))
+                face = self.embed(recogniser_face(sweep_clip.frames[k], marks[k]))
                 self.rows.append(("model", control, cosine(photo, face)))
                 if control <= 1:
                     clip.append(face)
         if clip:
             self.distances.append(content_distance(photo, clip))
-        for truth in footage.truth:
+        for truth in sweep_clip.truth:
             if np.isfinite(truth.landmarks).all():
                 face = self.embed(recogniser_face(truth.real, truth.landmarks))
                 self.rows.append(("real", round(truth.control * 4) / 4, cosine(photo, face)))
@@ -123,14 +123,14 @@ class ReadExpression:
     answers: list[tuple[str, str, str]] = field(default_factory=list)
     """(``model`` or ``real``, expression, answer)."""
 
-    def update(self, case: Case, footage: Footage) -> None:
+    def update(self, case: Case, sweep_clip: SweepClip) -> None:
         group = case.group
-        k = int(np.abs(footage.controls - 1).argmin())
-        marks = footage.landmarks[k]
+        k = int(np.abs(sweep_clip.controls - 1).argmin())
+        marks = sweep_clip.landmarks[k]
         if group not in READ_AS or not np.isfinite(marks).all():
             return
-        self.answers.append(("model", group, self.classify(recogniser_face(footage.frames[k], marks))))
-        for truth in footage.truth:
+        self.answers.append(("model", group, self.classify(recogniser_face(sweep_clip.frames[k], marks))))
+        for truth in sweep_clip.truth:
             if _is_peak(truth) and np.isfinite(truth.landmarks).all():
                 self.answers.append(("real", group, self.classify(recogniser_face(truth.real, truth.landmarks))))
 
@@ -152,9 +152,9 @@ class PerceptualDistance:
     name: str = "lpips"
     values: dict[str, list[float]] = field(default_factory=lambda: {"model": [], "repeat": []})
 
-    def update(self, case: Case, footage: Footage) -> None:
-        for truth in footage.truth:
-            for answer, frame in (("model", truth.model), ("repeat", footage.frames[0])):
+    def update(self, case: Case, sweep_clip: SweepClip) -> None:
+        for truth in sweep_clip.truth:
+            for answer, frame in (("model", truth.model), ("repeat", sweep_clip.frames[0])):
                 with torch.inference_mode():
                     self.values[answer].append(float(self.network(_small(frame), _small(truth.real))))
 
@@ -174,8 +174,8 @@ class FrechetDistance:
     name: str = "fid"
     frames: int = 0
 
-    def update(self, case: Case, footage: Footage) -> None:
-        for truth in filter(_is_peak, footage.truth):
+    def update(self, case: Case, sweep_clip: SweepClip) -> None:
+        for truth in filter(_is_peak, sweep_clip.truth):
             for frame, is_real in ((truth.real, True), (truth.model, False)):
                 self.metric.update(torch.from_numpy(frame.copy()).permute(2, 0, 1)[None], real=is_real)
             self.frames += 1
@@ -207,18 +207,20 @@ def load_learned(*, offline: bool | None = None) -> tuple[list[LearnedMetric], d
 def _load_identity(offline: bool | None) -> LearnedMetric:
     import cv2
 
-    from facemotion.weights.registry import weight_path
+    from facemotion.weights.registry import private_copies
 
-    recogniser = cv2.FaceRecognizerSF.create(str(weight_path("evaluate-identity", offline=offline)), "")
+    with private_copies(["evaluate-identity"], offline=offline) as copied:
+        recogniser = cv2.FaceRecognizerSF.create(str(copied["evaluate-identity"]), "")
     return Identity(lambda face: recogniser.feature(np.ascontiguousarray(face[..., ::-1])).ravel().astype(float))
 
 
 def _load_expression(offline: bool | None) -> LearnedMetric:
     import cv2
 
-    from facemotion.weights.registry import weight_path
+    from facemotion.weights.registry import private_copies
 
-    network = cv2.dnn.readNetFromONNX(str(weight_path("evaluate-expression", offline=offline)))
+    with private_copies(["evaluate-expression"], offline=offline) as copied:
+        network = cv2.dnn.readNetFromONNX(str(copied["evaluate-expression"]))
 
     def classify(face: np.ndarray) -> str:
         network.setInput(cv2.dnn.blobFromImage((face.astype(np.float32) / 255 - 0.5) / 0.5))
@@ -228,36 +230,24 @@ def _load_expression(offline: bool | None) -> LearnedMetric:
 
 
 def _load_lpips(offline: bool | None) -> LearnedMetric:
-    import tempfile
-    from pathlib import Path
-
     import torchvision  # noqa: F401 (torchmetrics needs it and says so less clearly)
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
-    from facemotion.weights.registry import weight_path
+    from facemotion.weights.hub import torch_hub_with
 
-    backbone = weight_path("evaluate-lpips", offline=offline)
-    before = torch.hub.get_dir()
-    with tempfile.TemporaryDirectory() as folder:  # the verified file, where the library would download its own
-        checkpoints = Path(folder) / "checkpoints"
-        checkpoints.mkdir()
-        (checkpoints / backbone.name).symlink_to(backbone.resolve())
-        try:
-            torch.hub.set_dir(folder)
-            network = LearnedPerceptualImagePatchSimilarity(net_type="alex")
-        finally:
-            torch.hub.set_dir(before)
-    return PerceptualDistance(network)
+    with torch_hub_with(["evaluate-lpips"], offline=offline):
+        return PerceptualDistance(LearnedPerceptualImagePatchSimilarity(net_type="alex"))
 
 
 def _load_fid(offline: bool | None) -> LearnedMetric:
     import torch_fidelity  # noqa: F401 (torchmetrics needs it and says so less clearly)
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    from facemotion.weights.registry import weight_path
+    from facemotion.weights.registry import private_copies
 
-    path = weight_path("evaluate-fid", offline=offline)
-    return FrechetDistance(FrechetInceptionDistance(feature=2048, feature_extractor_weights_path=str(path)))
+    with private_copies(["evaluate-fid"], offline=offline) as copied:
+        path = str(copied["evaluate-fid"])
+        return FrechetDistance(FrechetInceptionDistance(feature=2048, feature_extractor_weights_path=path))
 
 
 def _is_peak(truth: TruthFrame) -> bool:

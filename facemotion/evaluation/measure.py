@@ -25,13 +25,13 @@ from facemotion.evaluation.regions import (
     pixel_region,
     still_points,
 )
-from facemotion.evaluation.render import Performer, Rendered, control_vectors, motion_maps
+from facemotion.evaluation.render import CaseRenderer, Rendered, control_vectors, motion_maps
 
 if TYPE_CHECKING:
-    from facemotion.evaluation.cases import Case, Material
+    from facemotion.evaluation.cases import Case, CasePixels
     from facemotion.models.generator import Generator
 
-Observe = Callable[[np.ndarray], np.ndarray]
+TrackLandmarks = Callable[[np.ndarray], np.ndarray]
 """Frames uint8 (T, N, N, 3) -> landmarks (T, 68, 2) px, not-a-number where no face was found."""
 
 SWEEP_FRAMES = 17
@@ -41,7 +41,7 @@ BEYOND = (1.25, 1.5)
 MOVED = 0.01
 """A unit that moves less, in IOD, is taken as still: its monotonicity would be that of the finder's noise."""
 
-RETREAT_ALLOWED = 0.05
+ALLOWED_VIOLATION = 0.05
 """A unit counts as monotone when it falls back by no more than this share of its whole way."""
 
 MIN_FOUND = 5
@@ -87,7 +87,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Footage:
+class SweepClip:
     """The pictures that the numbers come from; too large to be kept for every case."""
 
     controls: np.ndarray
@@ -105,40 +105,40 @@ def sweep_controls(frames: int = SWEEP_FRAMES) -> np.ndarray:
 
 
 def measure(
-    case: Case, material: Material, *, generator: Generator, observe: Observe, sweep_frames: int = SWEEP_FRAMES
-) -> tuple[Measurement, Footage]:
+    case: Case, pixels: CasePixels, *, generator: Generator, track: TrackLandmarks, sweep_frames: int = SWEEP_FRAMES
+) -> tuple[Measurement, SweepClip]:
     """Run the generator through the case and measure everything that needs no learned metric."""
     names = generator.config.expressions
-    performer = Performer(generator, material.source, material.landmarks)
+    renderer = CaseRenderer(generator, pixels.source, pixels.landmarks)
     controls = sweep_controls(sweep_frames)
-    sweep = performer.render(control_vectors(case.expression, controls, names))
-    found = np.asarray(observe(sweep.frames))
+    sweep = renderer.render(control_vectors(case.expression, controls, names))
+    found = np.asarray(track(sweep.frames))
     upto = sweep_frames
-    values = _picture_values(sweep.frames[:upto], material)
-    values |= _composite_values(material, performer, control_vectors(case.expression, [0.0, 1.0], names))
+    values = _picture_values(sweep.frames[:upto], pixels)
+    values |= _composite_values(pixels, renderer, control_vectors(case.expression, [0.0, 1.0], names))
     values["faces_found"] = float(np.isfinite(found[:upto]).all((1, 2)).mean())
     values |= _landmark_values(case.expression, controls[:upto], found[:upto])
     if generator.config.preset != "paper":
-        values |= _additivity(case, performer, names)
-        values |= _carried_values(case.expression, performer.in_crop(material.landmarks), sweep.flow[:upto])
+        values |= _additivity(case, renderer, names)
+        values |= _advected_values(case.expression, renderer.in_crop(pixels.landmarks), sweep.flow[:upto])
     rows, truth_frames = [], []
-    if material.truth:
-        truth_controls = [control for control, _ in material.truth]
-        answers = performer.render(control_vectors(case.expression, truth_controls, names), warped=True)
-        truths = np.stack([frame for _, frame in material.truth])
-        marks = np.asarray(observe(truths))
-        rows = _truth_rows(case, material, truths, marks, answers, observe)
+    if pixels.truth:
+        truth_controls = [control for control, _ in pixels.truth]
+        answers = renderer.render(control_vectors(case.expression, truth_controls, names), warped=True)
+        truths = np.stack([frame for _, frame in pixels.truth])
+        marks = np.asarray(track(truths))
+        rows = _truth_rows(case, pixels, truths, marks, answers, track)
         truth_frames = [TruthFrame(*row) for row in zip(truth_controls, truths, answers.frames, marks, strict=True)]
     units = motion.unit_motion(torch.from_numpy(found).double()) if np.isfinite(found[0]).all() else {}
     finite = {name: value for name, value in values.items() if math.isfinite(value)}
-    footage = Footage(controls, sweep.frames, found, truth_frames)
-    return Measurement(case, finite, rows, controls, {name: unit.numpy() for name, unit in units.items()}), footage
+    sweep_clip = SweepClip(controls, sweep.frames, found, truth_frames)
+    return Measurement(case, finite, rows, controls, {name: unit.numpy() for name, unit in units.items()}), sweep_clip
 
 
-def _picture_values(frames: np.ndarray, material: Material) -> dict[str, float]:
-    size = len(material.source)
-    face = torch.from_numpy(pixel_region("face", [material.landmarks], size))
-    clip, source = images.to_unit(frames), images.to_unit(material.source)
+def _picture_values(frames: np.ndarray, pixels: CasePixels) -> dict[str, float]:
+    size = len(pixels.source)
+    face = torch.from_numpy(pixel_region("face", [pixels.landmarks], size))
+    clip, source = images.to_unit(frames), images.to_unit(pixels.source)
     step = motion.steps(clip[:, :, face])
     kept = [images.sharpness_kept(frame, source, face) for frame in (clip[len(clip) // 2], clip[-1])]
     values = {
@@ -149,7 +149,7 @@ def _picture_values(frames: np.ndarray, material: Material) -> dict[str, float]:
         "sharpness_kept_at_half": kept[0],
         "sharpness_kept": kept[1],
     }
-    background = ~torch.from_numpy(pixel_region("face", [_widened(material.landmarks)], size))
+    background = ~torch.from_numpy(pixel_region("face", [_widened(pixels.landmarks)], size))
     if background.any():
         values["background_change"] = images.mean_difference(clip[-1], source, background)
     return values
@@ -161,21 +161,21 @@ def _widened(landmarks: np.ndarray) -> np.ndarray:
     return centre + 1.5 * (landmarks - centre)
 
 
-def _composite_values(material: Material, performer: Performer, controls: Tensor) -> dict[str, float]:
+def _composite_values(pixels: CasePixels, renderer: CaseRenderer, controls: Tensor) -> dict[str, float]:
     """What happens to the whole photo: bits at control 0, and pixels outside the crop's square at control 1."""
     from facemotion.compositing.composite import Composite
     from facemotion.faces.geometry import square_in_photo
 
-    if material.photo is None or material.photo_landmarks is None:
+    if pixels.photo is None or pixels.photo_landmarks is None:
         return {}
-    composite = Composite(material.photo, material.photo_landmarks, len(material.source))
+    composite = Composite(pixels.photo, pixels.photo_landmarks, len(pixels.source))
     with torch.inference_mode():
-        maps = motion_maps(performer.generator.decode(performer.encoding, controls.to(performer.device)))
+        maps = motion_maps(renderer.generator.decode(renderer.encoding, controls.to(renderer.device)))
     frames = [composite.frame(*each) for each in maps]
-    outside = torch.ones(material.photo.shape[:2], dtype=torch.bool)
-    x0, y0, x1, y1 = square_in_photo(composite.photo_to_crop, len(material.source), material.photo.shape)
+    outside = torch.ones(pixels.photo.shape[:2], dtype=torch.bool)
+    x0, y0, x1, y1 = square_in_photo(composite.photo_to_crop, len(pixels.source), pixels.photo.shape)
     outside[y0:y1, x0:x1] = False
-    photo = images.to_unit(material.photo)
+    photo = images.to_unit(pixels.photo)
     values = {"photo_change_at_0": images.largest_difference(images.to_unit(frames[0]), photo)}
     if outside.any():
         values["outside_change"] = images.largest_difference(images.to_unit(frames[1]), photo, outside)
@@ -194,11 +194,11 @@ def _landmark_values(expression: dict[str, float], controls: np.ndarray, found: 
     values["leading_motion"] = float(100 * np.mean([abs(float(unit[-1])) for unit in leading]))
     values["moves"] = float(bool(moving))
     if moving:
-        values["retreat"] = max(motion.retreat(unit) for unit in moving)
-        values["monotone"] = float(values["retreat"] <= RETREAT_ALLOWED)
+        values["monotonicity_violation"] = max(motion.monotonicity_violation(unit) for unit in moving)
+        values["monotone"] = float(values["monotonicity_violation"] <= ALLOWED_VIOLATION)
         values["linearity"] = float(np.mean([motion.linearity(control, unit) for unit in moving]))
     values["landmark_step_ratio"] = motion.step_ratio(motion.steps(landmarks))
-    values["wobble"] = motion.displacement_percent(landmarks, RIGID)
+    values["head_jitter"] = motion.displacement_percent(landmarks, RIGID)
     if still := still_points(expression):
         values["cross_talk"] = motion.displacement_percent(landmarks, still)
     if not ONE_SIDED & {name for name, weight in expression.items() if weight > 0}:
@@ -206,47 +206,51 @@ def _landmark_values(expression: dict[str, float], controls: np.ndarray, found: 
     return values
 
 
-def _carried_values(expression: dict[str, float], landmarks: np.ndarray, flow: Tensor) -> dict[str, float]:
+def _advected_values(expression: dict[str, float], landmarks: np.ndarray, flow: Tensor) -> dict[str, float]:
     """Whether the photo's own pixels at the landmarks (68, 2), in crop widths, move monotonely: certain, where an eye
     is not.
 
     Left out is the opening of the mouth: no pixel of the photo follows it; the jaw tells how far it opens.
     """
-    units = motion.unit_motion(motion.carried(torch.from_numpy(landmarks).double(), flow.double()))
+    units = motion.unit_motion(motion.advected(torch.from_numpy(landmarks).double(), flow.double()))
     followed = [units[name] for name in leading_units(expression) if name != "mouth_open"]
     moving = [unit for unit in followed if unit.abs().max() >= MOVED]
-    return {"monotone_pixels": float(max(map(motion.retreat, moving)) <= RETREAT_ALLOWED)} if moving else {}
+    return (
+        {"monotone_pixels": float(max(map(motion.monotonicity_violation, moving)) <= ALLOWED_VIOLATION)}
+        if moving
+        else {}
+    )
 
 
-def _additivity(case: Case, performer: Performer, names: Sequence[str]) -> dict[str, float]:
+def _additivity(case: Case, renderer: CaseRenderer, names: Sequence[str]) -> dict[str, float]:
     """Flow of half the expression mixed with half the next one of the model, against the two alone."""
     first = names.index(max(case.expression, key=case.expression.__getitem__))
     half = torch.zeros(3, len(names))
     half[(0, 1), first] = 0.5
     half[(0, 2), (first + 1) % len(names)] = 0.5
-    flow = performer.render(half).flow
+    flow = renderer.render(half).flow
     return {"additivity_error": motion.additivity_error(flow[0], [flow[1], flow[2]])}
 
 
 def _truth_rows(
     case: Case,
-    material: Material,
+    pixels: CasePixels,
     truths: np.ndarray,
     true_marks: np.ndarray,
     rendered: Rendered,
-    observe: Observe,
+    track: TrackLandmarks,
 ) -> list[TruthRow]:
-    repeated = np.broadcast_to(material.source, truths.shape)
+    repeated = np.broadcast_to(pixels.source, truths.shape)
     assert rendered.warped is not None
     pictures = {"model": rendered.frames, "warp": rendered.warped, "repeat": repeated}
-    marks = {"repeat": np.repeat(observe(material.source[None]), len(truths), 0)}
-    marks |= {name: np.asarray(observe(pictures[name])) for name in ("model", "warp")}
+    marks = {"repeat": np.repeat(track(pixels.source[None]), len(truths), 0)}
+    marks |= {name: np.asarray(track(pictures[name])) for name in ("model", "warp")}
     rows = []
-    for k, (control, _) in enumerate(material.truth):
-        outlines = [material.landmarks]
+    for k, (control, _) in enumerate(pixels.truth):
+        outlines = [pixels.landmarks]
         if np.isfinite(true_marks[k]).all():
             outlines.append(true_marks[k])
-        masks = {name: pixel_region(name, outlines, len(material.source)) for name in PIXEL_REGIONS}
+        masks = {name: pixel_region(name, outlines, len(pixels.source)) for name in PIXEL_REGIONS}
         box = _bounds(masks["face"])
         regions = {name: torch.from_numpy(mask[box]) for name, mask in masks.items()}
         truth = images.to_unit(truths[k][box])

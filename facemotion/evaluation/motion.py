@@ -14,7 +14,7 @@ from torch import Tensor
 
 from facemotion.evaluation.regions import ANCHORS, MIRROR
 
-_CARRYING_STEPS = 60
+_ADVECTION_STEPS = 60
 
 
 def inter_ocular(landmarks: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def unit_motion(landmarks: Tensor) -> dict[str, Tensor]:
     return {name: (value - value[0]) / scale for name, value in values.items()}
 
 
-def carried(landmarks: Tensor, flow: Tensor) -> Tensor:
+def advected(landmarks: Tensor, flow: Tensor) -> Tensor:
     """Where the pixels under a photo's landmarks go: (68, 2) -> (T, 68, 2) crop widths.
 
     flow (T, 2, h, w) is the backward displacement ``frame(p) = photo(p + flow(p))`` in
@@ -69,7 +69,7 @@ def carried(landmarks: Tensor, flow: Tensor) -> Tensor:
     knows nothing of what is painted, and where pixels part, as between closed lips that open, it follows one side.
     """
     places = landmarks.to(flow.dtype).expand(len(flow), -1, -1)
-    for _ in range(_CARRYING_STEPS):
+    for _ in range(_ADVECTION_STEPS):
         grid = (2 * places - 1)[:, :, None]
         moved = F.grid_sample(flow, grid, padding_mode="border", align_corners=False)[..., 0].transpose(1, 2)
         places = places + 0.5 * (landmarks - moved - places)
@@ -77,7 +77,7 @@ def carried(landmarks: Tensor, flow: Tensor) -> Tensor:
 
 
 def displacement_percent(landmarks: Tensor, points: Sequence[int]) -> float:
-    """Mean distance of ``points`` between first and last frame, percent of IOD: cross-talk, or a head that wobbles."""
+    """Mean distance of ``points`` between first and last frame, percent of IOD: cross-talk, or jitter of the head."""
     moved = (landmarks[-1] - landmarks[0])[list(points)].norm(dim=-1).mean()
     return float(100 * moved / inter_ocular(landmarks[0]))
 
@@ -89,8 +89,8 @@ def symmetry_error_percent(landmarks: Tensor) -> float:
     return float(100 * (motion - mirrored).norm(dim=-1).mean() / inter_ocular(landmarks[0]))
 
 
-def retreat(values: Tensor) -> float:
-    """How far a series ever falls back from where it is going, as a share of its whole way; 0 for a monotone one.
+def monotonicity_violation(values: Tensor) -> float:
+    """Largest fall back of a series from its direction, as a share of its whole way; 0 for a monotone one.
 
     values (T,). Infinite where it ends where it began but moved in between; 0 where it never moved.
     """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from facemotion.evaluation.cases import Case
-    from facemotion.evaluation.measure import Footage
+    from facemotion.evaluation.measure import SweepClip
 
 SHOWN = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 CELL_PX = 168
@@ -31,14 +31,14 @@ class Strip:
     """The cells side by side; kept small, there may be thousands."""
 
 
-def strip_of(case: Case, footage: Footage) -> Strip:
+def strip_of(case: Case, sweep_clip: SweepClip) -> Strip:
     """The strip of a case."""
     import cv2
 
-    chosen = [int(np.abs(footage.controls - control).argmin()) for control in SHOWN]
-    cells, labels = [footage.frames[k] for k in chosen], [f"{footage.controls[k]:.2f}" for k in chosen]
-    if footage.truth:
-        truth = min(footage.truth, key=lambda t: abs(t.control - 1))
+    chosen = [int(np.abs(sweep_clip.controls - control).argmin()) for control in SHOWN]
+    cells, labels = [sweep_clip.frames[k] for k in chosen], [f"{sweep_clip.controls[k]:.2f}" for k in chosen]
+    if sweep_clip.truth:
+        truth = min(sweep_clip.truth, key=lambda t: abs(t.control - 1))
         cells.append(truth.real)
         labels.append(f"target, {truth.control:.2f}")
     cells = [cv2.resize(cell, (CELL_PX, CELL_PX), interpolation=cv2.INTER_AREA) for cell in cells]

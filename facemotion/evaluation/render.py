@@ -32,7 +32,7 @@ class Rendered:
     flow: Tensor
 
 
-class Performer:
+class CaseRenderer:
     """A generator with one photo's crop: encoded once, rendered at as many controls as wanted.
 
     source: uint8 (N, N, 3) RGB crop; landmarks: (68, 2) px of its face. Frames are put together as in a clip of

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "report.json"
 FORMAT = "facemotion-report"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _DIGITS = 6
 
 

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facemotion.errors import FacemotionError, InputError, UsageError
-from facemotion.evaluation.cases import Case, Material, draw_cases, find_cases
+from facemotion.evaluation.cases import Case, CasePixels, draw_cases, find_cases
 from facemotion.evaluation.folder import check_folder, whole_folder
 from facemotion.evaluation.learned import LearnedMetric, load_learned
 from facemotion.evaluation.measure import SWEEP_FRAMES, Measurement, measure
-from facemotion.evaluation.observer import Eye, finder_eye
 from facemotion.evaluation.pictures import Strip, strip_of
 from facemotion.evaluation.report import REPORT_FILE, write_report
 from facemotion.evaluation.speed import devices_here, machine, measure_costs, measure_size
 from facemotion.evaluation.study import ASK, KEY_FILE, Key, usable, write_study
 from facemotion.evaluation.summary import Report, Tested, against, by_control, by_expression, worst_cases
+from facemotion.evaluation.tracking import LandmarkTracker, builtin_tracker
 
 if TYPE_CHECKING:
     from facemotion.models.generator import Generator
@@ -66,7 +66,7 @@ class _Candidate:
     measurements: list[Measurement] = field(default_factory=list)
 
 
-def evaluate(settings: Settings, *, eye: Eye | None = None, watch: Watch | None = None) -> Report:
+def evaluate(settings: Settings, *, tracker: LandmarkTracker | None = None, watch: Watch | None = None) -> Report:
     """Measure the generator on every case and write the report folder; returns what was written as data.
 
     ``eye`` is the project's face finder unless another one is given. Cases that cannot be read are listed in the
@@ -74,20 +74,20 @@ def evaluate(settings: Settings, *, eye: Eye | None = None, watch: Watch | None 
     """
     check_libraries()
     check_folder(settings.out, mark=REPORT_FILE, overwrite=settings.overwrite)
-    eye = eye or finder_eye()
+    tracker = tracker or builtin_tracker()
     candidates = [_load(path, settings) for path in _weight_paths(settings)]
     cases = find_cases(
         settings.data,
         known=_shared_expressions(candidates),
-        locate=eye.locate,
+        locate=tracker.locate,
         expressions=settings.expressions,
         split=settings.split,
     )
     cases = draw_cases(cases, settings.limit, seed=settings.seed)
     learned, skipped = load_learned(offline=settings.offline) if settings.learned else ([], _NOT_ASKED)
-    strips, problems, sample = _measure_all(cases, candidates, learned, eye, settings, watch)
+    strips, problems, sample = _measure_all(cases, candidates, learned, tracker, settings, watch)
     report = _report(settings, candidates, learned, skipped, problems)
-    report.costs[:] = measure_costs(candidates[0].generator, sample, locate=eye.locate, devices=devices_here())
+    report.costs[:] = measure_costs(candidates[0].generator, sample, locate=tracker.locate, devices=devices_here())
     with whole_folder(settings.out, mark=REPORT_FILE, overwrite=settings.overwrite) as folder:
         write_report(report, candidates[0].measurements, strips, folder)
     return report
@@ -138,30 +138,30 @@ def _measure_all(
     cases: Sequence[Case],
     candidates: Sequence[_Candidate],
     learned: Sequence[LearnedMetric],
-    eye: Eye,
+    tracker: LandmarkTracker,
     settings: Settings,
     watch: Watch | None,
-) -> tuple[dict[str, list[Strip]], list[tuple[str, str]], Material]:
+) -> tuple[dict[str, list[Strip]], list[tuple[str, str]], CasePixels]:
     """Strips by expression, the cases that could not be read with their reason, and one crop to time with."""
     strips: dict[str, list[Strip]] = {}
     problems: list[tuple[str, str]] = []
     sample = None
     for done, case in enumerate(cases):
         try:
-            material = case.read()
+            pixels = case.read()
         except FacemotionError as error:
             problems.append((case.id, error.message))
         else:
-            sample = sample or material
+            sample = sample or pixels
             for candidate in candidates:
-                measurement, footage = measure(
-                    case, material, generator=candidate.generator, observe=eye.observe, sweep_frames=settings.frames
+                measurement, sweep_clip = measure(
+                    case, pixels, generator=candidate.generator, track=tracker.track, sweep_frames=settings.frames
                 )
                 candidate.measurements.append(measurement)
                 if candidate is candidates[0]:
-                    strips.setdefault(case.group, []).append(strip_of(case, footage))
+                    strips.setdefault(case.group, []).append(strip_of(case, sweep_clip))
                     for metric in learned:
-                        metric.update(case, footage)
+                        metric.update(case, sweep_clip)
         if watch:
             watch(done + 1, len(cases), case.id)
     if sample is None:
@@ -210,7 +210,9 @@ def _tested(candidate: _Candidate) -> Tested:
     )
 
 
-def prepare_study(settings: Settings, *, ask: str = "one", eye: Eye | None = None, watch: Watch | None = None) -> Key:
+def prepare_study(
+    settings: Settings, *, ask: str = "one", tracker: LandmarkTracker | None = None, watch: Watch | None = None
+) -> Key:
     """Write the page and the key of a study with people from the same data and weights as a report."""
     from facemotion.expressions.timing import check_choice
     from facemotion.weights.registry import file_sha256
@@ -222,7 +224,7 @@ def prepare_study(settings: Settings, *, ask: str = "one", eye: Eye | None = Non
     cases = find_cases(
         settings.data,
         known=candidate.generator.config.expressions,
-        locate=(eye or finder_eye()).locate,
+        locate=(tracker or builtin_tracker()).locate,
         expressions=settings.expressions,
         split=settings.split,
     )

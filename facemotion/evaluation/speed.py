@@ -16,7 +16,7 @@ import torch
 from facemotion.evaluation.render import motion_maps, to_signed
 
 if TYPE_CHECKING:
-    from facemotion.evaluation.cases import Locate, Material
+    from facemotion.evaluation.cases import CasePixels, Locate
     from facemotion.models.generator import Generator
 
 REPEATS = 7
@@ -65,14 +65,14 @@ def measure_size(generator: Generator, path: Path | None) -> Size:
     )
 
 
-def measure_costs(generator: Generator, material: Material, *, locate: Locate, devices: list[str]) -> list[Cost]:
+def measure_costs(generator: Generator, pixels: CasePixels, *, locate: Locate, devices: list[str]) -> list[Cost]:
     """Time every stage for one photo (its crop where the case has no photo) on each device.
 
     The generator stays on the device where it was. Finding and compositing run on the CPU everywhere.
     """
     home = next(generator.parameters()).device
     try:
-        return [_cost(generator.to(device), material, locate, device) for device in devices]
+        return [_cost(generator.to(device), pixels, locate, device) for device in devices]
     finally:
         generator.to(home)
 
@@ -94,12 +94,12 @@ def machine() -> str:
     )
 
 
-def _cost(generator: Generator, material: Material, locate: Locate, device: str) -> Cost:
+def _cost(generator: Generator, pixels: CasePixels, locate: Locate, device: str) -> Cost:
     from facemotion.compositing.composite import Composite
 
-    photo, landmarks = material.photo, material.photo_landmarks
+    photo, landmarks = pixels.photo, pixels.photo_landmarks
     if photo is None or landmarks is None:
-        photo, landmarks = material.source, material.landmarks
+        photo, landmarks = pixels.source, pixels.landmarks
     size, count = generator.config.input_px, len(generator.config.expressions)
     composite = Composite(photo, landmarks, size)
     control = torch.eye(count, device=device)[:1]

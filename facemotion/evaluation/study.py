@@ -20,10 +20,10 @@ import numpy as np
 
 from facemotion.errors import FacemotionError, InputError
 from facemotion.evaluation.folder import whole_folder
-from facemotion.evaluation.render import Performer, control_vectors
+from facemotion.evaluation.render import CaseRenderer, control_vectors
 
 if TYPE_CHECKING:
-    from facemotion.evaluation.cases import Case, Material
+    from facemotion.evaluation.cases import Case, CasePixels
     from facemotion.models.generator import Generator
 
 ASK = ("one", "pair")
@@ -113,17 +113,17 @@ def study_page(study: dict) -> str:
     return template.replace("{{STUDY}}", json.dumps(study).replace("<", "\\u003c"))
 
 
-def _real_and_generated(case: Case, material: Material, generator: Generator) -> tuple[str, str]:
+def _real_and_generated(case: Case, pixels: CasePixels, generator: Generator) -> tuple[str, str]:
     """Both as data URLs, as clips where there are frames enough, else as stills at the peak."""
-    truth = material.truth
+    truth = pixels.truth
     if not truth:
         raise InputError(f"{case.id}: no real frames.")
     is_clip = len(truth) >= MIN_CLIP_FRAMES
     chosen = truth if is_clip else [min(truth, key=lambda t: abs(t[0] - 1))]
     controls = control_vectors(case.expression, [control for control, _ in chosen], generator.config.expressions)
-    made = list(Performer(generator, material.source, material.landmarks).render(controls).frames)
+    made = list(CaseRenderer(generator, pixels.source, pixels.landmarks).render(controls).frames)
     real = [frame for _, frame in chosen]
-    before = [material.source] if is_clip else []
+    before = [pixels.source] if is_clip else []
     return _picture(before + real), _picture(before + made)
 
 

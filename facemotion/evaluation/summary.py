@@ -72,10 +72,10 @@ class Report:
 
 LARGE_IS_BAD = (
     "step_ratio",
-    "retreat",
+    "monotonicity_violation",
     "symmetry_error",
     "cross_talk",
-    "wobble",
+    "head_jitter",
     "background_change",
     "landmarks_all",
 )
@@ -163,10 +163,10 @@ def _paired_table(rows: Sequence[tuple[str, str, dict[str, float], dict[str, flo
     def estimates(keep: Callable[[str], bool]) -> dict[str, Estimate]:
         some = [row for row in rows if keep(row[0])]
         result = {}
-        for metric in _groups(name for _, _, mine, other in some for name in mine if name in other):
+        for metric in _groups(name for _, _, own, other in some for name in own if name in other):
             pairs = [(p, a[metric], b[metric]) for _, p, a, b in some if metric in a and metric in b]
-            people, mine, other = zip(*pairs, strict=True)
-            result[metric] = paired_difference(mine, other, people, seed=seed)
+            people, own, other = zip(*pairs, strict=True)
+            result[metric] = paired_difference(own, other, people, seed=seed)
         return result
 
     lines = {name: estimates(name.__eq__) for name in _groups(row[0] for row in rows)}

@@ -33,7 +33,7 @@ MOTION: tuple[Column, ...] = (
     ("acceleration", "acceleration", _plain(2)),
     ("symmetry_error", "asymmetry, % IOD", _plain(2)),
     ("cross_talk", "cross-talk, % IOD", _plain(2)),
-    ("wobble", "head wobble, % IOD", _plain(2)),
+    ("head_jitter", "head head_jitter, % IOD", _plain(2)),
     ("additivity_error", "additivity error", _plain(2)),
 )
 PICTURE: tuple[Column, ...] = (

@@ -51,9 +51,9 @@ def control_track(
     peaks = [tuple(intensity * a for a in control_vector(blend, known=known)) for blend in steps]
     if frames == 1:
         return [peaks[-1]]
-    keys = _keys(peaks, shape)
+    keys = turning_points(peaks, shape)
     last = frames if shape == "loop" else frames - 1
-    return [_between(keys, keys[-1][0] * index / last, CURVES[curve]) for index in range(frames)]
+    return [control_between(keys, keys[-1][0] * index / last, CURVES[curve]) for index in range(frames)]
 
 
 def frame_count(*, frames: int | None, seconds: float | None, fps: float) -> int:
@@ -75,8 +75,8 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise UsageError(f"{value!r} is no {name}.", f"Choose one of: {', '.join(choices)}.")
 
 
-def _keys(peaks: list[tuple[float, ...]], shape: str) -> list[tuple[float, tuple[float, ...]]]:
-    """(time, control) of every turning point, from neutral at time 0."""
+def turning_points(peaks: list[tuple[float, ...]], shape: str) -> list[tuple[float, tuple[float, ...]]]:
+    """(time, control) of every turning point of a shape, from control 0 at time 0."""
     neutral = (0.0,) * len(peaks[0])
     keys = [(0.0, neutral)]
     for peak in peaks:
@@ -88,7 +88,8 @@ def _keys(peaks: list[tuple[float, ...]], shape: str) -> list[tuple[float, tuple
     return keys
 
 
-def _between(keys: list[tuple[float, tuple[float, ...]]], time: float, curve: Callable) -> tuple[float, ...]:
+def control_between(keys: list[tuple[float, tuple[float, ...]]], time: float, curve: Callable) -> tuple[float, ...]:
+    """The control at a time between turning points."""
     for (start, before), (end, after) in itertools.pairwise(keys):
         if time <= end + 1e-9:
             progress = curve(min(1.0, (time - start) / (end - start)))

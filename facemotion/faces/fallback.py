@@ -1,19 +1,12 @@
 """The face-alignment library (Bulat & Tzimiropoulos 2017: S3FD detector, 2D-FAN landmarks) as a second opinion.
 
-Its constructor downloads what it does not find and checks no hash. So its weights come from
-`facemotion.weights.registry`, verified, and are laid out in a folder of their own where the library looks before it
-would download.
+Its constructor downloads what it does not find and checks no hash. So it loads its weights inside
+`facemotion.weights.hub.torch_hub_with`: verified copies lie where it looks, and it cannot download.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -46,10 +39,9 @@ class SecondOpinion:
 
         Raises WeightsError where they cannot be had (offline, hash mismatch, no network) or do not fit the library.
         """
-        from facemotion.weights.registry import weight_path
+        from facemotion.weights.hub import torch_hub_with
 
-        paths = [weight_path(name, offline=offline) for name in WEIGHT_NAMES]
-        with warnings.catch_warnings(), _hub_folder_with(paths):
+        with torch_hub_with(WEIGHT_NAMES, offline=offline), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the library and what it imports, about themselves
             import face_alignment
 
@@ -109,29 +101,3 @@ class SecondOpinion:
             pose=head_pose(landmarks),
             source="face-alignment",
         )
-
-
-@contextmanager
-def _hub_folder_with(paths: list[Path]) -> Iterator[None]:
-    """Inside the block, torch's hub folder holds these files and nothing else."""
-    import torch
-
-    before = torch.hub.get_dir()
-    with tempfile.TemporaryDirectory(prefix="facemotion-") as folder:
-        checkpoints = Path(folder, "checkpoints")
-        checkpoints.mkdir()
-        for path in paths:
-            _place(path.absolute(), checkpoints / path.name)
-        torch.hub.set_dir(folder)
-        try:
-            yield
-        finally:
-            torch.hub.set_dir(before)
-
-
-def _place(path: Path, link: Path) -> None:
-    """Link where the system lets one, else copy."""
-    try:
-        os.symlink(path, link)
-    except OSError:
-        shutil.copyfile(path, link)

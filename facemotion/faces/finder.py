@@ -55,11 +55,10 @@ class Finder:
 
         Raises WeightsError for a file that is missing, damaged or foreign.
         """
-        if path is None:
-            from facemotion.weights.registry import weight_path
+        from facemotion.weights.registry import known_sha256, weight_path
 
-            path = weight_path("finder")
-        detector, landmarks, _ = load_finder(path)
+        path = path or weight_path("finder")
+        detector, landmarks, _ = load_finder(path, sha256=known_sha256("finder", path))
         return cls(detector, landmarks)
 
     @torch.inference_mode()

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facemotion.errors import WeightsError
+from facemotion.media.records import MalformedError, built, check_tensors, malformed, parse_object
+from facemotion.weights.registry import read_verified
 
 FORMAT = "facemotion-finder"
 FORMAT_VERSION = 1
@@ -202,10 +204,8 @@ def fuse(network: nn.Module) -> nn.Module:
 def save_finder(path: Path, detector: Detector, landmarks: LandmarkNetwork, *, record: dict) -> None:
     """Write both networks as float16 to one safetensors file, configuration and training ``record`` in its header."""
     tensors = {
-        f"{part}.{name}": tensor.half().contiguous() if tensor.is_floating_point() else tensor
-        for part, network in (("detector", detector), ("landmarks", landmarks))
-        for name, tensor in network.state_dict().items()
-        if not name.endswith("num_batches_tracked")
+        name: tensor.half().contiguous() if tensor.is_floating_point() else tensor
+        for name, tensor in _stored(detector, landmarks).items()
     }
     header = {
         "format": FORMAT,
@@ -219,33 +219,48 @@ def save_finder(path: Path, detector: Detector, landmarks: LandmarkNetwork, *, r
     temporary.replace(path)
 
 
-def load_finder(path: Path) -> tuple[Detector, LandmarkNetwork, dict]:
+def load_finder(path: Path, *, sha256: str | None = None) -> tuple[Detector, LandmarkNetwork, dict]:
     """Read both networks (float32, evaluation mode) and the training record.
 
-    Raises WeightsError for a file that is damaged or was written by something else.
+    ``sha256`` is what the content must hash to, where that is known. Raises WeightsError for a file that is damaged or
+    was written by something else.
     """
+    content = read_verified(path, sha256)
     try:
-        with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError) as error:
+        with malformed(SafetensorError):
+            tensors = load(content)
+        header = parse_object(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
+    except MalformedError as error:
         raise WeightsError(f"Cannot read the face finder {path}: {error}", "Install facemotion again.") from error
     if header.get("format") != FORMAT or header.get("version") != str(FORMAT_VERSION):
         raise WeightsError(f"{path} is no face finder of this version.", "Install facemotion again.")
     try:
-        detector = Detector(DetectorConfig(**_tuples(json.loads(header["detector"]))))
-        landmarks = LandmarkNetwork(LandmarkConfig(**_tuples(json.loads(header["landmarks"]))))
-        for part, network in (("detector", detector), ("landmarks", landmarks)):
-            prefix = part + "."
-            state = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-            counters = {n: v for n, v in network.state_dict().items() if n.endswith("num_batches_tracked")}
-            network.load_state_dict(state | counters)
-        record = json.loads(header["record"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        message = f"The face finder {path} does not fit its own header."
+        with malformed():
+            configs = [
+                built(kind, parse_object(header[part]))
+                for part, kind in (("detector", DetectorConfig), ("landmarks", LandmarkConfig))
+            ]
+            if configs[0].blocks > len(tensors):
+                raise MalformedError("more blocks than tensors")
+            record = parse_object(header["record"])
+            with torch.device("meta"):  # takes no memory, whatever sizes the header asks for
+                check_tensors(tensors, _stored(Detector(configs[0]), LandmarkNetwork(configs[1])))
+            detector, landmarks = Detector(configs[0]), LandmarkNetwork(configs[1])
+            for part, network in (("detector", detector), ("landmarks", landmarks)):
+                prefix = part + "."
+                state = {name.removeprefix(prefix): t.float() for name, t in tensors.items() if name.startswith(prefix)}
+                network.load_state_dict(network.state_dict() | state)
+    except MalformedError as error:
+        message = f"The face finder {path} does not fit its own header ({error})."
         raise WeightsError(message, "Install facemotion again.") from error
     return detector.eval(), landmarks.eval(), record
 
 
-def _tuples(values: dict) -> dict:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+def _stored(detector: Detector, landmarks: LandmarkNetwork) -> dict[str, Tensor]:
+    """The tensors of both networks by their names in the file: all but what only training counts."""
+    return {
+        f"{part}.{name}": tensor
+        for part, network in (("detector", detector), ("landmarks", landmarks))
+        for name, tensor in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }

@@ -15,7 +15,7 @@ from facemotion.models.generator import resize
 
 
 @dataclass(frozen=True)
-class Region:
+class LandmarkRegion:
     """A rectangle that follows landmarks: where a local discriminator looks."""
 
     first: int
@@ -29,14 +29,14 @@ class Region:
 
 
 REGIONS = {
-    "mouth": Region(48, 68, height=64, width=96, margin=1.5),
-    "eyes": Region(17, 48, height=64, width=128, margin=1.15),
+    "mouth": LandmarkRegion(48, 68, height=64, width=96, margin=1.5),
+    "eyes": LandmarkRegion(17, 48, height=64, width=128, margin=1.15),
 }
 """The eyes' region takes in the brows and the nose's bridge: landmarks 17–47."""
 
 
 @dataclass
-class Verdict:
+class DiscriminatorOutput:
     """``logits`` (B, 1, h, w), larger is more real; ``features`` of every layer, for feature matching."""
 
     logits: Tensor
@@ -57,14 +57,14 @@ class PatchDiscriminator(nn.Module):
         self.to_logits = norm(nn.Conv2d(widths[-1], 1, 1))
         self.project = nn.Linear(controls, widths[-1], bias=False)
 
-    def forward(self, frames: Tensor, source: Tensor, control: Tensor) -> Verdict:
+    def forward(self, frames: Tensor, source: Tensor, control: Tensor) -> DiscriminatorOutput:
         """frames, source (B, 3, H, W) in [-1, 1]; control (B, E)."""
         hidden, features = torch.cat([frames, source], 1), []
         for layer in (*self.layers, self.mix):
             hidden = F.leaky_relu(layer(hidden), 0.2)
             features.append(hidden)
         projected = (hidden * self.project(control)[:, :, None, None]).mean(1, keepdim=True)
-        return Verdict(self.to_logits(hidden) + projected, features)
+        return DiscriminatorOutput(self.to_logits(hidden) + projected, features)
 
 
 class Discriminators(nn.Module):
@@ -80,7 +80,7 @@ class Discriminators(nn.Module):
     ):
         super().__init__()
         self.face_px = face_px
-        self.judges = nn.ModuleDict(
+        self.discriminators = nn.ModuleDict(
             {name: PatchDiscriminator(controls=controls, spectral_norm=spectral_norm) for name in ("face", *regions)}
         )
 
@@ -93,15 +93,17 @@ class Discriminators(nn.Module):
             name: resize(images, (self.face_px, self.face_px))
             if name == "face"
             else region_patch(images, landmarks, REGIONS[name])
-            for name in self.judges
+            for name in self.discriminators
         }
 
-    def forward(self, frames: dict[str, Tensor], source: dict[str, Tensor], control: Tensor) -> dict[str, Verdict]:
-        """Verdicts on the views of frames, each beside the same view of the photo."""
-        return {name: judge(frames[name], source[name], control) for name, judge in self.judges.items()}
+    def forward(
+        self, frames: dict[str, Tensor], source: dict[str, Tensor], control: Tensor
+    ) -> dict[str, DiscriminatorOutput]:
+        """Outputs on the views of frames, each beside the same view of the photo."""
+        return {name: judge(frames[name], source[name], control) for name, judge in self.discriminators.items()}
 
 
-def region_patch(images: Tensor, landmarks: Tensor, region: Region) -> Tensor:
+def region_patch(images: Tensor, landmarks: Tensor, region: LandmarkRegion) -> Tensor:
     """Upright patch (B, 3, region.height, region.width) of images (B, 3, N, N) around its landmarks (B, 68, 2)."""
     points = landmarks[:, region.first : region.last]
     low, high = points.amin(1), points.amax(1)

@@ -16,7 +16,7 @@ through the skip connections. Our reading of it, and what is built on top:
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemotion.expressions.grammar import EXPRESSIONS
+from facemotion.media.records import built
 from facemotion.models.anchors import (
     EYE_DETAILS,
     MOUTH_DETAILS,
@@ -74,6 +75,8 @@ class GeneratorConfig:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {self.preset!r}")
         if self.residual not in ("shared", "separate"):
             raise ValueError(f"residual must be 'shared' or 'separate', not {self.residual!r}")
+        if min(self.input_px, self.paint_px, self.embedding, self.paint_width, *self.widths, *self.decoder_widths) < 1:
+            raise ValueError("sizes and widths must be positive")
         if len(self.widths) != len(self.decoder_widths) or len(self.widths) < 2:
             raise ValueError("widths and decoder_widths must have one entry per level each, and two at least")
         ratio, rest = divmod(self.paint_px, self.input_px)
@@ -84,11 +87,8 @@ class GeneratorConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> "GeneratorConfig":
-        """The inverse of ``dataclasses.asdict`` after a trip through JSON; unknown keys raise ``ValueError``."""
-        unknown = values.keys() - {f.name for f in fields(cls)}
-        if unknown:
-            raise ValueError(f"unknown generator settings: {', '.join(sorted(unknown))}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        """The inverse of ``dataclasses.asdict`` after a trip through JSON; what does not fit raises ``ValueError``."""
+        return built(cls, values)
 
 
 @dataclass

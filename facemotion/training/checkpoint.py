@@ -14,11 +14,11 @@ from torch import nn
 
 from facemotion.errors import OutputError, TrainingError
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """Counters of a training."""
 
     images: int = 0

@@ -47,9 +47,9 @@ class AugmentConfig:
     """Shift in crop widths."""
     rotation_deg: float = 8.0
     """Rotation in degrees."""
-    still: float = 0.2
+    identity: float = 0.2
     """Probability of no geometric change but mirroring: resampling softens pictures, some must stay sharp."""
-    misfit: float = 0.12
+    misaligned: float = 0.12
     """Probability of twice the geometric ranges, as when the finder misjudges a face."""
     brightness: float = 0.12
     """Added brightness, of the full range."""
@@ -104,7 +104,7 @@ class LossWeights:
     eyes: float = 2.0
     """Factor of the pixel weight in the eyes' regions."""
     photographed_mouth: float = 1.0
-    """Further factor there on photographic samples whose lips part: everybody's own teeth cannot be foretold, only
+    """Further factor there on photographic samples whose lips part: everybody's own teeth cannot be predicted, only
     blurred."""
 
 
@@ -119,7 +119,7 @@ class AdversaryConfig:
     regions: tuple[str, ...] = ("mouth", "eyes")
     """Local discriminators at full detail, beside the one of the whole face; may be empty."""
     targets: int = 1
-    """Targets of every source that are judged, the one near the peak first: judging costs as much as generating."""
+    """Targets of every source that discriminators see, the one near the peak first: they cost as much as generating."""
     face_px: int = 128
     """Side at which the discriminator of the whole face looks."""
     spectral_norm: bool = False
@@ -179,9 +179,9 @@ class TrainConfig:
     precision: str = "fp32"
     """``fp32`` or ``bf16`` (autocast; losses and weights stay in fp32)."""
     log_images: int = 2_000
-    """Images between lines of the loss record."""
-    sheet_images: int = 40_000
-    """Images between sample sheets."""
+    """Images between lines of the loss log."""
+    sample_images: int = 40_000
+    """Images between sample grids."""
     anchor_to_target: bool = True
     """Paint by the target's landmarks while training, not by the predicted ones."""
     checkpoint_minutes: float = 5.0
@@ -199,8 +199,8 @@ class TrainConfig:
             raise UsageError(f"preset must be one of {', '.join(PRESETS)}, not {self.generator.preset!r}")
         if self.precision not in ("fp32", "bf16"):
             raise UsageError(f"precision must be fp32 or bf16, not {self.precision!r}")
-        if min(self.images, self.log_images, self.sheet_images) < 1:
-            raise UsageError("images, log_images and sheet_images must be at least 1")
+        if min(self.images, self.log_images, self.sample_images) < 1:
+            raise UsageError("images, log_images and sample_images must be at least 1")
         if not self.phases or self.phases[0].from_images:
             raise UsageError("the first phase must start at image 0", "For example --set phases=0:256/512x8")
         starts = [phase.from_images for phase in self.phases]

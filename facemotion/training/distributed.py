@@ -20,7 +20,7 @@ class World:
     device: torch.device
 
     @classmethod
-    def join(cls, device: str = "auto") -> "World":
+    def init(cls, device: str = "auto") -> "World":
         """The world that torchrun describes by its environment variables, or this process alone.
 
         ``auto`` takes the process's GPU where there is one. Raises ``UsageError`` for a device that is not there.
@@ -32,7 +32,7 @@ class World:
         return cls(rank, size, chosen)
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """This process writes the files and reports."""
         return self.rank == 0
 
@@ -67,7 +67,7 @@ class World:
         dist.all_reduce(values)
         return values / self.size
 
-    def leave(self) -> None:
+    def destroy(self) -> None:
         """Take leave of the peers."""
         if self.size > 1 and dist.is_initialized():
             dist.destroy_process_group()

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from facemotion.training.checkpoint import Progress
+from facemotion.training.checkpoint import TrainingProgress
 from facemotion.training.config import Phase, TrainConfig
 from facemotion.training.distributed import World
 
@@ -24,7 +24,7 @@ class BatchRequest:
     phase: Phase
 
 
-def plan_batches(config: TrainConfig, world: World, progress: Progress) -> Iterator[list[BatchRequest]]:
+def plan_batches(config: TrainConfig, world: World, progress: TrainingProgress) -> Iterator[list[BatchRequest]]:
     """The batches of this process, step by step, from ``progress`` on."""
     images, samples = progress.images, progress.samples
     while True:

@@ -1,4 +1,4 @@
-"""The training loop: batches, losses, steps; records, sheets, checkpoints; stops in good order."""
+"""The training loop: batches, losses, steps; log, sample grids, checkpoints; stops cleanly."""
 
 import copy
 import time
@@ -19,9 +19,15 @@ from facemotion.training.distributed import World
 from facemotion.training.loader import BatchRequest, Loader, plan_batches
 from facemotion.training.log import DivergenceWatch, LossLog, LossMeter, ThroughputMeter, ThroughputReport
 from facemotion.training.networks import Networks, learning_rate
-from facemotion.training.sample_grid import SheetPeople, draw_sheet, save_sheet
+from facemotion.training.sample_grid import SamplePeople, draw_samples, save_samples
 from facemotion.training.sampler import Sampler
-from facemotion.training.step import Shown, adversarial_terms, discriminator_loss, supervised_terms, trial
+from facemotion.training.step import (
+    AugmentedBatch,
+    adversarial_terms,
+    discriminator_input,
+    discriminator_loss,
+    supervised_terms,
+)
 from facemotion.training.validate import Validation
 
 CHECK_STEPS = 8
@@ -29,7 +35,7 @@ CHECK_STEPS = 8
 
 
 class Trainer:
-    """A training under way in a folder. ``run`` continues it until it is finished, out of time or told to stop."""
+    """A training under way in a folder. ``run`` continues it until it is finished, out of time or asked to stop."""
 
     def __init__(
         self,
@@ -43,7 +49,7 @@ class Trainer:
         workers: int = 1,
         credit: dict | None = None,
     ):
-        """``pool``: clips to train on; ``validation``: people for sheets and numbers (the training people if None);
+        """``pool``: clips to train on; ``validation``: people for grids and numbers (the training people if None);
         ``credit``: what the release says about data and origin."""
         self.config, self.pool, self.networks, self.folder, self.world = config, pool, networks, folder, world
         self.progress = networks.progress
@@ -77,7 +83,7 @@ class Trainer:
         steps = plan_batches(self.config, self.world, self.progress)
         requests = (request for step in steps for request in step)
         loader = Loader(self._read, requests.__next__, workers=self._workers)
-        log = LossLog(self.folder, images=self.progress.images) if self.world.leads else None
+        log = LossLog(self.folder, images=self.progress.images) if self.world.is_main else None
         throughput = ThroughputMeter(loader)
         longest = 0.0
         try:
@@ -94,8 +100,8 @@ class Trainer:
                 if self.progress.steps % CHECK_STEPS == 0:
                     self._check()
                 losses = self._write(log, throughput) if self._crossed(images, self.config.log_images) else None
-                if self._crossed(images, self.config.sheet_images):
-                    self._show(log)
+                if self._crossed(images, self.config.sample_images):
+                    self._sample(log)
                 if self.world.any(time.monotonic() - saved > 60 * self.config.checkpoint_minutes):
                     self._check()
                     self.save()
@@ -103,7 +109,7 @@ class Trainer:
                 report(throughput.report(self.progress.images, self.config.images, losses))
                 longest = max(longest, time.monotonic() - now)
             self._check()
-            self._show(log)
+            self._sample(log)
             self.save()
             return "finished"
         finally:
@@ -112,8 +118,8 @@ class Trainer:
                 log.close()
 
     def save(self) -> None:
-        """Write the training state and the release, by the leading process."""
-        if not self.world.leads:
+        """Write the training state and the release, by the main process."""
+        if not self.world.is_main:
             return
         save_state(self.folder / "state.pt", self.networks.state())
         record = {
@@ -140,16 +146,21 @@ class Trainer:
         accumulate = config.optimiser.accumulate
         rate = learning_rate(config.optimiser, images=progress.images, total=config.images)
         strength = _ramp(progress.images, start=config.adversary.from_images, length=config.adversary.ramp_images)
-        playing = progress.images >= config.adversary.from_images
+        train_discriminators = progress.images >= config.adversary.from_images
         shown_images = 0
         for index in range(accumulate):
             request, batch = next(loader)
             self._phase = request.phase
-            with networks.gathering(last=index == accumulate - 1):
-                self._backward(batch.to(self.world.device), request.phase, playing=playing, strength=strength)
+            with networks.accumulating(last=index == accumulate - 1):
+                self._backward(
+                    batch.to(self.world.device),
+                    request.phase,
+                    train_discriminators=train_discriminators,
+                    strength=strength,
+                )
             shown_images += request.count * self.world.size * config.sampler.frames_per_source
             progress.samples += request.count * self.world.size
-        norm = networks.step(rate, playing=playing)
+        norm = networks.step(rate, train_discriminators=train_discriminators)
         self._bad |= ~torch.isfinite(norm)
         self._meter.add({"gradient_norm": norm})
         progress.images += shown_images
@@ -157,26 +168,28 @@ class Trainer:
         networks.average.update(networks.generator, batch_images=shown_images, images=progress.images)
         return shown_images
 
-    def _backward(self, batch: Batch, phase: Phase, *, playing: bool, strength: float) -> None:
+    def _backward(self, batch: Batch, phase: Phase, *, train_discriminators: bool, strength: float) -> None:
         """Gradients of one batch, added to those there are."""
         config, networks = self.config, self.networks
         autocast = config.precision == "bf16"
         with torch.no_grad():
             frames, landmarks = augment(batch, size=phase.paint_px)
-        shown = Shown(frames, landmarks, batch.control, batch.real)
+        shown = AugmentedBatch(frames, landmarks, batch.control, batch.real)
         anchors = shown.landmarks[:, 1:] if config.anchor_to_target else None
         made = networks.generator_step(shown.source, shown.control, anchors, input_px=phase.input_px, autocast=autocast)
         terms = supervised_terms(shown, made, config.losses)
         parts: dict[str, Tensor] = {}
-        if playing:
-            judged = shown.first(config.adversary.targets)
+        if train_discriminators:
+            with_discriminators = shown.first(config.adversary.targets)
             frames = made.frames[:, : config.adversary.targets]
-            seen = trial(judged, frames, networks.judges, real_weight=config.adversary.real_weight)
+            seen = discriminator_input(
+                with_discriminators, frames, networks.discriminators, real_weight=config.adversary.real_weight
+            )
             every = config.adversary.r1_every
             lazily = config.adversary.r1 * every if self.progress.steps % every == 0 else 0.0
-            loss, parts, on_real = discriminator_loss(networks.judges_step, seen, r1=lazily, autocast=autocast)
+            loss, parts, on_real = discriminator_loss(networks.discriminator_step, seen, r1=lazily, autocast=autocast)
             (loss / config.optimiser.accumulate).backward()
-            terms |= adversarial_terms(networks.judges, seen, on_real, autocast=autocast)
+            terms |= adversarial_terms(networks.discriminators, seen, on_real, autocast=autocast)
         scale = {"adversarial": strength, "feature_matching": strength}
         total = sum(getattr(config.losses, name) * scale.get(name, 1.0) * term for name, term in terms.items())
         self._bad |= ~torch.isfinite(total.detach())
@@ -212,16 +225,16 @@ class Trainer:
             log.write({"images": self.progress.images, **throughput.values(), **losses})
         return losses
 
-    def _show(self, log: LossLog | None) -> None:
-        """Sample sheet and validation numbers of the averaged generator, by the leading process."""
+    def _sample(self, log: LossLog | None) -> None:
+        """Sample grid and validation numbers of the averaged generator, by the main process."""
         if log is None:
             return
         phase = self._phase
         pool = self._validation_pool or self.pool
-        people = SheetPeople.choose(pool, count=8, size=phase.paint_px)
+        people = SamplePeople.choose(pool, count=8, size=phase.paint_px)
         network = self.networks.average.network
         name = f"{self.progress.images:09d}.png"
-        save_sheet(self.folder / "sheets" / name, draw_sheet(network, people, input_px=phase.input_px))
+        save_samples(self.folder / "samples" / name, draw_samples(network, people, input_px=phase.input_px))
         if self._validation_pool:
             validation = Validation(self._validation_pool, self.config.sampler)
             values = validation.measure(network, input_px=phase.input_px, paint_px=phase.paint_px)

@@ -15,7 +15,7 @@ from facemotion.models.discriminators import Discriminators
 from facemotion.models.generator import Generator, GeneratorConfig
 from facemotion.models.release import load_release
 from facemotion.models.transfer import transferred
-from facemotion.training.checkpoint import Progress, load_matching, load_state
+from facemotion.training.checkpoint import TrainingProgress, load_matching, load_state
 from facemotion.training.config import OptimiserConfig, TrainConfig
 from facemotion.training.distributed import World
 from facemotion.training.ema import WeightAverage
@@ -29,48 +29,48 @@ class Networks:
         torch.manual_seed(config.seed)
         self.config = config
         generator = Generator(config.generator)
-        judges = Discriminators(
+        discriminators = Discriminators(
             controls=len(config.generator.expressions),
             regions=config.adversary.regions,
             face_px=config.adversary.face_px,
             spectral_norm=config.adversary.spectral_norm,
         )
         if not config.adversary.spectral_norm:
-            initialise_he(judges)
+            initialise_he(discriminators)
         layout = torch.channels_last if world.device.type == "cuda" else torch.contiguous_format  # measured faster
         self.generator: Generator = generator.to(world.device, memory_format=layout).train()  # type: ignore[call-overload]
-        self.judges: Discriminators = judges.to(world.device, memory_format=layout).train()  # type: ignore[call-overload]
+        self.discriminators: Discriminators = discriminators.to(world.device, memory_format=layout).train()  # type: ignore[call-overload]
         self.average = WeightAverage(self.generator, half_life_images=config.optimiser.ema_half_life_images)
         partly = config.generator.preset == "paper" or config.generator.residual == "separate"
         self.generator_step = world.wrap(GeneratorStep(self.generator), partly_used=partly)
-        self.judges_step = world.wrap(DiscriminatorStep(self.judges))
+        self.discriminator_step = world.wrap(DiscriminatorStep(self.discriminators))
         optimiser = config.optimiser
         self.generator_optimiser = adamw(
             self.generator.parameters(), betas=(optimiser.beta1, optimiser.beta2), weight_decay=optimiser.weight_decay
         )
-        self.judges_optimiser = adamw(
-            self.judges.parameters(), betas=(config.adversary.beta1, optimiser.beta2), weight_decay=0.0
+        self.discriminator_optimiser = adamw(
+            self.discriminators.parameters(), betas=(config.adversary.beta1, optimiser.beta2), weight_decay=0.0
         )
-        self.progress = Progress()
+        self.progress = TrainingProgress()
         self.data = ""
         """Fingerprint of the clips."""
 
     @contextlib.contextmanager
-    def gathering(self, *, last: bool) -> Iterator[None]:
+    def accumulating(self, *, last: bool) -> Iterator[None]:
         """Gradients of a batch; processes exchange them only for the ``last`` one of a step."""
         with contextlib.ExitStack() as stack:
-            for module in (self.generator_step, self.judges_step):
+            for module in (self.generator_step, self.discriminator_step):
                 if isinstance(module, DistributedDataParallel) and not last:
                     stack.enter_context(module.no_sync())
             yield
 
-    def step(self, rate: float, *, playing: bool) -> Tensor:
-        """Step the optimisers (the adversary's when it is ``playing``); returns the norm of the gradients."""
+    def step(self, rate: float, *, train_discriminators: bool) -> Tensor:
+        """Step the generator's optimiser, on request the discriminators' as well; returns the norm of the gradients."""
         norm = nn.utils.clip_grad_norm_(self.generator.parameters(), self.config.optimiser.clip_norm)
         optimisers = [(self.generator_optimiser, rate)]
-        if playing:
+        if train_discriminators:
             share = rate / self.config.optimiser.lr
-            optimisers.append((self.judges_optimiser, share * self.config.adversary.lr))
+            optimisers.append((self.discriminator_optimiser, share * self.config.adversary.lr))
         for optimiser, value in optimisers:
             set_rate(optimiser, value)
             optimiser.step()
@@ -86,9 +86,9 @@ class Networks:
             "generator": self.generator.state_dict(),
             "average": self.average.network.state_dict(),
             "average_images_before": self.average.images_before,
-            "judges": self.judges.state_dict(),
+            "discriminators": self.discriminators.state_dict(),
             "generator_optimiser": self.generator_optimiser.state_dict(),
-            "judges_optimiser": self.judges_optimiser.state_dict(),
+            "discriminator_optimiser": self.discriminator_optimiser.state_dict(),
         }
 
     def restore(self, state: dict) -> None:
@@ -96,9 +96,9 @@ class Networks:
         self.generator.load_state_dict(state["generator"])
         self.average.network.load_state_dict(state["average"])
         self.average.images_before = state["average_images_before"]
-        self.judges.load_state_dict(state["judges"])
+        self.discriminators.load_state_dict(state["discriminators"])
         self.generator_optimiser.load_state_dict(state["generator_optimiser"])
-        self.judges_optimiser.load_state_dict(state["judges_optimiser"])
+        self.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
         for name, value in state["progress"].items():
             setattr(self.progress, name, value)
 
@@ -121,11 +121,11 @@ class Networks:
             weights, average = state["generator"], state["average"]
             source = GeneratorConfig.from_dict(state["config"]["generator"])
             images = state["average_images_before"] + state["progress"]["images"]
-            if state["judges_optimiser"]["state"]:  # they have been trained
-                load_matching(self.judges, state["judges"])
+            if state["discriminator_optimiser"]["state"]:  # they have been trained
+                load_matching(self.discriminators, state["discriminators"])
             for optimiser, name in (
                 (self.generator_optimiser, "generator_optimiser"),
-                (self.judges_optimiser, "judges_optimiser"),
+                (self.discriminator_optimiser, "discriminator_optimiser"),
             ):
                 _take_moments(optimiser, state[name])
         weights, average = (
@@ -143,12 +143,12 @@ def _without_glasses(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in state.items() if not name.startswith("glasses.")}
 
 
-def initialise_he(judges: nn.Module) -> None:
+def initialise_he(discriminators: nn.Module) -> None:
     """Initial weights that keep the variance through leaky rectifiers (He et al., ICCV 2015).
 
     With PyTorch's own, which shrink it layer by layer, the discriminators stayed at chance (docs/training.md).
     """
-    for module in judges.modules():
+    for module in discriminators.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, a=0.2)
             if module.bias is not None:

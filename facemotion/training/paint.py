@@ -372,7 +372,7 @@ def train_paint(
     counts["eye"] = config.batch - counts["mouth"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        judges = {
+        discriminators = {
             place: _Judge(memory.control.shape[1], config, rng)
             for place, memory in memories.crops.items()
             if memory.target.shape[-1] >= _LEAST_JUDGED_PX
@@ -390,8 +390,8 @@ def train_paint(
             rows = torch.randint(len(memory), (count,), generator=rng)
             crops = painted(trained, memory, rows)
             part = paint_loss(crops, config)
-            if place in judges and passed >= config.judged_from:
-                part = part + judges[place].terms(crops, memory.control[rows])
+            if place in discriminators and passed >= config.judged_from:
+                part = part + discriminators[place].terms(crops, memory.control[rows])
             loss = loss + part * count / config.batch
         if not torch.isfinite(loss):
             raise TrainingError("the loss became infinite or not a number", "Lower the rate.")

@@ -17,7 +17,7 @@ from facemotion.training.distributed import World
 from facemotion.training.loop import Trainer
 from facemotion.training.networks import Networks
 
-MAY_CHANGE = frozenset({"images", "log_images", "sheet_images", "checkpoint_minutes"})
+MAY_CHANGE = frozenset({"images", "log_images", "sample_images", "checkpoint_minutes"})
 """Settings that a resumed training may change: its length and what it reports."""
 
 
@@ -48,7 +48,7 @@ def open_training(
     else:
         if init:
             networks.initialise(init)
-        if world.leads:
+        if world.is_main:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
     return Trainer(

@@ -1,4 +1,4 @@
-"""The sample sheet: fixed people in rows; every expression at control 1 and a sweep of the first one in columns."""
+"""The sample grid: fixed people in rows; every expression at control 1 and a sweep of the first one in columns."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,13 @@ SWEEP = (0.25, 0.5, 0.75, 1.25)
 
 
 @dataclass(frozen=True)
-class SheetPeople:
-    """Sources of the sheet: (B, 3, N, N) in [-1, 1]."""
+class SamplePeople:
+    """Sources of the grid: (B, 3, N, N) in [-1, 1]."""
 
     sources: Tensor
 
     @classmethod
-    def choose(cls, pool: ClipPool, *, count: int, size: int) -> "SheetPeople":
+    def choose(cls, pool: ClipPool, *, count: int, size: int) -> "SamplePeople":
         """``count`` people of the pool, evenly from all of them in order of their names; one source each."""
         first: dict[str, int] = {}
         for index, facts in enumerate(pool.facts):
@@ -34,8 +34,8 @@ class SheetPeople:
 
 
 @torch.no_grad()
-def draw_sheet(generator: Generator, people: SheetPeople, *, input_px: int, cell_px: int = 208) -> np.ndarray:
-    """The sheet as RGB uint8, one row a person: photo, expressions at 1, sweep."""
+def draw_samples(generator: Generator, people: SamplePeople, *, input_px: int, cell_px: int = 208) -> np.ndarray:
+    """The grid as RGB uint8, one row a person: photo, expressions at 1, sweep."""
     names = generator.config.expressions
     controls = [torch.eye(len(names))[i] for i in range(len(names))]
     controls += [torch.eye(len(names))[0] * a for a in SWEEP]
@@ -52,11 +52,11 @@ def draw_sheet(generator: Generator, people: SheetPeople, *, input_px: int, cell
     return np.concatenate(rows, 0)
 
 
-def save_sheet(path: Path, sheet: np.ndarray) -> None:
-    """Write a sheet as PNG, atomically."""
+def save_samples(path: Path, grid: np.ndarray) -> None:
+    """Write a grid as PNG, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_bytes(cv2.imencode(".png", np.ascontiguousarray(sheet[:, :, ::-1]))[1].tobytes())
+    part.write_bytes(cv2.imencode(".png", np.ascontiguousarray(grid[:, :, ::-1]))[1].tobytes())
     part.replace(path)
 
 

@@ -118,8 +118,8 @@ class Sampler:
 
 def draw_augmentation(rng: np.random.Generator, config: AugmentConfig, *, flip: bool) -> Augmentation:
     """A random augmentation within ``config``."""
-    reach = 2.0 if rng.random() < config.misfit else 1.0
-    if rng.random() < config.still:
+    reach = 2.0 if rng.random() < config.misaligned else 1.0
+    if rng.random() < config.identity:
         reach = 0.0
     scale = np.exp(rng.uniform(-1, 1) * config.scale * reach)
     angle = np.deg2rad(rng.uniform(-1, 1) * config.rotation_deg * reach)

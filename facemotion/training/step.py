@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from facemotion.models.discriminators import Discriminators, Verdict
+from facemotion.models.discriminators import DiscriminatorOutput, Discriminators
 from facemotion.models.generator import Generator, resize
 from facemotion.training import adversarial as adversary
 from facemotion.training import losses
@@ -16,7 +16,7 @@ from facemotion.training.regions import lips_part, region_weight
 
 
 @dataclass
-class Shown:
+class AugmentedBatch:
     """An augmented batch: ``frames`` (B, 1 + K, 3, N, N) in [-1, 1], the source first; ``landmarks`` (B, 1 + K, 78, 2)
     in crop widths; ``control`` (B, K, E); ``real`` (B,) bool."""
 
@@ -35,10 +35,10 @@ class Shown:
         """(B, K, 3, N, N)"""
         return self.frames[:, 1:]
 
-    def first(self, targets: int) -> "Shown":
+    def first(self, targets: int) -> "AugmentedBatch":
         """The batch with only the first ``targets`` of every source."""
         frames, landmarks = self.frames[:, : 1 + targets], self.landmarks[:, : 1 + targets]
-        return Shown(frames, landmarks, self.control[:, :targets], self.real)
+        return AugmentedBatch(frames, landmarks, self.control[:, :targets], self.real)
 
     def per_target(self, of_source: Tensor) -> Tensor:
         """Rows of the sources, repeated for every target: (B, …) -> (B·K, …)."""
@@ -90,7 +90,7 @@ class GeneratorStep(nn.Module):
         )
 
 
-def supervised_terms(shown: Shown, generated: Generated, weights: LossWeights) -> dict[str, Tensor]:
+def supervised_terms(shown: AugmentedBatch, generated: Generated, weights: LossWeights) -> dict[str, Tensor]:
     """The unweighted terms that need no discriminator, by their names in ``LossWeights``."""
     size = shown.frames.shape[-1]
     count = shown.control.shape[1]
@@ -113,7 +113,7 @@ def supervised_terms(shown: Shown, generated: Generated, weights: LossWeights) -
 
 
 @dataclass
-class Trial:
+class DiscriminatorInput:
     """Views of a batch for the discriminators, one row for every target."""
 
     real: dict[str, Tensor]
@@ -124,13 +124,15 @@ class Trial:
     """(B·K,) of every sample in the discriminators' loss."""
 
 
-def trial(shown: Shown, frames: Tensor, judges: Discriminators, *, real_weight: float) -> Trial:
+def discriminator_input(
+    shown: AugmentedBatch, frames: Tensor, discriminators: Discriminators, *, real_weight: float
+) -> DiscriminatorInput:
     """Real and generated frames (B, K, 3, N, N) as the discriminators see them: same places, same degradation."""
     landmarks = shown.landmarks[:, 1:].flatten(0, 1)
-    return Trial(
-        real=judges.views(shown.targets.flatten(0, 1), landmarks),
-        fake=judges.views(frames.flatten(0, 1), landmarks),
-        source=judges.views(shown.per_target(shown.source), landmarks),
+    return DiscriminatorInput(
+        real=discriminators.views(shown.targets.flatten(0, 1), landmarks),
+        fake=discriminators.views(frames.flatten(0, 1), landmarks),
+        source=discriminators.views(shown.per_target(shown.source), landmarks),
         control=shown.control.flatten(0, 1),
         weight=shown.per_target(torch.where(shown.real, real_weight, 1.0)),
     )
@@ -139,29 +141,29 @@ def trial(shown: Shown, frames: Tensor, judges: Discriminators, *, real_weight: 
 class DiscriminatorStep(nn.Module):
     """Real and generated views in one pass."""
 
-    def __init__(self, judges: Discriminators):
+    def __init__(self, discriminators: Discriminators):
         super().__init__()
-        self.judges = judges
+        self.discriminators = discriminators
 
     def forward(
         self, real: dict[str, Tensor], fake: dict[str, Tensor], source: dict[str, Tensor], control: Tensor
-    ) -> tuple[dict[str, Verdict], dict[str, Verdict]]:
-        """Verdicts on the real and on the generated views."""
+    ) -> tuple[dict[str, DiscriminatorOutput], dict[str, DiscriminatorOutput]]:
+        """Outputs on the real and on the generated views."""
         both = {name: torch.cat([real[name], fake[name]]) for name in real}
         sources = {name: torch.cat([view, view]) for name, view in source.items()}
-        verdicts = self.judges(both, sources, torch.cat([control, control]))
-        halves = {name: (_half(verdict, 0), _half(verdict, 1)) for name, verdict in verdicts.items()}
+        outputs = self.discriminators(both, sources, torch.cat([control, control]))
+        halves = {name: (_half(output, 0), _half(output, 1)) for name, output in outputs.items()}
         return {name: pair[0] for name, pair in halves.items()}, {name: pair[1] for name, pair in halves.items()}
 
 
-def _half(verdict: Verdict, index: int) -> Verdict:
-    return Verdict(verdict.logits.chunk(2)[index], [feature.chunk(2)[index] for feature in verdict.features])
+def _half(output: DiscriminatorOutput, index: int) -> DiscriminatorOutput:
+    return DiscriminatorOutput(output.logits.chunk(2)[index], [feature.chunk(2)[index] for feature in output.features])
 
 
 def discriminator_loss(
-    step: nn.Module, seen: Trial, *, r1: float, autocast: bool
-) -> tuple[Tensor, dict[str, Tensor], dict[str, Verdict]]:
-    """Loss of the discriminators, its parts for the record, and the verdicts on the real views.
+    step: nn.Module, seen: DiscriminatorInput, *, r1: float, autocast: bool
+) -> tuple[Tensor, dict[str, Tensor], dict[str, DiscriminatorOutput]]:
+    """Loss of the discriminators, its parts for the log, and the outputs on the real views.
 
     ``r1`` is the weight of the gradient penalty in this step; 0: none.
     """
@@ -171,8 +173,8 @@ def discriminator_loss(
     with torch.autocast(device, torch.bfloat16, enabled=autocast and r1 == 0):
         on_real, on_fake = step(real, fake, seen.source, seen.control)
     hinge = adversary.discriminator_hinge(on_real, on_fake, seen.weight)
-    told_apart = {f"{name}_told_apart": share for name, share in adversary.accuracy(on_real, on_fake).items()}
-    parts = {"discriminator": hinge.detach(), **told_apart}
+    accuracy = {f"{name}_accuracy": share for name, share in adversary.accuracy(on_real, on_fake).items()}
+    parts = {"discriminator": hinge.detach(), **accuracy}
     loss = hinge
     if r1 > 0:
         penalty = adversary.r1_penalty(on_real, real)
@@ -182,13 +184,13 @@ def discriminator_loss(
 
 
 def adversarial_terms(
-    judges: Discriminators, seen: Trial, on_real: dict[str, Verdict], *, autocast: bool
+    discriminators: Discriminators, seen: DiscriminatorInput, on_real: dict[str, DiscriminatorOutput], *, autocast: bool
 ) -> dict[str, Tensor]:
     """The unweighted terms by which the generator listens to the discriminators, which stay as they are."""
-    judges.requires_grad_(False)
+    discriminators.requires_grad_(False)
     with torch.autocast(seen.control.device.type, torch.bfloat16, enabled=autocast):
-        on_fake = judges(seen.fake, seen.source, seen.control)
-    judges.requires_grad_(True)
+        on_fake = discriminators(seen.fake, seen.source, seen.control)
+    discriminators.requires_grad_(True)
     return {
         "adversarial": adversary.generator_hinge(on_fake),
         "feature_matching": adversary.feature_matching(on_real, on_fake),

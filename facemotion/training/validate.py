@@ -1,4 +1,4 @@
-"""Quick numbers on people who are not trained on, for the loss record; facemotion.evaluate measures more."""
+"""Quick numbers on people who are not trained on, for the loss log; facemotion.evaluate measures more."""
 
 from dataclasses import replace
 
@@ -11,9 +11,9 @@ from facemotion.training.config import AugmentConfig, SamplerConfig
 from facemotion.training.dataset import ClipPool
 from facemotion.training.regions import region_weight
 from facemotion.training.sampler import Sampler
-from facemotion.training.step import GeneratorStep, Shown
+from facemotion.training.step import AugmentedBatch, GeneratorStep
 
-UNCHANGED = AugmentConfig(**{name: 0.0 for name in AugmentConfig.__dataclass_fields__} | {"still": 1.0})
+UNCHANGED = AugmentConfig(**{name: 0.0 for name in AugmentConfig.__dataclass_fields__} | {"identity": 1.0})
 """No augmentation."""
 
 
@@ -35,7 +35,7 @@ class Validation:
         for start in range(0, len(self._samples), self._batch):
             batch = self._pool.batch(self._samples[start : start + self._batch], size=paint_px).to(device)
             frames, landmarks = augment(batch, size=paint_px)
-            shown = Shown(frames, landmarks, batch.control, batch.real)
+            shown = AugmentedBatch(frames, landmarks, batch.control, batch.real)
             made = step(shown.source, shown.control, input_px=input_px, autocast=False)
             points = landmarks[:, 1:].flatten(0, 1)
             focus = region_weight(points, paint_px, mouth=2.0, eyes=2.0) - 1

@@ -9,21 +9,25 @@ which measures the files in ``facemotion/assets`` and rewrites both, and commit 
 
 Environment variables: ``FACEMOTION_WEIGHTS`` (a generator file, or a folder of weight files by their file names),
 ``FACEMOTION_CACHE`` (folder of downloaded files), ``FACEMOTION_MIRROR`` (address below which every file of the table
-lies by its file name; used instead of the original addresses), ``FACEMOTION_OFFLINE=1`` (never download).
+lies by its file name; used instead of the original addresses; set but empty it forbids downloads, or a script with a
+misspelt name in it would go to the public addresses), ``FACEMOTION_OFFLINE=1`` (never download).
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from facemotion.errors import UsageError, WeightsError
 
 ASSETS = Path(__file__).parents[1] / "assets"
 TABLE = ASSETS / "weights.json"
+LARGEST_WEIGHTS = 1 << 30
+"""Bytes beyond which a file is not read as weights."""
 
 Watcher = Callable[[str, int, int | None], None]
 """Called while a file arrives: name of the file, bytes so far, bytes in all (None if the server does not say)."""
@@ -95,10 +99,10 @@ def weight_path(
             damaged = damaged or error
         else:
             return copy.path
-    address = _address(file)
-    if address is None or is_offline(offline):
-        raise damaged or _missing(file, address)
-    return fetch(name, offline=offline, watcher=watcher)
+    try:
+        return fetch(name, offline=offline, watcher=watcher)
+    except _NotFetched as error:
+        raise damaged or error from damaged
 
 
 def fetch(name: str, *, offline: bool | None = None, watcher: Watcher | None = None) -> Path:
@@ -106,13 +110,11 @@ def fetch(name: str, *, offline: bool | None = None, watcher: Watcher | None = N
     from facemotion.weights.download import download
 
     file = weight_file(name)
-    address = _address(file)
-    if address is None or file.sha256 is None or is_offline(offline):
-        raise _missing(file, address)
+    address = _address(file, offline=offline)
     target = cache_folder() / file.file_name
     watcher = watcher or _watcher
     progress = None if watcher is None else lambda done, total: watcher(file.file_name, done, total)
-    download(address, target, sha256=file.sha256, size_bytes=file.size_bytes, progress=progress)
+    download(address, target, sha256=str(file.sha256), size_bytes=file.size_bytes, progress=progress)
     return target
 
 
@@ -130,7 +132,10 @@ def copies(name: str) -> list[Located]:
 
 def verify_file(path: Path, file: WeightFile) -> None:
     """Raise WeightsError, naming file, expected and got, unless ``path`` has the sha256 of the table."""
-    got = file_sha256(path)
+    try:
+        got = file_sha256(path)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}.", "Check who may read it.") from error
     if got != file.sha256:
         raise WeightsError(
             f"Hash mismatch: {path}: expected sha256 {file.sha256 or 'none yet'}, got {got}.",
@@ -138,6 +143,58 @@ def verify_file(path: Path, file: WeightFile) -> None:
             if path.parent == cache_folder()
             else "Reinstall facemotion, or, after a new release of the file: python -m facemotion.weights.registry",
         )
+
+
+def known_sha256(name: str, path: Path) -> str | None:
+    """What a file that `weight_path` gave must hash to; None for one of the user's own, of which no hash is known."""
+    return weight_file(name).sha256 if path in (copy.path for copy in copies(name)) else None
+
+
+def read_verified(path: Path, sha256: str | None) -> bytes:
+    """The content of a weight file, checked as it is used: what lies under a name may change after a check.
+
+    ``sha256`` None takes it as it is. Raises WeightsError for another content, a missing file or one beyond
+    `LARGEST_WEIGHTS` bytes.
+    """
+    try:
+        if not path.is_file():
+            raise WeightsError(f"no weights at {path}", "Give the path of a weight file.")
+        if path.stat().st_size > LARGEST_WEIGHTS:
+            raise WeightsError(f"{path} is too large for weights", "Give the path of a weight file.")
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}.", "Check the file.") from error
+    got = hashlib.sha256(content).hexdigest() if sha256 else None
+    if got != sha256:
+        raise WeightsError(
+            f"Hash mismatch: {path}: expected sha256 {sha256}, got {got}.", "The file changed just now: try again."
+        )
+    return content
+
+
+@contextmanager
+def private_copies(names: Sequence[str], *, offline: bool | None = None) -> Iterator[dict[str, Path]]:
+    """Verified copies of weight files, by name, in a folder of this process alone, for libraries that open files.
+
+    What a library then reads is what was hashed, whatever becomes of the originals. They lie below ``checkpoints``,
+    where `torch.hub` looks, in a folder that is gone after the block. Raises WeightsError as `weight_path` does.
+    """
+    with TemporaryDirectory(prefix="facemotion-") as folder:
+        checkpoints = Path(folder, "checkpoints")
+        checkpoints.mkdir()
+        copied = {}
+        for name in names:
+            path = weight_path(name, offline=offline)
+            content = read_verified(path, known_sha256(name, path))
+            copied[name] = checkpoints / weight_file(name).file_name
+            try:
+                copied[name].write_bytes(content)
+            except OSError as error:
+                raise WeightsError(
+                    f"{name} cannot be copied to {folder}: {error.strerror or error}.",
+                    "Free some space there, or name another folder with TMPDIR.",
+                ) from error
+        yield copied
 
 
 def file_sha256(path: Path) -> str:
@@ -207,24 +264,32 @@ def _own_generator(name: str) -> str | None:
     return chosen if chosen and name == "generator" and not Path(chosen).is_dir() else None
 
 
-def _address(file: WeightFile) -> str | None:
+class _NotFetched(WeightsError):
+    """The file may not or cannot be downloaded; the network was not asked."""
+
+
+def _address(file: WeightFile, *, offline: bool | None) -> str:
+    """Where the file is downloaded from; raises _NotFetched where it has no address or none may be used."""
     mirror = os.environ.get("FACEMOTION_MIRROR")
-    if file.sha256 is None:
-        return None
-    return f"{mirror.rstrip('/')}/{file.file_name}" if mirror else file.url
-
-
-def _missing(file: WeightFile, address: str | None) -> WeightsError:
-    if address is None:
-        return WeightsError(
+    if file.sha256 is None or (file.url is None and not mirror):
+        raise _NotFetched(
             f"The weights {file.name!r} are missing: {file.file_name} comes with the package and is not there.",
             "Reinstall facemotion, or name your own file with --weights or FACEMOTION_WEIGHTS.",
         )
-    return WeightsError(
-        f"The weights {file.name!r} are not on this machine, and downloading is switched off.",
-        f"Run once with a network: facemotion weights fetch {file.name}; "
-        f"or put {file.file_name} into {cache_folder()}.",
-    )
+    if is_offline(offline):
+        raise _NotFetched(
+            f"The weights {file.name!r} are not on this machine, and downloading is switched off.",
+            f"Run once with a network: facemotion weights fetch {file.name}; "
+            f"or put {file.file_name} into {cache_folder()}.",
+        )
+    if mirror is None:
+        return str(file.url)
+    if not mirror.strip():
+        raise _NotFetched(
+            f"The weights {file.name!r} are not on this machine, and FACEMOTION_MIRROR is set but empty.",
+            "Name a server in it, or unset it to download from the public addresses.",
+        )
+    return f"{mirror.strip().rstrip('/')}/{file.file_name}"
 
 
 if __name__ == "__main__":

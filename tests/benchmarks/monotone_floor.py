@@ -20,8 +20,8 @@ CONTROLS = tuple(np.linspace(0, 1, 17).tolist())
 
 def verdict(name: str, landmarks: np.ndarray) -> tuple[bool, float] | None:
     """Whether the leading units are monotone as `facemotion evaluate` counts it, and their mean motion in % IOD."""
-    from facemotion.evaluation.measure import MOVED, RETREAT_ALLOWED
-    from facemotion.evaluation.motion import retreat, unit_motion
+    from facemotion.evaluation.measure import ALLOWED_VIOLATION, MOVED
+    from facemotion.evaluation.motion import monotonicity_violation, unit_motion
     from facemotion.evaluation.regions import leading_units
 
     if not np.isfinite(landmarks).all():
@@ -29,7 +29,7 @@ def verdict(name: str, landmarks: np.ndarray) -> tuple[bool, float] | None:
     units = unit_motion(torch.from_numpy(landmarks).double())
     moving = [units[unit] for unit in leading_units({name: 1.0}) if units[unit].abs().max() >= MOVED]
     way = 100 * float(np.mean([abs(float(units[unit][-1])) for unit in leading_units({name: 1.0})]))
-    return bool(moving) and max(map(retreat, moving)) <= RETREAT_ALLOWED, way
+    return bool(moving) and max(map(monotonicity_violation, moving)) <= ALLOWED_VIOLATION, way
 
 
 def found(frames: np.ndarray) -> dict[str, np.ndarray]:
@@ -74,7 +74,7 @@ def clips(data: Path, head_file: Path, count: int) -> Iterator[tuple[str, np.nda
 
 def main() -> None:
     """Measure and print."""
-    from facemotion.evaluation.render import Performer, control_vectors
+    from facemotion.evaluation.render import CaseRenderer, control_vectors
     from facemotion.models.release import load_release
     from facemotion.weights.registry import weight_path
 
@@ -84,7 +84,7 @@ def main() -> None:
     count = int(sys.argv[3]) if len(sys.argv) > 3 else 8
     for name, frames, marks in clips(Path(sys.argv[1]), Path(sys.argv[2]), count):
         controls = control_vectors({name: 1.0}, CONTROLS, generator.config.expressions)
-        made = Performer(generator, frames[0], marks).render(controls).frames
+        made = CaseRenderer(generator, frames[0], marks).render(controls).frames
         for who, shown in (("teacher", frames), ("model", made)):
             for way, landmarks in found(shown).items():
                 tally[name][who, way].append(verdict(name, landmarks))

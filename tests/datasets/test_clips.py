@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from facemotion.datasets.clip_writer import write_item
-from facemotion.datasets.clips import Clip, ClipSet, ClipWriter, Source, iter_clips, write_clips
+from facemotion.datasets.clips import Clip, ClipSet, ClipSetWriter, Source, iter_clips, write_clips
 from facemotion.errors import InputError, OutputError
 
 SIZE_PX = 32
@@ -161,7 +161,7 @@ def test_an_interrupted_run_ends_in_the_same_bytes(tmp_path):
     items = [f"item {i}" for i in range(7)]
 
     def write(path, *, stop_after=None):
-        with ClipWriter(path, items, settings={"seed": 1}, clips_per_shard=4) as writer:
+        with ClipSetWriter(path, items, settings={"seed": 1}, clips_per_shard=4) as writer:
             for done, number in enumerate(writer.pending()):
                 if done == stop_after:
                     raise KeyboardInterrupt
@@ -186,18 +186,18 @@ def test_an_interrupted_run_ends_in_the_same_bytes(tmp_path):
 def test_items_may_be_done_in_any_order(tmp_path):
     items = [str(i) for i in range(5)]
     for name, order in (("forward", [0, 1, 2, 3, 4]), ("shuffled", [3, 0, 4, 2, 1])):
-        with ClipWriter(tmp_path / name, items, clips_per_shard=2) as writer:
+        with ClipSetWriter(tmp_path / name, items, clips_per_shard=2) as writer:
             for number in order:
                 write_item(writer.work, number, [make_clip(number)])
     assert tree(tmp_path / "forward") == tree(tmp_path / "shuffled")
 
 
 def test_half_written_leftovers_do_not_count(tmp_path):
-    with ClipWriter(tmp_path / "set", ["a", "b"]) as writer:
+    with ClipSetWriter(tmp_path / "set", ["a", "b"]) as writer:
         writer.add(0, [make_clip(0)])
     (tmp_path / "set" / ".work" / "000001.tar").write_bytes(b"cut")
     (tmp_path / "set" / "shard-00000.tar.part").write_bytes(b"cut")
-    with ClipWriter(tmp_path / "set", ["a", "b"]) as writer:
+    with ClipSetWriter(tmp_path / "set", ["a", "b"]) as writer:
         assert writer.pending() == [1]
         writer.add(1, [make_clip(1)])
     clip_set = ClipSet.open(tmp_path / "set")
@@ -220,7 +220,7 @@ def test_other_settings_do_not_mix(tmp_path):
 def test_a_finished_set_stays_as_it_is(tmp_path):
     write_clips(tmp_path / "set", [make_clip(0)])
     before = tree(tmp_path / "set")
-    with ClipWriter(tmp_path / "set", ["clip-000"]) as writer:
+    with ClipSetWriter(tmp_path / "set", ["clip-000"]) as writer:
         assert writer.finished and writer.pending() == []
     assert tree(tmp_path / "set") == before
 
@@ -235,16 +235,16 @@ def test_stray_shards_are_not_taken_for_ones_own(tmp_path):
 
 
 def test_a_run_that_did_nothing_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), ClipWriter(tmp_path / "set", ["a"]):
+    with pytest.raises(KeyboardInterrupt), ClipSetWriter(tmp_path / "set", ["a"]):
         raise KeyboardInterrupt
     assert not (tmp_path / "set").exists()
 
 
 def test_two_writers_do_not_share_a_folder(tmp_path):
     with (
-        ClipWriter(tmp_path / "set", ["a"]),
+        ClipSetWriter(tmp_path / "set", ["a"]),
         pytest.raises(OutputError, match="another process"),
-        ClipWriter(tmp_path / "set", ["a"]),
+        ClipSetWriter(tmp_path / "set", ["a"]),
     ):
         pass
 
@@ -319,7 +319,7 @@ def test_fields_that_do_not_fit(change, message):
 def test_ids_are_unique(tmp_path):
     with (
         pytest.raises(OutputError, match="id of another"),
-        ClipWriter(tmp_path / "set", ["a", "b"]) as writer,
+        ClipSetWriter(tmp_path / "set", ["a", "b"]) as writer,
     ):
         writer.add(0, [make_clip(0)])
         writer.add(1, [make_clip(0)])

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from facemotion.datasets.clips import Clip, ClipWriter
+from facemotion.datasets.clips import Clip, ClipSetWriter
 from facemotion.models.generator import tiny_generator
 from facemotion.models.release import save_release
 
@@ -45,7 +45,7 @@ def face_picture(size: int = 512, *, seed: int = 0, smile: float = 0.0) -> np.nd
     return np.asarray(image).copy()
 
 
-def known_eye(frames: np.ndarray) -> np.ndarray:
+def known_landmarks(frames: np.ndarray) -> np.ndarray:
     """Finds the drawn face in every frame; the mouth's corners rise and part with the frame's brightness."""
     frames = np.asarray(frames)
     size = frames.shape[1]
@@ -61,7 +61,7 @@ def write_clip_set(
 ) -> Path:
     """A clip set of drawn faces: ``people`` times ``expressions`` clips."""
     control = np.linspace(0, 1, frames)
-    with ClipWriter(path, ["all"]) as writer:
+    with ClipSetWriter(path, ["all"]) as writer:
         writer.add(
             0,
             [

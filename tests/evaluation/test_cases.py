@@ -7,12 +7,12 @@ from PIL import Image
 from facemotion.errors import InputError, UsageError
 from facemotion.evaluation.alignment import RECOGNISER_POINTS, head_similarity, recogniser_face, similarity
 from facemotion.evaluation.cases import CROP_PX, draw_cases, find_cases
-from facemotion.evaluation.observer import same_eye
+from facemotion.evaluation.tracking import frame_tracker
 from facemotion.expressions.grammar import EXPRESSIONS
 from facemotion.faces.geometry import apply
-from tests.evaluation.faces import face_picture, face_points, known_eye, write_clip_set
+from tests.evaluation.faces import face_picture, face_points, known_landmarks, write_clip_set
 
-LOCATE = same_eye(known_eye).locate
+LOCATE = frame_tracker(known_landmarks).locate
 
 
 def find(*paths, **options):
@@ -32,11 +32,11 @@ def test_a_clip_set_gives_its_clips_with_real_frames_in_order(tmp_path):
         ("p1-smile", "p1", "smile", "clips", "validation"),
         ("p1-blink", "p1", "blink", "clips", "validation"),
     ]
-    material = cases[2].read()
-    assert [round(control, 3) for control, _ in material.truth] == [0.333, 0.667, 1]
-    assert material.source.shape == (128, 128, 3)
-    assert np.abs(material.landmarks - face_points(128)).max() < 0.01
-    assert material.photo is None
+    pixels = cases[2].read()
+    assert [round(control, 3) for control, _ in pixels.truth] == [0.333, 0.667, 1]
+    assert pixels.source.shape == (128, 128, 3)
+    assert np.abs(pixels.landmarks - face_points(128)).max() < 0.01
+    assert pixels.photo is None
 
 
 def test_photo_pairs_are_laid_on_each_other_by_the_head(tmp_path):
@@ -45,13 +45,13 @@ def test_photo_pairs_are_laid_on_each_other_by_the_head(tmp_path):
     save(tmp_path / "smile/nobody.png", seed=2)
     (case,) = find(tmp_path)
     assert (case.kind, case.group) == ("photo-pairs", "smile")
-    material = case.read()
-    ((control, peak),) = material.truth
+    pixels = case.read()
+    ((control, peak),) = pixels.truth
     assert control == 1
-    assert peak.shape == material.source.shape == (CROP_PX, CROP_PX, 3)
+    assert peak.shape == pixels.source.shape == (CROP_PX, CROP_PX, 3)
     face = np.s_[150:300, 150:350]
-    assert np.abs(peak[face].astype(int) - material.source[face]).mean() < 2  # the same upper face in the same place
-    assert material.photo.shape == (256, 256, 3)
+    assert np.abs(peak[face].astype(int) - pixels.source[face]).mean() < 2  # the same upper face in the same place
+    assert pixels.photo.shape == (256, 256, 3)
 
 
 def test_a_folder_of_photos_gives_every_expression_of_every_photo(tmp_path):
@@ -60,9 +60,9 @@ def test_a_folder_of_photos_gives_every_expression_of_every_photo(tmp_path):
     cases = find(tmp_path, expressions=("smile", "blink"))
     assert sorted({c.group for c in cases}) == ["blink", "smile"]
     assert len(cases) == 4
-    material = cases[0].read()
-    assert material.truth == ()
-    assert material.photo_landmarks is not None
+    pixels = cases[0].read()
+    assert pixels.truth == ()
+    assert pixels.photo_landmarks is not None
     assert len(find(tmp_path / "a.png")) == len(EXPRESSIONS)
 
 

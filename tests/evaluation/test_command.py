@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from facemotion.cli.app import app
-from facemotion.evaluation.observer import same_eye
-from tests.evaluation.faces import known_eye, write_clip_set, write_weights
+from facemotion.evaluation.tracking import frame_tracker
+from tests.evaluation.faces import known_landmarks, write_clip_set, write_weights
 from tests.evaluation.test_study import write_answers, write_key
 
 
@@ -18,7 +18,7 @@ def place(tmp_path, monkeypatch):
     write_clip_set(tmp_path / "set", people=1)
     write_weights(tmp_path / "w.safetensors")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("facemotion.evaluation.run.finder_eye", lambda: same_eye(known_eye))
+    monkeypatch.setattr("facemotion.evaluation.run.builtin_tracker", lambda: frame_tracker(known_landmarks))
     return tmp_path
 
 

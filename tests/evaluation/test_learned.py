@@ -16,7 +16,7 @@ from facemotion.evaluation.learned import (
     cosine,
     load_learned,
 )
-from facemotion.evaluation.measure import Footage, TruthFrame, sweep_controls
+from facemotion.evaluation.measure import SweepClip, TruthFrame, sweep_controls
 from facemotion.weights.registry import WEIGHTS
 from tests.evaluation.faces import face_points
 
@@ -28,14 +28,14 @@ def flat(level: float) -> np.ndarray:
     return np.full((SIZE, SIZE, 3), round(level), np.uint8)
 
 
-def footage(levels=None, truth_level: float = 50) -> Footage:
+def sweep_clip(levels=None, truth_level: float = 50) -> SweepClip:
     """Flat frames whose level rises with the control: 10 at 0, 110 at 1."""
     controls = sweep_controls(5)
     levels = 10 + 100 * controls if levels is None else levels
     frames = np.stack([flat(level) for level in levels])
     marks = np.repeat(face_points(SIZE)[None], len(frames), 0)
     truth = [TruthFrame(1.0, flat(truth_level), frames[4], marks[0])]
-    return Footage(controls, frames, marks, truth)
+    return SweepClip(controls, frames, marks, truth)
 
 
 def test_cosine_and_content_distance_of_known_vectors():
@@ -51,7 +51,7 @@ def test_identity_is_given_by_control_beside_real_frames():
         return np.array([np.cos(angle), np.sin(angle)])
 
     metric = Identity(embed)
-    metric.update(CASE, footage(truth_level=10))
+    metric.update(CASE, sweep_clip(truth_level=10))
     result = metric.result()
     model = {control: point["similarity"] for control, point in result["by_control"]["model"].items()}
     assert list(model) == ["0.25", "0.5", "0.75", "1", "1.25", "1.5"]
@@ -64,7 +64,7 @@ def test_identity_is_given_by_control_beside_real_frames():
 
 def test_identity_skips_frames_without_a_face():
     metric = Identity(lambda face: np.ones(2))
-    shown = footage()
+    shown = sweep_clip()
     shown.landmarks[:] = np.nan
     metric.update(CASE, shown)
     assert metric.result() is None
@@ -72,9 +72,9 @@ def test_identity_skips_frames_without_a_face():
 
 def test_expression_counts_how_often_the_peak_is_read_as_asked():
     metric = ReadExpression(lambda face: "happy" if face.mean() > 100 else "neutral")
-    metric.update(CASE, footage())
-    metric.update(CASE, footage(levels=np.full(7, 20)))
-    metric.update(Case("d", "p", "clips", {"blink": 1.0}, lambda: None, "validation"), footage())
+    metric.update(CASE, sweep_clip())
+    metric.update(CASE, sweep_clip(levels=np.full(7, 20)))
+    metric.update(Case("d", "p", "clips", {"blink": 1.0}, lambda: None, "validation"), sweep_clip())
     result = metric.result()
     assert result["model"] == {"smile": {"as_asked": 1, "n": 2, "answers": {"happy": 1, "neutral": 1}}}
     assert result["real"]["smile"]["as_asked"] == 0
@@ -87,7 +87,7 @@ class MeanDifference(torch.nn.Module):
 
 def test_perceptual_distance_is_taken_of_model_and_photo():
     metric = PerceptualDistance(MeanDifference())
-    metric.update(CASE, footage(truth_level=50))
+    metric.update(CASE, sweep_clip(truth_level=50))
     result = metric.result()
     assert result["model"]["mean"] == pytest.approx(60 / 127.5, rel=1e-4)
     assert result["repeat"]["mean"] == pytest.approx(40 / 127.5, rel=1e-4)
@@ -106,7 +106,7 @@ def test_frechet_distance_of_shifted_features_is_their_squared_distance():
     fid = pytest.importorskip("torchmetrics.image.fid", exc_type=ImportError)
     metric = FrechetDistance(fid.FrechetInceptionDistance(feature=MeanColour()))
     for level in (10, 20, 30):
-        metric.update(CASE, footage(levels=np.full(7, level + 5), truth_level=level))
+        metric.update(CASE, sweep_clip(levels=np.full(7, level + 5), truth_level=level))
     result = metric.result()
     assert result["n"] == 3
     assert result["fid"] == pytest.approx(2 * 5**2, rel=1e-3)

@@ -68,7 +68,7 @@ def test_points_are_carried_by_the_backward_flow_of_a_scaling():
     zoom = torch.tensor([1.0, 1.25], dtype=torch.float64)
     flow = (1 / zoom - 1)[:, None, None, None] * place  # frame(p) = photo(0.5 + (p - 0.5) / zoom)
     expected = 0.5 + zoom[:, None, None] * (points - 0.5)
-    assert torch.allclose(motion.carried(points, flow), expected, atol=1e-6)
+    assert torch.allclose(motion.advected(points, flow), expected, atol=1e-6)
 
 
 def test_displacement_counts_only_the_named_points():
@@ -84,12 +84,12 @@ def test_symmetric_motion_has_no_symmetry_error_and_one_sided_motion_has():
 
 
 def test_retreat_is_the_largest_fall_back_against_the_whole_way():
-    assert motion.retreat(torch.tensor([0.0, 1, 2, 4])) == 0
-    assert motion.retreat(torch.tensor([0.0, 3, 2, 4])) == pytest.approx(0.25)
-    assert motion.retreat(torch.tensor([0.0, -3, -2, -4])) == pytest.approx(0.25)
-    assert motion.retreat(torch.tensor([0.0, 5, 4])) == pytest.approx(0.25)
-    assert motion.retreat(torch.zeros(4)) == 0
-    assert math.isinf(motion.retreat(torch.tensor([0.0, 1, 0])))
+    assert motion.monotonicity_violation(torch.tensor([0.0, 1, 2, 4])) == 0
+    assert motion.monotonicity_violation(torch.tensor([0.0, 3, 2, 4])) == pytest.approx(0.25)
+    assert motion.monotonicity_violation(torch.tensor([0.0, -3, -2, -4])) == pytest.approx(0.25)
+    assert motion.monotonicity_violation(torch.tensor([0.0, 5, 4])) == pytest.approx(0.25)
+    assert motion.monotonicity_violation(torch.zeros(4)) == 0
+    assert math.isinf(motion.monotonicity_violation(torch.tensor([0.0, 1, 0])))
 
 
 def test_linearity_is_r_squared():

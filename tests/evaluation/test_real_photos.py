@@ -7,8 +7,8 @@ import pytest
 
 from facemotion.evaluation.cases import CROP_PX, find_cases
 from facemotion.evaluation.motion import inter_ocular, unit_motion
-from facemotion.evaluation.observer import finder_eye
 from facemotion.evaluation.regions import ANCHORS
+from facemotion.evaluation.tracking import builtin_tracker
 from facemotion.expressions.grammar import EXPRESSIONS
 from facemotion.faces.find import follow_face
 
@@ -21,27 +21,27 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def eye():
-    return finder_eye()
+def tracker():
+    return builtin_tracker()
 
 
 @pytest.fixture(scope="module")
-def cases(eye):
-    return find_cases([LONDON], known=EXPRESSIONS, locate=eye.locate, split="validation")
+def cases(tracker):
+    return find_cases([LONDON], known=EXPRESSIONS, locate=tracker.locate, split="validation")
 
 
 def test_the_validation_people_of_london_give_eight_real_smiles(cases):
     assert [(case.kind, case.group) for case in cases] == [("photo-pairs", "smile")] * 8
 
 
-def test_a_real_smile_is_laid_on_its_neutral_photo_and_measured_as_one(cases, eye):
+def test_a_real_smile_is_laid_on_its_neutral_photo_and_measured_as_one(cases, tracker):
     import torch
 
-    material = cases[0].read()
-    ((control, peak),) = material.truth
-    landmarks = torch.from_numpy(eye.observe(np.stack([material.source, peak])))
+    pixels = cases[0].read()
+    ((control, peak),) = pixels.truth
+    landmarks = torch.from_numpy(tracker.track(np.stack([pixels.source, peak])))
     assert control == 1
-    assert material.source.shape == (CROP_PX, CROP_PX, 3)
+    assert pixels.source.shape == (CROP_PX, CROP_PX, 3)
     apart = (landmarks[1] - landmarks[0])[list(ANCHORS)].norm(dim=-1).mean() / inter_ocular(landmarks[0])
     assert apart < 0.05
     motion = {name: float(unit[1]) for name, unit in unit_motion(landmarks).items()}
@@ -49,7 +49,7 @@ def test_a_real_smile_is_laid_on_its_neutral_photo_and_measured_as_one(cases, ey
     assert motion["corner_up"] > 0
 
 
-def test_halving_a_crop_does_not_move_the_landmarks(cases, eye):
+def test_halving_a_crop_does_not_move_the_landmarks(cases, tracker):
     source = cases[1].read().source
-    halved, whole = eye.observe(source[None])[0], follow_face(source[None])[0]
+    halved, whole = tracker.track(source[None])[0], follow_face(source[None])[0]
     assert np.hypot(*(halved - whole).T).max() < 1

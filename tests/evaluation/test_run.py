@@ -11,17 +11,17 @@ from PIL import Image
 from facemotion.compositing.composite import Composite
 from facemotion.device import Placement
 from facemotion.errors import InputError, OutputError, UsageError
-from facemotion.evaluation.cases import Case, Material
+from facemotion.evaluation.cases import Case, CasePixels
 from facemotion.evaluation.measure import measure, sweep_controls
-from facemotion.evaluation.observer import same_eye
-from facemotion.evaluation.render import Performer, control_vectors, warp_only
+from facemotion.evaluation.render import CaseRenderer, control_vectors, warp_only
 from facemotion.evaluation.run import Settings, evaluate
 from facemotion.evaluation.speed import measure_size
 from facemotion.evaluation.summary import control_bin
+from facemotion.evaluation.tracking import frame_tracker
 from facemotion.faces.geometry import photo_to_crop, scale_of
 from facemotion.models.generator import Generator, tiny_generator
 from facemotion.models.inference import Inference
-from tests.evaluation.faces import face_picture, face_points, known_eye, write_clip_set, write_weights
+from tests.evaluation.faces import face_picture, face_points, known_landmarks, write_clip_set, write_weights
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def weights(tmp_path_factory):
 
 def run(out, data, weights, **options):
     settings = Settings(data=(data,), out=out, weights=weights, learned=False, frames=5, **options)
-    return evaluate(settings, eye=same_eye(known_eye))
+    return evaluate(settings, tracker=frame_tracker(known_landmarks))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_the_report_folder_holds_every_promised_file(report_folder):
 
 def test_the_report_says_what_was_measured(report_folder):
     report = json.loads((report_folder / "report.json").read_text())
-    assert (report["format"], report["version"]) == ("facemotion-report", 1)
+    assert (report["format"], report["version"]) == ("facemotion-report", 2)
     assert (report["cases"], report["people"], report["kinds"]) == (4, 2, ["clips"])
     smile = report["without_truth"]["smile"]
     assert smile["change_at_0"]["mean"] == 0
@@ -131,7 +131,7 @@ def test_outside_the_crop_no_pixel_of_a_large_photo_changes(tmp_path, weights):
     photo[150:470, 250:570] = face_picture(320)
 
     def eye(frames):
-        found = known_eye(frames)
+        found = known_landmarks(frames)
         if frames.shape[1:3] == photo.shape[:2]:
             found = np.repeat(np.add(face_points(320), [250, 150])[None], len(frames), 0)
         return found
@@ -140,7 +140,7 @@ def test_outside_the_crop_no_pixel_of_a_large_photo_changes(tmp_path, weights):
     settings = Settings(
         data=(tmp_path / "photo.png",), out=tmp_path / "r", weights=weights, learned=False, expressions=("smile",)
     )
-    values = evaluate(settings, eye=same_eye(eye)).without_truth["smile"]
+    values = evaluate(settings, tracker=frame_tracker(eye)).without_truth["smile"]
     assert values["outside_change"].mean == 0
     assert values["photo_change_at_0"].mean == 0
     assert values["change_at_1"].mean > 1
@@ -149,7 +149,7 @@ def test_outside_the_crop_no_pixel_of_a_large_photo_changes(tmp_path, weights):
 def test_an_earlier_report_is_kept_and_other_folders_are_never_replaced(tmp_path, data, weights):
     out = tmp_path / "report"
     out.mkdir()
-    (out / "diary.txt").write_text("mine")
+    (out / "diary.txt").write_text("own")
     with pytest.raises(OutputError, match="exists already"):
         run(out, data, weights)
     with pytest.raises(OutputError, match="holds other things"):
@@ -184,7 +184,7 @@ class Mover(Generator):
         return warp_only(motion)
 
 
-def shifted_eye(frames):
+def shifted_landmarks(frames):
     """The drawn face, shifted as far as the white stripe that begins at column 40 does in the middle of the face."""
     landmarks = np.repeat(face_points(frames.shape[1])[None], len(frames), 0)
     edges = [np.flatnonzero((frame[60:70] > 250).all((0, 2)))[0] for frame in frames]
@@ -198,31 +198,31 @@ def test_a_generator_of_known_motion_is_measured_as_such():
     crop_px = 128 / scale_of(photo_to_crop(face_points(128), 128))
     truth = np.roll(source, round(0.05 * crop_px), axis=1)
     case = Case("c", "p", "clips", {"smile": 1.0}, lambda: None, "validation")
-    material = Material(source, face_points(128), ((1.0, truth),))
+    pixels = CasePixels(source, face_points(128), ((1.0, truth),))
     mover = Mover(tiny_generator().config).eval()
-    measurement, footage = measure(case, material, generator=mover, observe=shifted_eye, sweep_frames=9)
+    measurement, sweep_clip = measure(case, pixels, generator=mover, track=shifted_landmarks, sweep_frames=9)
     assert measurement.values["change_at_0"] == 0
     assert measurement.values["moves"] == 0  # the head shifts, no facial unit moves
-    step = shifted_eye(footage.frames[:9])[-1, 0, 0] - face_points(128)[0, 0]
+    step = shifted_landmarks(sweep_clip.frames[:9])[-1, 0, 0] - face_points(128)[0, 0]
     assert step == pytest.approx(0.05 * crop_px, abs=1)
-    assert measurement.values["wobble"] == pytest.approx(100 * step / (0.28 * 128))
+    assert measurement.values["head_jitter"] == pytest.approx(100 * step / (0.28 * 128))
     assert measurement.values["additivity_error"] == pytest.approx(0, abs=1e-6)
     rows = {row.answer: row.metrics for row in measurement.truth}
     assert rows["model"] == rows["warp"]
     assert rows["model"]["landmarks_all"] <= 100 / (0.28 * 128)  # the eye sees whole pixels
     assert rows["repeat"]["landmarks_all"] == pytest.approx(100 * round(0.05 * crop_px) / (0.28 * 128))
     assert rows["model"]["psnr_face"] > rows["repeat"]["psnr_face"] + 5
-    assert footage.frames.shape == (11, 128, 128, 3)
+    assert sweep_clip.frames.shape == (11, 128, 128, 3)
 
 
 def test_faces_that_get_lost_give_no_landmark_numbers():
     case = Case("c", "p", "clips", {"smile": 1.0}, lambda: None, "validation")
-    material = Material(face_picture(128), face_points(128))
+    pixels = CasePixels(face_picture(128), face_points(128))
 
     def blind(frames):
         return np.full((len(frames), 68, 2), np.nan)
 
-    measurement, _ = measure(case, material, generator=tiny_generator(), observe=blind, sweep_frames=5)
+    measurement, _ = measure(case, pixels, generator=tiny_generator(), track=blind, sweep_frames=5)
     assert measurement.values["faces_found"] == 0
     assert "monotone" not in measurement.values
     assert measurement.units == {}
@@ -251,8 +251,8 @@ def test_the_photos_own_pixels_tell_whether_motion_is_monotone(way, monotone):
     def blind(frames):
         return np.full((len(frames), 68, 2), np.nan)
 
-    material = Material(face_picture(128), face_points(128))
-    measurement, _ = measure(case, material, generator=opener, observe=blind, sweep_frames=5)
+    pixels = CasePixels(face_picture(128), face_points(128))
+    measurement, _ = measure(case, pixels, generator=opener, track=blind, sweep_frames=5)
     assert measurement.values["monotone_pixels"] == monotone
 
 
@@ -261,7 +261,7 @@ def test_frames_are_those_of_a_clip():
     controls = control_vectors({"smile": 0.8}, [0.0, 0.5, 1.0], generator.config.expressions)
     assert controls[:, 0].tolist() == pytest.approx([0, 0.4, 0.8])
     points = face_points(128)
-    rendered = Performer(generator, source, points).render(controls, warped=True)
+    rendered = CaseRenderer(generator, source, points).render(controls, warped=True)
     assert np.array_equal(rendered.frames[0], source)
     composite = Composite(source, points, 128)
     inference = Inference(generator, Placement(torch.device("cpu"), torch.float32))

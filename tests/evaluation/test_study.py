@@ -11,15 +11,15 @@ from PIL import Image
 from facemotion.errors import InputError, OutputError
 from facemotion.evaluation.answers import count_answers
 from facemotion.evaluation.cases import find_cases
-from facemotion.evaluation.observer import same_eye
 from facemotion.evaluation.study import usable, write_study
+from facemotion.evaluation.tracking import frame_tracker
 from facemotion.expressions.grammar import EXPRESSIONS
 from facemotion.models.generator import tiny_generator
-from tests.evaluation.faces import known_eye, write_clip_set
+from tests.evaluation.faces import known_landmarks, write_clip_set
 
 
 def cases_of(path):
-    return find_cases([path], known=EXPRESSIONS, locate=same_eye(known_eye).locate)
+    return find_cases([path], known=EXPRESSIONS, locate=frame_tracker(known_landmarks).locate)
 
 
 @pytest.fixture(scope="module")

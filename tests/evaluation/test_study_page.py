@@ -7,12 +7,12 @@ import pytest
 
 from facemotion.evaluation.answers import count_answers
 from facemotion.evaluation.cases import find_cases
-from facemotion.evaluation.observer import same_eye
 from facemotion.evaluation.study import write_study
+from facemotion.evaluation.tracking import frame_tracker
 from facemotion.expressions.grammar import EXPRESSIONS
 from facemotion.models.generator import tiny_generator
 from tests.evaluation.chromium import Browser, program
-from tests.evaluation.faces import known_eye, write_clip_set
+from tests.evaluation.faces import known_landmarks, write_clip_set
 
 pytestmark = [
     pytest.mark.browser,
@@ -23,7 +23,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory):
     path = write_clip_set(tmp_path_factory.mktemp("data") / "set", people=2, expressions=("smile",))
-    return find_cases([path], known=EXPRESSIONS, locate=same_eye(known_eye).locate)
+    return find_cases([path], known=EXPRESSIONS, locate=frame_tracker(known_landmarks).locate)
 
 
 @pytest.fixture

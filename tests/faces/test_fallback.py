@@ -77,13 +77,43 @@ def test_the_library_finds_verified_files_where_it_looks_first(library, stored):
     assert torch.hub.get_dir() == before
 
 
-def test_where_links_are_not_allowed_files_are_copied(library, stored, monkeypatch):
-    def refuse(*_):
-        raise OSError("no privilege")
+def test_a_file_that_changes_or_vanishes_after_its_check_is_not_what_is_loaded(library, stored, monkeypatch):
+    check, read = weights.verify_file, weights.read_verified
 
-    monkeypatch.setattr("os.symlink", refuse)
-    SecondOpinion.load()
-    assert set(library.found_files.values()) == {b"s3fd", b"2dfan4"}
+    def spoilt_after_the_check(path, file):
+        check(path, file)
+        path.write_bytes(b"something else")
+
+    def gone_after_the_read(path, sha256):
+        content = read(path, sha256)
+        path.unlink()
+        return content
+
+    monkeypatch.setattr(weights, "read_verified", gone_after_the_read)
+    SecondOpinion.load(offline=True)
+    assert library.found_files == {"s3fd-619a316812.pth": b"s3fd", "2DFAN4-11f355bf06.pth.tar": b"2dfan4"}
+    store("s3fd", b"s3fd", monkeypatch)
+    monkeypatch.setattr(weights, "verify_file", spoilt_after_the_check)
+    library.built_with = {}
+    with pytest.raises(WeightsError, match="Hash mismatch"):
+        SecondOpinion.load(offline=True)
+    assert library.built_with == {}
+
+
+def test_the_library_cannot_download_by_itself(library, stored, monkeypatch):
+    """Neither through the name that it imports nor through torch's own; whatever becomes of its files."""
+    from torch.hub import download_url_to_file
+
+    def ask_for_a_file_that_is_gone(*_, **__):
+        next(Path(torch.hub.get_dir(), "checkpoints").iterdir()).unlink()
+        download_url_to_file("http://127.0.0.1:9/s3fd.pth", str(stored / "elsewhere.pth"))
+
+    before = torch.hub.urlopen
+    monkeypatch.setattr(library, "FaceAlignment", ask_for_a_file_that_is_gone)
+    with pytest.raises(WeightsError, match=r"not laid out for it: http://127\.0\.0\.1:9/s3fd\.pth"):
+        SecondOpinion.load(offline=True)
+    assert not (stored / "elsewhere.pth").exists()
+    assert torch.hub.urlopen is before
 
 
 def test_a_damaged_file_never_reaches_the_library(library, stored):

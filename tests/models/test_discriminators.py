@@ -15,15 +15,15 @@ def landmarks() -> torch.Tensor:
 
 
 def test_every_judge_answers_and_feels_the_control():
-    judges = Discriminators(controls=8, face_px=32)
+    discriminators = Discriminators(controls=8, face_px=32)
     images = torch.rand(2, 3, 64, 64)
-    views = judges.views(images, landmarks().expand(2, -1, -1))
-    smile, blink = (judges(views, views, torch.eye(8)[[i, i]]) for i in (0, 7))
+    views = discriminators.views(images, landmarks().expand(2, -1, -1))
+    smile, blink = (discriminators(views, views, torch.eye(8)[[i, i]]) for i in (0, 7))
     assert set(smile) == {"face", "mouth", "eyes"}
-    for name, verdict in smile.items():
-        assert verdict.logits.shape[:2] == (2, 1)
-        assert len(verdict.features) == 5
-        assert not torch.equal(verdict.logits, blink[name].logits)
+    for name, output in smile.items():
+        assert output.logits.shape[:2] == (2, 1)
+        assert len(output.features) == 5
+        assert not torch.equal(output.logits, blink[name].logits)
 
 
 def test_a_region_patch_shows_the_pixels_around_its_landmarks():
@@ -38,8 +38,8 @@ def test_a_region_patch_shows_the_pixels_around_its_landmarks():
 
 
 def test_spectral_norm_bounds_the_judges():
-    judges = Discriminators(controls=8, regions=(), face_px=32, spectral_norm=True)
+    discriminators = Discriminators(controls=8, regions=(), face_px=32, spectral_norm=True)
     for _ in range(20):  # power iterations run in training mode
-        judges.judges["face"].to_logits(torch.rand(1, 128, 1, 1))
-    weight = judges.judges["face"].to_logits.weight.flatten(1)
+        discriminators.discriminators["face"].to_logits(torch.rand(1, 128, 1, 1))
+    weight = discriminators.discriminators["face"].to_logits.weight.flatten(1)
     assert torch.linalg.matrix_norm(weight, 2) < 1.05

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facemotion.datasets.clips import Clip, ClipWriter, Source
+from facemotion.datasets.clips import Clip, ClipSetWriter, Source
 from facemotion.training.config import TrainConfig, override
 from facemotion.training.distributed import World
 from facemotion.training.run import open_training
@@ -20,7 +20,7 @@ TINY = [
     "adversary.face_px=32",
     "images=16",
     "log_images=4",
-    "sheet_images=1M",
+    "sample_images=1M",
     "optimiser.warmup_images=4",
 ]
 
@@ -83,7 +83,7 @@ def clip_folder(tmp_path_factory):
     """A finished clip set: four people to train on and one to validate, smile and surprise each."""
     folder = tmp_path_factory.mktemp("train") / "clips"
     people = [f"drawn-{i}" for i in range(5)]
-    with ClipWriter(folder, people, sources=[Source("Drawn faces", "CC0-1.0", "these tests")]) as writer:
+    with ClipSetWriter(folder, people, sources=[Source("Drawn faces", "CC0-1.0", "these tests")]) as writer:
         for number, person in enumerate(people):
             split = "validation" if number == 4 else "train"
             skin = (230 - 25 * number, 180 - 20 * number, 150 - 20 * number)
@@ -104,7 +104,7 @@ def training(clip_folder, tiny, tmp_path):
     """Open the tiny training in a folder of its own (``folder=`` for another), with further assignments."""
 
     def open_it(*changes, folder=None, init=None):
-        world = World.join("cpu")
+        world = World.init("cpu")
         return open_training([clip_folder], tiny(*changes), folder=folder or tmp_path / "run", world=world, init=init)
 
     return open_it

@@ -36,7 +36,7 @@ def test_no_augmentation_leaves_pixels_and_points(pool):
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
 def test_landmarks_follow_their_pixels(pool, flip):
-    geometry = replace(UNCHANGED, still=0.0, flip=flip, scale=0.1, shift=0.05, rotation_deg=15.0)
+    geometry = replace(UNCHANGED, identity=0.0, flip=flip, scale=0.1, shift=0.05, rotation_deg=15.0)
     batch = batch_of(pool, geometry)
     marked = torch.zeros_like(batch.frames)
     places = ((batch.landmarks[:, :, :68] * SIZE) - 0.5).round().long().clamp(0, SIZE - 1)

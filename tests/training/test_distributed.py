@@ -19,11 +19,11 @@ from pathlib import Path
 from facemotion.training.config import TrainConfig, override
 from facemotion.training.distributed import World
 from facemotion.training.run import open_training
-world = World.join("cpu")
+world = World.init("cpu")
 config = override(TrainConfig(), sys.argv[3:])
 trainer = open_training([sys.argv[1]], config, folder=Path(sys.argv[2]), world=world)
 assert trainer.run() == "finished"
-world.leave()
+world.destroy()
 """
 
 
@@ -41,7 +41,7 @@ def test_two_processes_equal_one_of_twice_the_batch(clip_folder, tmp_path, chang
     one, two = (torch.load(tmp_path / name / "state.pt", weights_only=True) for name in ("one", "two"))
     assert one["progress"]["samples"] == two["progress"]["samples"]
     begun = Networks(from_dict(one["config"]), World(0, 1, torch.device("cpu"))).state()
-    for part in ("generator", "judges", "average"):
+    for part in ("generator", "discriminators", "average"):
         learned = distance(one[part], begun[part])
         assert learned > 0
         # Adam turns a bias's rounding error into a step where its gradients cancel: compare networks, not weights.

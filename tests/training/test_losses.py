@@ -95,20 +95,20 @@ def test_each_face_may_have_a_mouth_weight_of_its_own():
 
 
 @pytest.fixture
-def verdicts():
+def outputs():
     torch.manual_seed(0)
-    judges = Discriminators(controls=3, face_px=N)
+    discriminators = Discriminators(controls=3, face_px=N)
     control = torch.tensor([[1.0, 0, 0], [0, 0.5, 0]])
-    views = {seed: judges.views(pictures(seed), POINTS) for seed in (0, 1)}
+    views = {seed: discriminators.views(pictures(seed), POINTS) for seed in (0, 1)}
     for view in views[0].values():
         view.requires_grad_()
-    return views[0], judges(views[0], views[1], control), judges(views[1], views[1], control)
+    return views[0], discriminators(views[0], views[1], control), discriminators(views[1], views[1], control)
 
 
-def test_hinge_at_chance_is_two_and_weights_count(verdicts):
-    _, real, fake = verdicts
-    for verdict in (*real.values(), *fake.values()):
-        verdict.logits = torch.zeros_like(verdict.logits)
+def test_hinge_at_chance_is_two_and_weights_count(outputs):
+    _, real, fake = outputs
+    for output in (*real.values(), *fake.values()):
+        output.logits = torch.zeros_like(output.logits)
     assert adversary.discriminator_hinge(real, fake, torch.ones(2)).item() == pytest.approx(2.0)
     assert adversary.discriminator_hinge(real, fake, torch.tensor([1.5, 1.0])).item() == pytest.approx(2.5)
     for name in real:
@@ -119,18 +119,18 @@ def test_hinge_at_chance_is_two_and_weights_count(verdicts):
     assert adversary.accuracy(real, fake) == {"face": 1.0, "mouth": 1.0, "eyes": 1.0}
 
 
-def test_feature_matching_is_zero_for_equal_features(verdicts):
-    _, real, fake = verdicts
+def test_feature_matching_is_zero_for_equal_features(outputs):
+    _, real, fake = outputs
     assert adversary.feature_matching(real, real) == 0
     assert adversary.feature_matching(real, fake) > 0
 
 
-def test_r1_is_the_squared_gradient_and_can_be_learned_from(verdicts):
-    views, real, _ = verdicts
+def test_r1_is_the_squared_gradient_and_can_be_learned_from(outputs):
+    views, real, _ = outputs
     penalty = adversary.r1_penalty(real, views)
     expected = 0.0
-    for name, verdict in real.items():
-        total = verdict.logits.mean((1, 2, 3)).sum()
+    for name, output in real.items():
+        total = output.logits.mean((1, 2, 3)).sum()
         (gradient,) = torch.autograd.grad(total, views[name], retain_graph=True)
         expected += gradient.square().sum((1, 2, 3)).mean().item() / 2 / len(real)
     assert penalty.item() == pytest.approx(expected, rel=1e-4)

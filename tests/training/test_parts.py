@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from facemotion.errors import OutputError, UsageError
-from facemotion.training.checkpoint import Progress, load_matching, save_state
+from facemotion.training.checkpoint import TrainingProgress, load_matching, save_state
 from facemotion.training.config import OptimiserConfig
 from facemotion.training.distributed import World
 from facemotion.training.duration import parse_duration
@@ -81,7 +81,7 @@ def test_a_signal_asks_to_stop_and_a_second_one_interrupts(number):
 def test_processes_share_the_samples_of_one_process(tiny):
     def numbers(rank, size, sources):
         config = tiny(f"phases=0:32/64x{sources},24:64/128x{sources}", "optimiser.accumulate=2")
-        steps = plan_batches(config, World(rank, size, torch.device("cpu")), Progress())
+        steps = plan_batches(config, World(rank, size, torch.device("cpu")), TrainingProgress())
         return [[(t.first, t.count, t.phase.paint_px) for t in next(steps)] for _ in range(3)]
 
     def shown(steps):
@@ -97,7 +97,7 @@ def test_processes_share_the_samples_of_one_process(tiny):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_device_that_is_not_there_is_refused():
     with pytest.raises(UsageError, match="No cuda device"):
-        World.join("cuda")
+        World.init("cuda")
 
 
 def test_unwritable_state_is_an_output_error(tmp_path):

@@ -29,13 +29,13 @@ def test_four_steps_equal_two_resumed_two(training, tmp_path):
     assert rest.run() == "finished"
     assert rest.progress.steps == whole.progress.steps == 4
     torch.testing.assert_close(weights(rest), weights(whole), rtol=0, atol=0)
-    for name in ("average", "judges"):
+    for name in ("average", "discriminators"):
         one, other = rest.networks.state()[name], whole.networks.state()[name]
         assert all(torch.equal(one[key], other[key]) for key in one)
 
 
 def test_finished_folder_holds_state_release_record_and_sheet(training, tmp_path):
-    trainer = training("sheet_images=8")
+    trainer = training("sample_images=8")
     trainer.run()
     folder = tmp_path / "run"
     generator, record = load_release(folder / "release.safetensors")
@@ -47,7 +47,7 @@ def test_finished_folder_holds_state_release_record_and_sheet(training, tmp_path
     lines = [json.loads(line) for line in (folder / "losses.jsonl").read_text().splitlines()]
     assert [line["images"] for line in lines if "reconstruction" in line] == [4, 8, 12, 16]
     assert any("validation_l1" in line for line in lines)
-    assert [path.name for path in sorted((folder / "sheets").iterdir())] == ["000000008.png", "000000016.png"]
+    assert [path.name for path in sorted((folder / "samples").iterdir())] == ["000000008.png", "000000016.png"]
     assert not list(folder.glob("*.part"))
 
 

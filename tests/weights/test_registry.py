@@ -333,8 +333,8 @@ def test_silent_server(server, tmp_path, monkeypatch):
 
 def test_disk_full_leaves_nothing(server, tmp_path, monkeypatch):
     class FullDisk:
-        def __init__(self, path, mode):
-            self.stream = open(path, mode)  # noqa: SIM115
+        def __init__(self, path, mode, opener):
+            self.stream = open(path, mode, opener=opener)  # noqa: SIM115
 
         def __enter__(self):
             return self

@@ -1,4 +1,4 @@
-"""The project's face finder as the eye that watches the generator."""
+"""Landmarks in the frames that a generator made, by the built-in landmarker."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from facemotion.evaluation.cases import Locate
-from facemotion.evaluation.measure import Observe
+from facemotion.evaluation.measure import TrackLandmarks
 
 SIGHT_PX = 256
 """Crops are halved until they are no larger: a face that fills the picture is seen as well, in half the time."""
 
 
 @dataclass(frozen=True)
-class Eye:
-    """Tells where the landmarks are: ``observe`` in the crops of a clip that one face fills and whose head stays in its
+class LandmarkTracker:
+    """Landmarks: ``track`` in the crops of a clip that one face fills and whose head stays in its
     place, ``locate`` in whole photos."""
 
-    observe: Observe
+    track: TrackLandmarks
     locate: Locate
 
 
-def finder_eye() -> Eye:
+def builtin_tracker() -> LandmarkTracker:
     """The built-in finder, for all frames alike.
 
     An ``auto`` that changed its mind between two frames of a clip would be measured as a jump of the face.
@@ -34,23 +34,23 @@ def finder_eye() -> Eye:
         faces = find_faces(np.ascontiguousarray(photo), aligner="builtin")
         return faces[0].landmarks.astype(float) if faces else None
 
-    def observe(frames: np.ndarray) -> np.ndarray:
+    def track(frames: np.ndarray) -> np.ndarray:
         small = np.stack([_halved(frame) for frame in frames])
         landmarks = follow_face(small)
         back = resized(small.shape[1], frames.shape[1])
         return np.stack([apply(back, points) for points in landmarks])
 
-    return Eye(observe, locate)
+    return LandmarkTracker(track, locate)
 
 
-def same_eye(observe: Observe) -> Eye:
-    """An eye that looks at photos as it does at crops."""
+def frame_tracker(track: TrackLandmarks) -> LandmarkTracker:
+    """A tracker that treats photos like crops."""
 
     def locate(photo: np.ndarray) -> np.ndarray | None:
-        landmarks = observe(photo[None])[0]
+        landmarks = track(photo[None])[0]
         return landmarks if np.isfinite(landmarks).all() else None
 
-    return Eye(observe, locate)
+    return LandmarkTracker(track, locate)
 
 
 def _halved(frame: np.ndarray) -> np.ndarray:

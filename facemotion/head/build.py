@@ -1,0 +1,87 @@
+"""Make the head in the package from the full ICT-FaceKit: ``python -m facemotion.head.build KIT LANDMARKS OUT``.
+
+KIT is ``ict_facekit.npz`` or the author's folder, LANDMARKS an npz of ``landmark_vertices`` (468,) and
+``landmark_offsets`` (468, 2) cm (see `match_landmarks`). Units are put together from the kit's shapes, identities cut
+to the strongest, and all stored in steps of 1/127 of the largest displacement of each shape.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from facemotion.head.model import FACE_VERTICES
+from facemotion.synthetic.head import HeadModel
+
+ARKIT = (
+    "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft",
+    "eyeWideLeft", "eyeBlinkRight", "eyeLookDownRight", "eyeLookInRight", "eyeLookOutRight", "eyeLookUpRight",
+    "eyeSquintRight", "eyeWideRight", "jawForward", "jawRight", "jawLeft", "jawOpen", "mouthClose",
+    "mouthFunnel", "mouthPucker", "mouthRight", "mouthLeft", "mouthSmileLeft", "mouthSmileRight",
+    "mouthFrownLeft", "mouthFrownRight", "mouthDimpleLeft", "mouthDimpleRight", "mouthStretchLeft",
+    "mouthStretchRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
+    "mouthPressLeft", "mouthPressRight", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft",
+    "mouthUpperUpRight", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",
+    "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight", "tongueOut",
+)  # fmt: skip
+_IDENTITIES = 60
+_LAST_VERTEX = 11248
+"""Face, head and neck; eyes, teeth and sockets are drawn from the photo and the donors."""
+_DRAWN_TOGETHER = 0.7
+"""How much of the corrugator's pull towards the middle belongs to browDown (FACS 4), which the kit's shape lacks."""
+
+
+def unit_deltas(kit: HeadModel) -> np.ndarray:
+    """(52, V, 3) displacements of the ARKit units from the kit's shapes."""
+    result = np.zeros((len(ARKIT), *kit.vertices.shape), np.float32)
+    for i, name in enumerate(ARKIT):
+        for part, weight in _shapes(name, kit):
+            result[i] += weight * kit.unit_deltas[kit.unit_index[part]]
+    return result
+
+
+def _shapes(name: str, kit: HeadModel) -> list[tuple[str, float]]:
+    stem, side = name, ""
+    for word in ("Left", "Right"):
+        if name.endswith(word) and f"{name.removesuffix(word)}_{word[0]}" in kit.unit_index:
+            stem, side = name.removesuffix(word), f"_{word[0]}"
+    if stem + side in kit.unit_index:
+        shapes = [(stem + side, 1.0)]
+    else:
+        shapes = [(f"{name}_{letter}", 1.0) for letter in "LR" if f"{name}_{letter}" in kit.unit_index]
+    if stem == "browDown":
+        shapes.append((f"browTogether{side}", _DRAWN_TOGETHER))
+    return shapes
+
+
+def build(kit: HeadModel, landmark_vertices: np.ndarray, landmark_offsets: np.ndarray, out: Path) -> None:
+    """Write the asset."""
+    from safetensors.numpy import save_file
+
+    triangles = kit.triangles[(kit.triangles < _LAST_VERTEX).all(1)]
+    units, identities = unit_deltas(kit)[:, :_LAST_VERTEX], kit.identity_deltas[:_IDENTITIES, :_LAST_VERTEX]
+    arrays: dict[str, np.ndarray] = {
+        "vertices": kit.vertices[:_LAST_VERTEX].astype(np.float32),
+        "triangles": triangles.astype(np.uint16),
+        "landmark_vertices": landmark_vertices.astype(np.uint16),
+        "landmark_offsets": landmark_offsets.astype(np.float32),
+    }
+    upper, lower = kit.teeth_edges
+    arrays["upper_teeth"] = kit.vertices[upper].astype(np.float32)
+    arrays["lower_teeth"] = kit.vertices[lower].astype(np.float32)
+    arrays["jaw_deltas"] = unit_deltas(kit)[:, lower].mean(1).astype(np.float32)
+    for name, deltas in (("units", units), ("identities", identities)):
+        scale = np.maximum(np.abs(deltas).max((1, 2)), 1e-6) / 127
+        arrays[name] = np.round(deltas / scale[:, None, None]).astype(np.int8)
+        arrays[f"{name}_scale"] = scale.astype(np.float32)
+    assert triangles.max() < 65536 and FACE_VERTICES < _LAST_VERTEX
+    save_file(arrays, out, metadata={"units": json.dumps(ARKIT), "licence": "MIT, (c) 2020 USC ICT"})
+
+
+if __name__ == "__main__":
+    kit_path, landmarks_path, out_path = sys.argv[1:4]
+    landmarks = np.load(landmarks_path)
+    build(HeadModel.load(kit_path), landmarks["landmark_vertices"], landmarks["landmark_offsets"], Path(out_path))

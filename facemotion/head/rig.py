@@ -1,0 +1,183 @@
+"""The head on one photo: every unit as a motion of its vertices in the crop, and what units may not do to a face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from facemotion.head.fit import HeadFit, fit_head
+from facemotion.head.model import FACE_VERTICES, Head, load_head
+
+UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+LOWER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+"""Face Mesh landmarks along the inner edges of the lips, from image left to right."""
+EYES = {
+    "Right": ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133)),
+    "Left": ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263)),
+}
+"""Upper and lower lid margins of the person's eyes, from image left to right."""
+_NEIGHBOURS = 8
+_APART = 6.0
+"""How far (cm) what follows the jaw counts as from what does not, when landmarks say how vertices are corrected."""
+_LOWER_LID_SHARE = 0.12
+"""How much of a blink the lower lid does."""
+
+
+@cache
+def _landmark_spread(head: Head) -> tuple[np.ndarray, np.ndarray]:
+    """For each vertex its nearest landmarks (V, 8) and their weights (V, 8), which sum to 1 near the face."""
+    jaw = np.linalg.norm(head.unit_deltas[head.unit_index["jawOpen"]], axis=1)
+    jaw = np.clip(jaw / jaw.max(), 0, 1)[:, None] * _APART
+    places = np.hstack([head.vertices, jaw])
+    at = places[head.landmark_vertices]
+    distance, nearest = cKDTree(at).query(places, _NEIGHBOURS)
+    sigma = np.maximum(distance[:, 3:4], 0.25)
+    weight = np.exp(-0.5 * (distance / sigma) ** 2)
+    weight /= weight.sum(1, keepdims=True)
+    fade = np.clip(1.5 - distance[:, :1] / 4.0, 0, 1)
+    return nearest, (weight * fade).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Rig:
+    """A fitted head whose landmark vertices lie on the photo's landmarks.
+
+    All lengths are px of a square crop of ``size_px``; points are (x, y, depth), y down, depth towards the camera.
+    """
+
+    head: Head
+    fit: HeadFit
+    size_px: int
+    landmarks: np.ndarray
+    """(478, 2) px, as given."""
+    source: np.ndarray
+    """(V, 3) float32 vertices in the photo."""
+
+    @classmethod
+    def on(cls, landmarks: np.ndarray, size_px: int, *, prior: np.ndarray | None = None) -> Rig:
+        """Fit the head to Face Mesh landmarks (>= 468, 2) px of an upright crop of ``size_px``."""
+        head = load_head()
+        points = np.asarray(landmarks, np.float64)[:, :2]
+        fit = fit_head(points, head, prior=prior)
+        shape = head.vertices + np.tensordot(fit.identity.astype(np.float32), head.identity_deltas, 1)
+        shape = shape + np.tensordot(fit.units.astype(np.float32), head.unit_deltas, 1)
+        source = _projected(shape, fit)
+        at = head.landmark_vertices
+        offsets = np.column_stack([head.landmark_offsets, np.zeros(len(at))])
+        residual = points[: len(at)] - _projected(shape[at] + offsets, fit)[:, :2]
+        nearest, weight = _landmark_spread(head)
+        source[:, :2] += (residual[nearest] * weight[..., None]).sum(1)
+        return cls(head, fit, size_px, points, source.astype(np.float32))
+
+    @cached_property
+    def eye_px(self) -> float:
+        """Distance of the outer eye corners."""
+        return float(np.linalg.norm(self.landmarks[263] - self.landmarks[33]))
+
+    @cached_property
+    def _to_crop(self) -> np.ndarray:
+        """(3, 3) float32: displacement in cm to displacement in px, right-multiplied."""
+        return (self.fit.scale * self.fit.rotation.T * [1, -1, 1]).astype(np.float32)
+
+    @cached_property
+    def unit_motion(self) -> np.ndarray:
+        """(U, V, 3) float32 what each unit at strength 1 adds to `source`; a blink closes this very eye."""
+        motion = self.head.unit_deltas @ self._to_crop
+        for side in EYES:
+            index = self.head.unit_index[f"eyeBlink{side}"]
+            motion[index] = self._closing(motion[index], *EYES[side])
+        return motion
+
+    def _closing(self, blink: np.ndarray, upper: tuple[int, ...], lower: tuple[int, ...]) -> np.ndarray:
+        """The motion of a blink scaled column by column so that the lid margins meet near the lower lid."""
+        at = self.head.landmark_vertices
+        up, low = self.landmarks[list(upper)], self.landmarks[list(lower)]
+        x = self.source[:, 0]
+        columns = np.linspace(up[0, 0], up[-1, 0], 41)
+        y_up, y_low = (np.interp(columns, p[:, 0], p[:, 1]) for p in (up, low))
+        gap = np.maximum(y_low - y_up, 0)
+        move_up, move_low = (np.interp(columns, p[:, 0], blink[at[list(i)], 1]) for p, i in ((up, upper), (low, lower)))
+        down = (1 - _LOWER_LID_SHARE) * gap * 1.03 / np.maximum(move_up, 0.02 * self.eye_px)
+        raised = _LOWER_LID_SHARE * gap / np.maximum(-move_low, 0.003 * self.eye_px)
+        factors = []
+        for factor in (down, raised):
+            factor = np.clip(factor, 0, 4)
+            factor[:7], factor[-7:] = factor[7], factor[-8]
+            factors.append(np.interp(x, columns, factor))
+        scaled = blink * np.where(blink[:, 1] > 0, *factors)[:, None]
+        scaled[:, 2] = blink[:, 2]
+        return scaled.astype(np.float32)
+
+    def teeth_edges(self, control: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n, 2) px along the biting edges of the upper and of the lower teeth, image left to right."""
+        shape = np.tensordot(
+            self.fit.identity.astype(np.float32), self.head.identity_deltas[:, self._mouth_vertices], 1
+        )
+        about = shape.mean(0)  # teeth lie where this person's mouth is
+        jaw = (np.asarray(control) + self.fit.units) @ self.head.jaw_deltas
+        upper = _projected(self.head.upper_teeth + about, self.fit)[:, :2]
+        lower = _projected(self.head.lower_teeth + about + jaw, self.fit)[:, :2]
+        return upper, lower
+
+    @cached_property
+    def _mouth_vertices(self) -> np.ndarray:
+        """Where the upper jaw carries the face: around the base of the nose."""
+        return self.head.landmark_vertices[[2, 97, 326, 164]]
+
+    def moved(self, control: np.ndarray) -> np.ndarray:
+        """(V, 3) float32 vertices at a control (U,): what is added to the photo's own units."""
+        used = np.flatnonzero(control)
+        points = self.source.copy()
+        if len(used):
+            points += np.tensordot(np.asarray(control, np.float32)[used], self.unit_motion[used], 1)
+        return self._lips_apart(points)
+
+    @cached_property
+    def _lip_falloff(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Vertices near the lips (n,), and how far each follows the upper and the lower lip's points, (n, 11) each."""
+        head = self.head
+        jaw = np.linalg.norm(head.unit_deltas[head.unit_index["jawOpen"]][:FACE_VERTICES], axis=1)
+        lower = np.clip((jaw / jaw.max() - 0.35) / 0.2, 0, 1)
+        face = head.vertices[:FACE_VERTICES]
+        middle = (face[head.landmark_vertices[list(UPPER_LIP)]] + face[head.landmark_vertices[list(LOWER_LIP)]]) / 2
+        away = np.linalg.norm(face[:, None, :2] - middle[None, :, :2], axis=2)
+        near = np.flatnonzero((away.min(1) < 2.0) & (face[:, 2] > 8.5))
+        along = np.exp(-0.5 * ((face[near, None, 0] - middle[None, :, 0]) / 0.45) ** 2)
+        along /= np.maximum(along.sum(1, keepdims=True), 1e-6)
+        across = np.exp(-0.5 * (away[near].min(1) / 0.75) ** 2)
+        weight = along * across[:, None]
+        return near, weight * (1 - lower[near, None]), weight * lower[near, None]
+
+    def lip_gaps(self, points: np.ndarray) -> np.ndarray:
+        """(11,) px how far the lips are parted along the mouth; negative where they would overlap."""
+        at = self.head.landmark_vertices
+        upper, lower = list(UPPER_LIP), list(LOWER_LIP)
+        moved = points[at, 1] - self.source[at, 1]
+        return (self.landmarks[lower, 1] + moved[lower]) - (self.landmarks[upper, 1] + moved[upper])
+
+    def _lips_apart(self, points: np.ndarray) -> np.ndarray:
+        """The points with lips that touch instead of passing through each other, or gaping by a sliver."""
+        gaps = self.lip_gaps(points)
+        own = self.landmarks[list(LOWER_LIP), 1] - self.landmarks[list(UPPER_LIP), 1]
+        least = 0.012 * self.eye_px
+        wanted = np.where(gaps < least, 0, np.where(gaps < 2.5 * least, (gaps - least) * 2.5 / 1.5, gaps))
+        missing = np.where(np.abs(gaps - own) < 1e-3, 0, wanted - gaps)
+        if np.abs(missing).max() > 0.02:
+            near, upper, lower = self._lip_falloff
+            points[near, 1] += (lower @ missing - upper @ missing) / 2
+        return points
+
+    def landmarks_at(self, points: np.ndarray) -> np.ndarray:
+        """(468, 2) px the landmarks when the vertices are at ``points``."""
+        at = self.head.landmark_vertices
+        return self.landmarks[: len(at)] + (points[at, :2] - self.source[at, :2])
+
+
+def _projected(vertices: np.ndarray, fit: HeadFit) -> np.ndarray:
+    """(n, 3) px with y down, and depth."""
+    camera = vertices @ fit.rotation.T * fit.scale
+    camera[:, :2] = (camera[:, :2] + fit.shift) * [1, -1]
+    return camera

@@ -1,0 +1,247 @@
+"""Eyeballs behind moved lids, irises that look elsewhere, and the skin and lashes of lids that close."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from facemotion.head.rig import EYES, Rig
+from facemotion.rendering.boxes import Box, f32, mesh_cover
+
+IRISES = {"Right": (468, 469, 470, 471, 472), "Left": (473, 474, 475, 476, 477)}
+"""Face Mesh landmarks of the irises: centre, then four on the rim."""
+_IRIS_RADIUS = 0.068
+"""Of the distance of the outer eye corners: 11.7 mm of 87 mm average at most what is fitted."""
+_GAZE = {"LookIn": 0.075, "LookOut": 0.075, "LookUp": 0.05, "LookDown": 0.05}
+"""How far an iris moves at strength 1, in distances of the outer eye corners: some 30 and 20 degrees."""
+_LID_LIGHT = 0.97, 0.16
+"""Brightness of a closed lid at its edges, and how much more of it the bulge over the eyeball has."""
+_SKIN_SPREAD = 0.06
+"""How far around an eye its lids' colour is read."""
+
+
+class Eye:
+    """One eye of a photo."""
+
+    def __init__(self, image: np.ndarray, rig: Rig, side: str):
+        """image: (N, N, 3) float32 RGB in [0, 1]; side: ``Left`` or ``Right`` of the person."""
+        self._rig, self._side = rig, side
+        upper, lower = EYES[side]
+        self._upper, self._lower = list(upper), list(lower)
+        eye = rig.eye_px
+        outline = np.concatenate([rig.landmarks[self._upper], rig.landmarks[self._lower][-2:0:-1]])
+        self.box = Box.around(outline, 0.16 * eye, image.shape[0])
+        self._offset = f32([self.box.x0, self.box.y0])
+        patch = image[self.box.of]
+        self._outline = outline - self._offset
+        self._opening = _polygon(self._outline, patch.shape[:2], grown=0.006 * eye)
+        head = rig.head
+        middle = head.vertices[head.landmark_vertices[self._upper + self._lower]].mean(0)
+        near = np.linalg.norm((head.vertices - middle) / (2.6, 2.2, 3.5), axis=1) < 1
+        self._triangles = np.ascontiguousarray(head.triangles[near[head.triangles].all(1)])
+        self.aperture = self.gap(rig.source)
+        self._find_iris(patch)
+        self._ball, self._white = self._extended(patch)
+        self._lashes = _lash_colour(patch, rig.landmarks[self._upper] - self._offset, eye)
+        self._lid, self._band = self._lid_skin(patch)
+
+    def gap(self, points: np.ndarray) -> float:
+        """Largest distance of the lid margins at moved vertices (V, 3), px."""
+        at = self._rig.landmarks_at(points)
+        return float(max((at[self._lower, 1] - at[self._upper, 1])[2:-2].max(), 0))
+
+    def _find_iris(self, patch: np.ndarray) -> None:
+        eye = self._rig.eye_px
+        if len(self._rig.landmarks) > 477:
+            iris = self._rig.landmarks[list(IRISES[self._side])] - self._offset
+            self._centre = iris[0]
+            self._radius = float(np.clip(np.linalg.norm(iris[1:] - iris[0], axis=1).mean(), 0.05 * eye, 0.085 * eye))
+        else:
+            self._centre, self._radius = self._outline.mean(0), _IRIS_RADIUS * eye
+
+    def closing(self, points: np.ndarray) -> float:
+        """How far the lids are closed, compared with the photo: 0 to 1."""
+        return float(np.clip(1 - self.gap(points) / max(self.aperture, 1e-3), 0, 1))
+
+    def gaze_shift(self, control: np.ndarray) -> np.ndarray:
+        """(2,) px that the iris moves."""
+        value = {
+            way: control[self._rig.head.unit_index[f"eye{way}{self._side}"]] * reach for way, reach in _GAZE.items()
+        }
+        outwards = value["LookOut"] - value["LookIn"]
+        x = outwards if self._side == "Left" else -outwards
+        return f32([x, value["LookDown"] - value["LookUp"]]) * self._rig.eye_px
+
+    def draw(
+        self, image: np.ndarray, alpha: np.ndarray, points: np.ndarray, at: np.ndarray, control: np.ndarray
+    ) -> None:
+        """Draw eyeball, lids and lashes over a moved image (N, N, 3) in its box, and the opacity into ``alpha``.
+
+        points: (V, 3) moved vertices. at: (h, w, 2) px of the photo from which each pixel of the box came.
+        """
+        rig, eye, box = self._rig, self._rig.eye_px, self.box
+        part, opacity = image[box.of], alpha[box.of]
+        closing = self.closing(points)
+        shift = self.gaze_shift(control)
+        if closing > 0.08:
+            share = min(1.0, (closing - 0.08) / 0.35)
+            plain = self._lid_share(part, at - self._offset, share)
+            lid = _sampled(self._lid, at - self._offset)
+            part += plain[..., None] * (lid - part)
+            opacity[:] = np.maximum(opacity, plain)
+        margins = rig.landmarks_at(points)
+        upper, lower = margins[self._upper] - self._offset, margins[self._lower] - self._offset
+        inside = 1 - mesh_cover(points, self._triangles, box)
+        middle = _polygon(np.concatenate([upper, lower[-2:0:-1]]), box.shape, grown=0.03 * eye)
+        inside = inside * middle * np.clip((self.gap(points) / eye - 0.004) / 0.012, 0, 1)
+        if inside.max() > 0:
+            ball = self._looking(shift)
+            rows = np.arange(box.shape[0], dtype=np.float32)[:, None]
+            line = np.interp(np.arange(box.shape[1]), upper[:, 0], upper[:, 1]).astype(np.float32)
+            own = np.interp(np.arange(box.shape[1]), *(rig.landmarks[self._upper] - self._offset).T)
+            # The shadow of the upper lid moves with it; the photo has its own where the lid was.
+            shade = _lid_shadow(rows - line, eye) / _lid_shadow(rows - own, eye)
+            ball = ball * np.clip(shade, 0.5, 1.5)[..., None]
+            soft = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.003 * eye))
+            soft = np.clip(1.2 * soft - 0.1, 0, 1)
+            part += soft[..., None] * (ball - part)
+            opacity[:] = np.maximum(opacity, np.clip(4 * soft, 0, 1))
+        if closing > 0.3:
+            line = self._lash_line(upper, box.shape, strength=min(1.0, (closing - 0.3) / 0.45))
+            part += line[..., None] * (self._lashes - part)
+            opacity[:] = np.maximum(opacity, np.clip(3 * line, 0, 1))
+
+    def _lid_share(self, moved: np.ndarray, at: np.ndarray, share: float) -> np.ndarray:
+        """(h, w) how much of each moved pixel is to become plain lid: where the photo shows eye, rim or lashes."""
+        band, rim = _sampled(self._band, at), _sampled(self._opening, at)
+        lid = _sampled(self._lid, at)
+        darker = 1 - moved.sum(2) / (lid.sum(2) + 1e-3)
+        plain = np.maximum(rim, band * np.clip((darker - 0.03) / 0.15, 0, 1))
+        return share * np.clip(cv2.GaussianBlur(plain, (0, 0), 0.02 * self._rig.eye_px + 0.3), 0, 1)
+
+    def _lash_line(self, upper: np.ndarray, shape: tuple[int, int], *, strength: float) -> np.ndarray:
+        """(h, w) opacity of a line of lashes along the upper margin."""
+        eye = self._rig.eye_px
+        x = np.linspace(upper[0, 0], upper[-1, 0], 33)
+        curve = np.column_stack([x, np.polyval(np.polyfit(upper[:, 0], upper[:, 1], 3), x)])
+        mask = np.zeros(shape, np.uint8)
+        width = max(1, round(0.014 * eye))
+        cv2.polylines(mask, [np.round(curve * 16).astype(np.int32)], False, 255, width, cv2.LINE_AA, 4)
+        line = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), 0.003 * eye + 0.35)
+        along = (np.arange(shape[1]) - upper[0, 0]) / max(upper[-1, 0] - upper[0, 0], 1)
+        taper = np.sin(np.pi * np.clip(0.06 + 0.9 * along, 0, 1)) ** 0.6
+        return np.clip(0.85 * strength * line * taper, 0, 1).astype(np.float32)
+
+    def _looking(self, shift: np.ndarray) -> np.ndarray:
+        """(h, w, 3) the eyeball with its iris moved by ``shift`` px; the photo's own where it does not move."""
+        if not shift.any():
+            return self._ball
+        height, width = self._ball.shape[:2]
+        grid = np.dstack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)))
+        away = np.linalg.norm(grid - shift - self._centre.astype(np.float32), axis=2)
+        disc = np.clip((1.1 * self._radius - away) / (0.12 * self._radius) + 0.5, 0, 1)[..., None]
+        moved = _sampled(self._ball, grid - shift)
+        return self._white + disc * (moved - self._white)
+
+    def _extended(self, patch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The eyeball (h, w, 3) continued under the lids, and its white alone.
+
+        The iris is completed by reflection about its centre, the white by its own colours.
+        """
+        radius, centre = self._radius, self._centre
+        height, width = patch.shape[:2]
+        grid_x, grid_y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        inner = cv2.erode((self._polygon_exact() > 0.5).astype(np.uint8), _disc(0.14 * radius))
+        seen = inner.astype(bool)
+        from_centre = np.hypot(grid_x - centre[0], grid_y - centre[1])
+        iris = from_centre < 1.08 * radius
+        white = seen & ~iris
+        colour = np.percentile(patch[white], 35, axis=0) if white.sum() > 8 else f32([0.74, 0.71, 0.69])
+        spread = max(2.0, radius)
+        weight = white.astype(np.float32)
+        values = cv2.GaussianBlur(patch * weight[..., None], (0, 0), spread) + 0.03 * colour
+        filled = values / (cv2.GaussianBlur(weight, (0, 0), spread)[..., None] + 0.03)
+        mirrored_y = 2 * np.float32(centre[1]) - grid_y
+        mirrored = cv2.remap(patch, grid_x, mirrored_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        mirror_seen = cv2.remap(seen.astype(np.float32), grid_x, mirrored_y, cv2.INTER_LINEAR)
+        ring = from_centre / max(radius, 1)
+        own = seen & iris
+        dark = patch[own].mean(0) if own.sum() > 8 else 0.3 * colour
+        disc = np.where(mirror_seen[..., None] > 0.9, mirrored, dark)
+        soft = np.clip((1.08 - ring) / 0.14, 0, 1)[..., None]
+        beyond = filled * (1 - soft) + disc * soft
+        keep = cv2.GaussianBlur(seen.astype(np.float32), (0, 0), max(0.6, 0.12 * radius))
+        keep = np.where(seen, np.clip(2 * keep - 0.6, 0, 1), 0)
+        # The photo's own lower rim stays: only the upper lid uncovers what the photo does not show.
+        below = np.clip((grid_y - self._outline[:, 1].mean()) / (0.25 * radius) + 0.5, 0, 1)
+        keep = np.maximum(keep, below * self._opening)[..., None]
+        ball = patch * keep + beyond * (1 - keep)
+        return ball.astype(np.float32), filled.astype(np.float32)
+
+    def _polygon_exact(self) -> np.ndarray:
+        return _polygon(self._outline, self.box.shape, grown=0)
+
+    def _lid_skin(self, patch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The patch with eye and upper lashes replaced by the skin around, and where that is, (h, w) in [0, 1]."""
+        eye = self._rig.eye_px
+        up, around = max(2, round(0.045 * eye)), max(1, round(0.02 * eye))
+        band = cv2.dilate((self._opening > 0.5).astype(np.uint8), np.ones((2 * around + 1, 2 * around + 1), np.uint8))
+        band = cv2.dilate(band, np.ones((up + 1, 1), np.uint8), anchor=(0, 0))
+        known = 1 - cv2.dilate(band, np.ones((3, 3), np.uint8)).astype(np.float32)
+        weight = known * np.maximum(patch.mean(2), 0.02) ** 2  # hair and shadow say less
+        blurred, total = (
+            cv2.GaussianBlur(each, (0, 0), _SKIN_SPREAD * eye) for each in (patch * weight[..., None], weight)
+        )
+        skin = blurred / np.maximum(total, 1e-6)[..., None]
+        inside = cv2.GaussianBlur(1 - known, (0, 0), 0.01 * eye)[..., None]
+        plain = patch + inside * (skin - patch)
+        plain = cv2.GaussianBlur(plain, (0, 0), 0.008 * eye)
+        texture = patch - cv2.GaussianBlur(patch, (0, 0), 0.012 * eye)
+        plain += self._borrowed_texture(texture, known)
+        bulge = cv2.GaussianBlur(self._opening, (0, 0), 0.035 * eye)
+        plain = plain * (_LID_LIGHT[0] + _LID_LIGHT[1] * bulge[..., None])
+        return plain.astype(np.float32), cv2.GaussianBlur(band.astype(np.float32), (0, 0), 0.008 * eye + 0.3)
+
+    def _borrowed_texture(self, texture: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """(h, w, 3) pores for the lid: those of the skin below the eye, mirrored up, at half strength."""
+        height = texture.shape[0]
+        lowest = int(min(height - 2, self._outline[:, 1].max() + 0.035 * self._rig.eye_px))
+        rows = np.abs((np.arange(height) - lowest) % (2 * (height - 1 - lowest) + 1) - (height - 1 - lowest))
+        rows = np.clip(height - 1 - rows, lowest, height - 1)
+        fill = texture[rows]
+        limit = 2.5 * float(fill.std()) + 1e-4
+        return 0.7 * np.clip(fill, -limit, limit) * (1 - known)[..., None]
+
+
+def _lid_shadow(below: np.ndarray, eye: float) -> np.ndarray:
+    """How much light an eyeball keeps so far (px) below the upper lid."""
+    return 1 - 0.45 * np.exp(-np.maximum(below, 0) / (0.018 * eye))
+
+
+def _polygon(outline: np.ndarray, shape: tuple[int, int], *, grown: float) -> np.ndarray:
+    """(h, w) float32 in [0, 1] of a polygon (n, 2) px, grown by some px and soft at its edge."""
+    mask = np.zeros(shape, np.uint8)
+    cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    if grown >= 0.5:
+        mask = cv2.dilate(mask, _disc(grown))
+    return cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), max(0.4, 0.5 * grown))
+
+
+def _disc(radius: float) -> np.ndarray:
+    size = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+
+
+def _lash_colour(patch: np.ndarray, upper: np.ndarray, eye: float) -> np.ndarray:
+    """(3,) colour of the dark line along the upper lid."""
+    line = np.zeros(patch.shape[:2], np.uint8)
+    cv2.polylines(line, [np.round(upper * 16).astype(np.int32)], False, 1, max(1, round(0.012 * eye)), cv2.LINE_8, 4)
+    values = patch[line > 0]
+    if not len(values):
+        return f32([0.2, 0.15, 0.12])
+    darkest = values[np.argsort(values.sum(1))[: max(1, len(values) // 3)]]
+    return 0.8 * darkest.mean(0)
+
+
+def _sampled(values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    return cv2.remap(values, at.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -1,0 +1,47 @@
+"""Backward flow from a moved mesh, continued smoothly to where the mesh says nothing."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+
+def pull_push(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Smooth continuation of values (h, w, C) to where their weight (h, w) in [0, 1] is 0.
+
+    After Gortler et al., "The Lumigraph" (SIGGRAPH 1996), section 3.4: averages are pulled up a pyramid, and pushed
+    down into the holes.
+    """
+    values = values * weight[..., None]
+    levels = []
+    while min(values.shape[:2]) > 2:
+        levels.append((values, weight))
+        size = (max(1, values.shape[1] // 2), max(1, values.shape[0] // 2))
+        values = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+        weight = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
+        if values.ndim == 2:
+            values = values[..., None]
+    current = values / np.maximum(weight, 1e-6)[..., None]
+    for values, weight in reversed(levels):
+        up = cv2.resize(current, (values.shape[1], values.shape[0]), interpolation=cv2.INTER_LINEAR)
+        if up.ndim == 2:
+            up = up[..., None]
+        current = values + up * (1 - weight)[..., None]
+    return current
+
+
+def continued(flow: np.ndarray, known: np.ndarray, solid: np.ndarray, reach: float) -> np.ndarray:
+    """Flow (n, n, 2) continued beyond where it is ``known`` (n, n) bool, fading out over ``reach`` px beyond ``solid``.
+
+    solid: (n, n) bool, what counts as the head: holes in it (mouth, eyes) are filled without fading.
+    """
+    n = flow.shape[0]
+    half = n // 2
+    weight = cv2.resize(known.astype(np.float32), (half, half), interpolation=cv2.INTER_AREA)
+    coarse = cv2.resize(flow * known[..., None].astype(np.float32), (half, half), interpolation=cv2.INTER_AREA)
+    filled = pull_push(coarse / np.maximum(weight, 1e-6)[..., None], weight)
+    outside = cv2.resize((~solid).astype(np.uint8), (half, half), interpolation=cv2.INTER_AREA)
+    away = cv2.distanceTransform(outside, cv2.DIST_L2, 3) * (2 / reach)
+    filled *= np.exp(-(away**2))[..., None]
+    filled = cv2.resize(filled, (n, n), interpolation=cv2.INTER_LINEAR)
+    return np.where(known[..., None], flow, filled).astype(np.float32)

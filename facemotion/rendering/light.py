@@ -1,0 +1,55 @@
+"""Light on a face: what its skin tells about the light, and what moving skin changes of it. All in log luminance."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+"""Luminance of linear RGB (ITU-R BT.709)."""
+GAMMA = 2.2
+"""Of the curve that stands for sRGB's where shading is computed."""
+
+
+def linear_luminance(image: np.ndarray) -> np.ndarray:
+    """(h, w) luminance in linear light of RGB (h, w, 3) in [0, 1]."""
+    return np.maximum(image, 0) ** GAMMA @ LUMA
+
+
+def fit_light(normals: np.ndarray, luminance: np.ndarray) -> np.ndarray:
+    """(4,) first-order light: ambient, and a direction times its strength, by ridge least squares.
+
+    normals: (n, 3) unit; luminance (n,) of Lambertian skin there. Ramamoorthi & Hanrahan, "On the relationship between
+    radiance and irradiance" (2001), to first order.
+    """
+    rows = np.column_stack([np.ones(len(normals)), normals])
+    ridge = np.diag([1e-3, 0.05, 0.05, 0.05]) * max(1, len(rows))
+    return np.linalg.solve(rows.T @ rows + ridge, rows.T @ luminance).astype(np.float32)
+
+
+def irradiance(light: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """(n,) light that falls on surfaces with these normals, never dark."""
+    return np.maximum(light[0] + normals @ light[1:], 0.12 * max(float(light[0]), 1e-3))
+
+
+def relit(image: np.ndarray, log_gain: np.ndarray) -> np.ndarray:
+    """RGB (h, w, 3) in [0, 1] with its luminance changed by a factor in linear light; hue and saturation stay.
+
+    Where a channel would leave the range, the colour goes towards white of the wanted luminance instead of changing
+    its hue.
+    """
+    gain = np.exp(log_gain / GAMMA)[..., None]
+    brighter = image * gain
+    top = brighter.max(-1, keepdims=True)
+    over = top > 1
+    if over.any():
+        luma = brighter @ LUMA
+        share = np.where(over, (1 - luma[..., None]) / np.maximum(top - luma[..., None], 1e-3), 1)
+        share = np.clip(share, 0, 1)
+        brighter = luma[..., None] + share * (brighter - luma[..., None])
+    return np.clip(brighter, 0, 1)
+
+
+def smooth(image: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian blur, for values at vertices that are to say more than one pixel's."""
+    return cv2.GaussianBlur(image, (0, 0), sigma)

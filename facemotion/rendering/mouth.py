@@ -1,0 +1,238 @@
+"""The mouth's inside: teeth of a donor, tongue and throat, or what the photo itself shows, behind the moved lips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import cv2
+import numpy as np
+
+from facemotion.head.rig import LOWER_LIP, UPPER_LIP, Rig
+from facemotion.rendering.boxes import Box, mesh_cover
+from facemotion.rendering.light import LUMA
+
+DONOR_EYE_PX = 320.0
+"""Distance of the outer eye corners at the scale at which donors are stored."""
+DONOR_SIZE = (300, 160)
+_MIDDLE = (150.0, 70.0)
+_UPPER_CM, _LOWER_CM = 0.38, 0.3
+"""How much lower than the head's the teeth stand, seen on photographed smiles."""
+_LONGEST = 1.5
+"""How many times longer than the donor showed it a tooth may be made before gums are seen above it."""
+_LOWER_ROW = 1.22
+"""How much narrower than the upper row the lower one is."""
+_GUMS = np.array([0.55, 0.33, 0.32], np.float32)
+_LIPS = np.array([0.62, 0.30, 0.28], np.float32)
+_SKIN_HUE = np.array([1.149, 0.948, 0.879], np.float32)
+
+
+@dataclass(frozen=True)
+class TeethDonor:
+    """One person's upper teeth, cut out of a photograph."""
+
+    image: np.ndarray
+    """(160, 300, 3) float32 RGB in [0, 1]; what is no tooth is filled from its neighbours."""
+    top: np.ndarray
+    """(300,) row from which the donor showed teeth; nan beside them."""
+    edge: np.ndarray
+    """(300,) row of the biting edge; nan beside them."""
+    skin: float
+    """Luminance of the donor's skin."""
+    white: float
+    """Luminance of the donor's eye whites."""
+
+
+@cache
+def teeth_donors() -> tuple[TeethDonor, ...]:
+    """The donors in the package: people of the Face Research Lab London Set (DeBruine & Jones 2017), CC BY 4.0."""
+    with (files("facemotion") / "assets" / "teeth.npz").open("rb") as file, np.load(file) as arrays:
+        strips = np.asarray(cv2.imdecode(arrays["images"], cv2.IMREAD_COLOR))[..., ::-1].astype(np.float32) / 255
+        images = strips.reshape(-1, DONOR_SIZE[1], DONOR_SIZE[0], 3)
+        rest = [arrays[name].astype(np.float32) for name in ("top", "edge", "skin", "white")]
+    return tuple(
+        TeethDonor(image, top, edge, float(skin), float(white))
+        for image, top, edge, skin, white in zip(images, *rest, strict=True)
+    )
+
+
+def choose_donor(skin_luminance: float, seed: int) -> TeethDonor:
+    """One of the donors whose skin is about as bright, the same for the same seed."""
+    donors = teeth_donors()
+    order = sorted(donors, key=lambda donor: abs(np.log(max(donor.skin, 0.05) / max(skin_luminance, 0.05))))
+    near = order[: max(1, len(order) * 2 // 3)]
+    return near[int(np.random.default_rng(seed).integers(len(near)))]
+
+
+class Mouth:
+    """The mouth of one photo."""
+
+    def __init__(
+        self, image: np.ndarray, rig: Rig, donor: TeethDonor, *, skin: np.ndarray, white: float, bright: float
+    ):
+        """image: (N, N, 3) float32 RGB in [0, 1]. skin: (3,) its typical colour. white: luminance of its eye whites.
+        bright: luminance of its brightest skin, which teeth do not exceed."""
+        self._image, self._rig, self._donor = image, rig, donor
+        self._skin, self._white, self._bright = skin, white, bright
+        head = rig.head
+        near = np.linalg.norm((head.vertices - head.vertices[head.landmark_vertices[13]]) / (3.4, 3.0, 4.0), axis=1) < 1
+        self._triangles = np.ascontiguousarray(head.triangles[near[head.triangles].all(1)])
+        gaps = rig.landmarks[list(LOWER_LIP), 1] - rig.landmarks[list(UPPER_LIP), 1]
+        self._own_gap = float(max(gaps.max(), 0))
+        self._own = self._own_inside()
+
+    def _own_inside(self) -> np.ndarray | None:
+        """(2, 11, 2) px the lips' inner edges where the photo shows the mouth's inside, None where it is closed."""
+        if self._own_gap < 0.035 * self._rig.eye_px:
+            return None
+        return np.stack([self._rig.landmarks[list(lip)] for lip in (UPPER_LIP, LOWER_LIP)])
+
+    def draw(self, image: np.ndarray, alpha: np.ndarray, points: np.ndarray, control: np.ndarray) -> Box | None:
+        """Draw the inside of the mouth over an image (N, N, 3) and its opacity into ``alpha`` (N, N), in place.
+
+        points: (V, 3) the moved vertices. Returns the box that was drawn in, None where the lips are closed.
+        """
+        rig = self._rig
+        at = rig.landmarks_at(points)
+        lips = at[list(UPPER_LIP + LOWER_LIP)]
+        box = Box.around(lips, 0.03 * rig.eye_px + 3, image.shape[0])
+        inside = 1 - mesh_cover(points, self._triangles, box)
+        inside = _largest(inside)
+        gap = float(rig.lip_gaps(points).max()) / rig.eye_px
+        strength = float(np.clip((gap - 0.012) / 0.018, 0, 1))
+        if strength == 0 or inside.sum() < 6:
+            return None
+        cavity = self._cavity(box, inside, at, control, gap)
+        if self._own is not None:
+            own, ratio = self._photographed(box, inside, *self._own)
+            share = float(np.clip((1.9 - ratio) / 0.6, 0, 1))
+            cavity += share * (own - cavity)
+        edge = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.0035 * rig.eye_px))
+        opacity = strength * np.clip(1.25 * edge - 0.12, 0, 1)
+        part = image[box.of]
+        part += opacity[..., None] * (cavity - part)
+        alpha[box.of] = np.maximum(alpha[box.of], np.clip(strength * 4 * edge, 0, 1))
+        return box
+
+    def _photographed(
+        self, box: Box, inside: np.ndarray, upper: np.ndarray, lower: np.ndarray
+    ) -> tuple[np.ndarray, float]:
+        """What the photo shows between its lips, laid between the moved ones; and how much further those are apart."""
+        columns = np.flatnonzero((inside > 0.5).any(0))
+        if not len(columns):
+            return np.zeros((*box.shape, 3), np.float32), 9.0
+        solid = inside > 0.5
+        top = np.argmax(solid, 0).astype(np.float32)
+        bottom = inside.shape[0] - 1 - np.argmax(solid[::-1], 0).astype(np.float32)
+        x = np.arange(box.x0, box.x1, dtype=np.float32)
+        left, right = columns[0] + box.x0, columns[-1] + box.x0
+        from_x = upper[0, 0] + np.clip((x - left) / max(1, right - left), 0, 1) * (upper[-1, 0] - upper[0, 0])
+        own_top = np.interp(from_x, upper[:, 0], upper[:, 1])
+        own_bottom = np.interp(from_x, lower[:, 0], lower[:, 1])
+        top = np.interp(x, x[columns], top[columns] + box.y0)
+        bottom = np.interp(x, x[columns], bottom[columns] + box.y0)
+        height, own_height = float((bottom - top).max()), float((own_bottom - own_top).max())
+        ratio = height / max(1.0, own_height)
+        rows = np.arange(box.y0, box.y1, dtype=np.float32)[:, None]
+        from_y = own_top + (rows - top) / max(ratio, 0.6)
+        from_y = np.clip(from_y, own_top, np.maximum(own_bottom, own_top))
+        maps = np.dstack([np.broadcast_to(from_x, from_y.shape), from_y]).astype(np.float32)
+        return cv2.remap(self._image, maps, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), ratio
+
+    def _cavity(self, box: Box, inside: np.ndarray, at: np.ndarray, control: np.ndarray, gap: float) -> np.ndarray:
+        """(h, w, 3) teeth, tongue and throat in the scene's light."""
+        rig, eye = self._rig, self._rig.eye_px
+        x = np.arange(box.x0, box.x1, dtype=np.float32)[None]
+        y = np.arange(box.y0, box.y1, dtype=np.float32)[:, None]
+        lips = at[list(UPPER_LIP)], at[list(LOWER_LIP)]
+        solid = inside > 0.5
+        some = solid.any(0)
+        columns = np.flatnonzero(some)
+        top = np.interp(x[0], x[0, columns], np.argmax(solid, 0)[columns] + box.y0)[None]
+        bottom = np.interp(x[0], x[0, columns], solid.shape[0] - 1 - np.argmax(solid[::-1], 0)[columns] + box.y0)[None]
+        shift = rig.fit.scale * rig.fit.rotation[1, 1]
+        upper, lower = (
+            np.polyval(np.polyfit(edge[:, 0], edge[:, 1], 2), x[0])[None] + cm * shift
+            for edge, cm in zip(rig.teeth_edges(control), (_UPPER_CM, _LOWER_CM), strict=True)
+        )
+        upper, lower = upper.astype(np.float32), lower.astype(np.float32)
+        height = bottom - top
+        shown, usual = upper - top, float(np.median(height[0, columns]))
+        usual_shown = float(np.median(shown[0, columns]))
+        if 0 < usual_shown < usual:  # a smile's lower lip follows the upper teeth where these nearly fill the opening
+            upper = upper + (0.97 * height - shown) * float(np.clip((3.0 - usual / usual_shown) / 0.8, 0, 1))
+        middle = float(rig.teeth_edges(control)[0][:, 0].mean())
+        left, right = float(lips[0][0, 0]), float(lips[0][-1, 0])
+        from_middle = np.abs(x - (left + right) / 2) / max(1.0, (right - left) / 2)
+        unit = DONOR_EYE_PX / eye
+        across, soft = unit * (x - middle), 0.6 * unit
+        upper_teeth, upper_alpha = self._row(across, unit * (y - upper), unit * (upper - top), soft)
+        lower_teeth, lower_alpha = self._row(_LOWER_ROW * across, -unit * (y - lower), unit * (bottom - lower), soft)
+        depth = np.clip((y - top) / np.maximum(height, 1), 0, 1)[..., None]
+        throat = _LIPS * 0.12 * (0.5 + 0.9 * depth)
+        rise = float(np.clip((gap - 0.08) / 0.1, 0, 1))
+        tongue_top = bottom - 0.13 * eye * rise * np.sqrt(np.clip(1 - (from_middle / 0.8) ** 2, 0, 1))
+        tongue = np.clip((y - tongue_top) / (0.05 * eye), 0, 1) * np.clip((0.85 - from_middle) / 0.2, 0, 1) * rise
+        groove = 1 - 0.18 * np.exp(-((from_middle / 0.12) ** 2))
+        tone = 0.30 + 0.55 * np.clip((y - tongue_top) / (0.12 * eye), 0, 1)
+        tone = (tone * (1 - 0.55 * from_middle**2) * groove)[..., None]
+        inner = throat + tongue[..., None] * (_LIPS * tone - throat)
+        behind = 0.62 - 0.25 * from_middle[..., None] ** 2
+        inner = inner + lower_alpha[..., None] * (lower_teeth * behind - inner)
+        shadow = 1 - 0.42 * np.exp(-np.maximum(y - top, 0) / (0.022 * eye))  # of the upper lip
+        corridor = np.clip(1.04 - 0.62 * from_middle**2.5, 0, 1)
+        lit = (shadow * corridor)[..., None]
+        inner = inner + upper_alpha[..., None] * (upper_teeth * lit - inner)
+        light = float(np.clip(self._white / max(self._donor.white, 0.1), 0.4, 1.05))
+        inner = inner * light * _light_hue(self._skin)
+        peak = float(np.percentile((inner @ LUMA)[solid], 98))
+        inner = inner * min(1.0, 0.97 * self._bright / max(peak, 1e-3))
+        grey = (inner @ LUMA)[..., None]
+        return np.clip(grey + _colourfulness(self._skin) * (inner - grey), 0, 1).astype(np.float32)
+
+    def _row(
+        self, x: np.ndarray, below_edge: np.ndarray, shown: np.ndarray, soft: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Teeth (h, w, 3) at x (right of the middle) and rows below the biting edge, donor px; and opacity (h, w).
+
+        shown: how much of a tooth the lips show. Where that is more than the donor showed, the tooth is made a little
+        longer, and gums are seen above it.
+        """
+        donor = self._donor
+        columns = np.broadcast_to(x + np.float32(_MIDDLE[0]), below_edge.shape).astype(np.float32)
+        line = np.arange(DONOR_SIZE[0])
+        known = np.isfinite(donor.edge)
+        edge, top = (
+            np.interp(columns, line[known], values[known]).astype(np.float32) for values in (donor.edge, donor.top)
+        )
+        lent = np.maximum(edge - top - 2, 4)
+        longer = cv2.GaussianBlur((shown / lent[:1]).astype(np.float32), (0, 0), 0.02 * DONOR_EYE_PX / soft)
+        rows_below = below_edge / np.clip(longer, 1, _LONGEST)
+        rows = np.maximum(edge + rows_below, top + 2).astype(np.float32)
+        teeth = cv2.remap(donor.image, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        sides = np.clip(np.minimum(columns - line[known][0] - 4, line[known][-1] - 4 - columns) / 10, 0, 1)
+        beyond = np.clip((top - (edge + rows_below)) / 14, 0, 1)[..., None]
+        teeth = teeth * (1 - beyond) + _GUMS * beyond
+        return teeth, np.clip(0.5 - below_edge / (2 * soft), 0, 1) * sides
+
+
+def _largest(inside: np.ndarray) -> np.ndarray:
+    """The largest connected opening, (h, w) float32; small ones are cracks of the mesh."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((inside > 0.25).astype(np.uint8))
+    if count <= 2:
+        return inside
+    sizes = stats[1:, cv2.CC_STAT_AREA]
+    kept = np.isin(labels, 1 + np.flatnonzero(sizes > 0.15 * sizes.max()))
+    return np.where(cv2.dilate(kept.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0, inside, 0)
+
+
+def _light_hue(skin: np.ndarray) -> np.ndarray:
+    """(3,) gain per channel: a third of how the skin's hue differs from what is usual, which is the light's share."""
+    ratio = (skin / (skin @ LUMA + 1e-3)) / _SKIN_HUE
+    return np.clip(np.maximum(ratio, 0.1) ** 0.35, 0.8, 1.25).astype(np.float32)
+
+
+def _colourfulness(skin: np.ndarray) -> float:
+    """1 for skin in colour, 0 for that of a grey photo."""
+    return float(np.clip((skin.max() - skin.min()) / (0.12 * skin.max() + 1e-3), 0, 1))

@@ -1,0 +1,175 @@
+"""Folds that units deepen, as log-gains in the photo's own place, and the shading of real smiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import cv2
+import numpy as np
+
+from facemotion.head.model import FACE_VERTICES
+from facemotion.head.rig import Rig
+
+_BROW_RAISE = {"browInnerUp": 0.5, "browOuterUp": 0.5}
+_CROW = {"cheekSquint": 0.6, "mouthSmile": 0.3, "eyeSquint": 0.3}
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A curve on the neutral head that darkens its valley and lightens its rims."""
+
+    name: str
+    curve: tuple[tuple[float, float], ...]
+    """Points (x, y) cm; mirrored when ``mirrored``."""
+    width_cm: float
+    depth: float
+    """Natural logarithm of the darkening, in linear light, at full strength."""
+    units: dict[str, float]
+    """Weight of each unit, written without side: each side's fold listens to its own side's unit."""
+    mirrored: bool = True
+
+
+FOLDS = (
+    Fold("glabella", ((0.60, 4.9), (0.56, 5.7), (0.62, 6.6)), 0.25, 0.50, {"browDown": 0.9}),
+    Fold(
+        "nose root", ((-0.75, 4.35), (0.0, 4.25), (0.75, 4.35)), 0.18, 0.6, {"noseSneer": 0.6, "browDown": 0.4}, False
+    ),
+    Fold("nose bridge", ((-0.6, 3.75), (0.0, 3.65), (0.6, 3.75)), 0.16, 0.44, {"noseSneer": 0.9}, False),
+    Fold("bunny upper", ((0.55, 3.25), (1.0, 2.9), (1.5, 2.75)), 0.16, 0.5, {"noseSneer": 0.9}),
+    Fold("bunny lower", ((0.6, 2.6), (1.05, 2.2), (1.5, 2.0)), 0.17, 0.5, {"noseSneer": 0.9}),
+    Fold(
+        "forehead low", ((-3.9, 7.7), (-2.0, 7.95), (0.0, 7.75), (2.0, 7.95), (3.9, 7.7)), 0.22, 0.4, _BROW_RAISE, False
+    ),
+    Fold(
+        "forehead middle",
+        ((-3.6, 8.6), (-1.8, 8.85), (0.0, 8.7), (1.8, 8.85), (3.6, 8.6)),
+        0.22,
+        0.42,
+        _BROW_RAISE,
+        False,
+    ),
+    Fold("forehead high", ((-3.0, 9.5), (0.0, 9.65), (3.0, 9.5)), 0.22, 0.3, _BROW_RAISE, False),
+    Fold(
+        "nasolabial",
+        ((1.5, -0.35), (2.0, -0.95), (2.7, -1.9), (3.2, -2.9), (3.35, -3.7)),
+        0.34,
+        0.6,
+        {"mouthSmile": 0.85, "noseSneer": 0.6, "mouthUpperUp": 0.45, "mouthStretch": 0.2},
+    ),
+    Fold("crow upper", ((4.85, 3.75), (5.5, 4.1)), 0.15, 0.32, _CROW),
+    Fold("crow lower", ((4.85, 3.15), (5.5, 2.85)), 0.15, 0.36, _CROW),
+    Fold(
+        "lower lid",
+        ((1.9, 2.55), (2.7, 2.25), (3.6, 2.2), (4.5, 2.6)),
+        0.18,
+        0.42,
+        {"eyeSquint": 0.5, "cheekSquint": 0.5, "noseSneer": 0.3, "mouthSmile": 0.25},
+    ),
+    Fold("mouth corner", ((2.75, -3.7), (3.05, -4.4), (3.1, -5.1)), 0.30, 0.5, {"mouthFrown": 0.9}),
+    Fold("dimple", ((3.0, -3.0), (3.15, -3.5), (3.05, -4.0)), 0.25, 0.5, {"mouthDimple": 0.8}),
+    Fold(
+        "chin",
+        ((-1.1, -5.35), (0.0, -5.15), (1.1, -5.35)),
+        0.24,
+        0.42,
+        {"mouthShrugLower": 0.9, "mouthPress": 0.35},
+        False,
+    ),
+)
+_FULL_SMILE = 0.65
+"""Strength of ``mouthSmile`` that belongs to the real smiles' shading."""
+
+
+@cache
+def smile_shading() -> np.ndarray:
+    """(9409,) log-shading (of 8-bit luminance) of the face's vertices at the peak of a smile, median of real pairs."""
+    with files("facemotion").joinpath("assets/smile_shading.npy").open("rb") as file:
+        return np.load(file).astype(np.float32)
+
+
+class Wrinkles:
+    """The folds of one photo, as maps of log-gain in its crop."""
+
+    def __init__(self, rig: Rig, likeness: np.ndarray, size_px: int):
+        """likeness: (n, n) in [0, 1], where the crop, at ``size_px``, looks like the face's skin."""
+        self._index = rig.head.unit_index
+        ratio = size_px / rig.size_px
+        points = (rig.source[:FACE_VERTICES, :2] + 0.5) * ratio - 0.5
+        vertices = rig.head.vertices[:FACE_VERTICES]
+        front = np.flatnonzero(vertices[:, 2] > 4)
+        plane = vertices[front, :2]
+        skin = np.clip(1.6 * likeness - 0.2, 0, 1)
+        self._size_px = size_px
+        self._maps: list[tuple[dict[str, float], tuple[slice, slice], np.ndarray]] = []
+        for fold in FOLDS:
+            for side, sign in (("Left", 1.0), ("Right", -1.0)) if fold.mirrored else (("", 1.0),):
+                curve = _dense(np.array(fold.curve) * (sign, 1))
+                distance = ((curve[:, None] - plane[None]) ** 2).sum(-1)
+                nearest = np.argpartition(distance, 6, axis=1)[:, :6]
+                weight = 1 / (np.take_along_axis(distance, nearest, 1) + 0.01)
+                path = (points[front[nearest]] * (weight / weight.sum(1, keepdims=True))[..., None]).sum(1)
+                width = fold.width_cm * rig.fit.scale * ratio
+                where, profile = _profile(path, width, size_px)
+                if profile.size:
+                    units = _units_of(fold, side, self._index)
+                    self._maps.append((units, where, (fold.depth * profile * skin[where]).astype(np.float32)))
+
+    def log_gain(self, control: np.ndarray) -> np.ndarray | None:
+        """(n, n) log-gain of the folds that a control (U,) deepens or smooths; None where it does neither."""
+        total = None
+        for units, where, shading in self._maps:
+            depth = sum(value * float(control[self._index[name]]) for name, value in units.items())
+            depth = float(np.clip(depth, -0.5, 1.4))
+            if abs(depth) > 0.02:
+                if total is None:
+                    total = np.zeros((self._size_px, self._size_px), np.float32)
+                total[where] += depth * shading
+        return total
+
+
+def smile_gain(control: np.ndarray, index: dict[str, int], vertices: int) -> np.ndarray:
+    """(V,) log-gain of linear light of a real smile, in proportion to how much the control smiles."""
+    smile = (control[index["mouthSmileLeft"]] + control[index["mouthSmileRight"]]) / 2 / _FULL_SMILE
+    gain = np.zeros(vertices, np.float32)
+    shading = smile_shading()
+    gain[: len(shading)] = float(np.clip(smile, -0.8, 1.4)) * 2.0 * shading
+    return gain
+
+
+def _units_of(fold: Fold, side: str, index: dict[str, int]) -> dict[str, float]:
+    weights: dict[str, float] = {}
+    for unit, value in fold.units.items():
+        names = [
+            name for name in (unit, *(f"{unit}{s}" for s in ([side] if side else ["Left", "Right"]))) if name in index
+        ]
+        weights |= {name: value / len(names) for name in names}
+    return weights
+
+
+def _dense(curve: np.ndarray) -> np.ndarray:
+    """A curve of few points, smoothed and resampled to 24."""
+    t, s = np.linspace(0, 1, len(curve)), np.linspace(0, 1, 24)
+    degree = min(len(curve) - 1, 3)
+    return np.column_stack([np.polyval(np.polyfit(t, curve[:, j], degree), s) for j in range(2)])
+
+
+def _profile(path: np.ndarray, width_px: float, size_px: int) -> tuple[tuple[slice, slice], np.ndarray]:
+    """Log-shading of a fold along a path (n, 2) px: -1 in the valley, lighter rims, fading out at both ends; and where
+    in the crop it lies."""
+    sigma = max(0.7, 0.5 * width_px)
+    margin = 8 * sigma + 2
+    (x0, y0), (x1, y1) = np.floor(path.min(0) - margin).astype(int), np.ceil(path.max(0) + margin).astype(int)
+    x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, size_px), min(y1, size_px)
+    where = slice(y0, y1), slice(x0, x1)
+    if x1 - x0 < 3 or y1 - y0 < 3:
+        return where, np.zeros((0, 0), np.float32)
+    drawn = np.zeros((y1 - y0, x1 - x0), np.float32)
+    taper = np.sin(np.pi * np.linspace(0.08, 0.92, len(path) - 1))
+    fixed = np.round((path - (x0, y0)) * 16).astype(int)
+    for a, b, value in zip(fixed[:-1], fixed[1:], taper, strict=True):
+        cv2.line(drawn, tuple(a.tolist()), tuple(b.tolist()), float(value), 1, cv2.LINE_8, 4)
+    valley = cv2.GaussianBlur(drawn, (0, 0), sigma) * sigma
+    rims = cv2.GaussianBlur(drawn, (0, 0), 2.2 * sigma) * sigma
+    return where, -np.sqrt(2 * np.pi) * (1.35 * valley - 1.1 * rims)

@@ -1,0 +1,64 @@
+"""The head on NASA's portrait: fitted, moved, and kept from doing what faces cannot."""
+
+import numpy as np
+import pytest
+
+from facemotion.faces import geometry
+from facemotion.faces.landmarker import Landmarker
+from facemotion.head.model import load_head
+from facemotion.head.rig import EYES, LOWER_LIP, UPPER_LIP, Rig
+
+SIZE = 256
+
+
+@pytest.fixture(scope="module")
+def rig() -> Rig:
+    from skimage import data
+
+    face = Landmarker.load().measure(data.astronaut())[0]
+    points = face.points[:, :2].astype(np.float64)
+    return Rig.on(geometry.apply(geometry.photo_to_crop(points[IBUG], SIZE), points), SIZE)
+
+
+IBUG = [
+    127, 234, 93, 132, 58, 172, 136, 150, 152, 379, 365, 397, 288, 361, 323, 454, 356, 70, 63, 105, 66, 107, 336, 296,
+    334, 293, 300, 168, 197, 5, 4, 98, 97, 2, 326, 327, 33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380, 61,
+    39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
+]  # fmt: skip
+
+
+def test_the_head_has_the_52_units_in_arkit_order():
+    names = load_head().unit_names
+    assert len(names) == 52 and names[0] == "eyeBlinkLeft" and names[-1] == "tongueOut"
+
+
+def test_the_head_meets_the_landmarks(rig):
+    placed = rig.source[rig.head.landmark_vertices, :2]
+    away = np.linalg.norm(placed - rig.landmarks[:468], axis=1) / rig.eye_px
+    assert rig.fit.error < 0.03
+    assert np.median(away) < 0.02
+
+
+def test_control_zero_moves_nothing(rig):
+    assert np.array_equal(rig.moved(np.zeros(52)), rig.source)
+
+
+def test_left_is_the_persons_left(rig):
+    moved = rig.landmarks_at(rig.moved(rig.head.strengths({"mouthSmileLeft": 1.0}))) - rig.landmarks[:468]
+    assert np.linalg.norm(moved[291]) > 5 * np.linalg.norm(moved[61])  # 291 is on the right of the picture
+
+
+@pytest.mark.parametrize("side", EYES)
+def test_a_blink_closes_this_very_eye(rig, side):
+    upper, lower = (list(margin) for margin in EYES[side])
+    at = rig.landmarks_at(rig.moved(rig.head.strengths({f"eyeBlink{side}": 1.0})))
+    gap = (at[lower, 1] - at[upper, 1])[2:-2]
+    own = (rig.landmarks[lower, 1] - rig.landmarks[upper, 1])[2:-2]
+    assert gap.max() < 0.25 * own.max()
+
+
+def test_lips_never_pass_through_each_other(rig):
+    for units in ({"mouthRollLower": 1.0}, {"jawOpen": -1.0}, {"mouthShrugLower": 1.0}):
+        at = rig.landmarks_at(rig.moved(rig.head.strengths(units)))
+        gaps = at[list(LOWER_LIP), 1] - at[list(UPPER_LIP), 1]
+        assert gaps.min() > -0.02 * rig.eye_px
