@@ -18,7 +18,7 @@ from facemotion.media.atomic import check_output, staged
 from facemotion.media.contact_sheet import ContactSheet
 from facemotion.media.photos import Photo, photo_of, read_photo
 from facemotion.media.provenance import mark_for
-from facemotion.media.video import ClipFormat, ClipSpec, format_of, open_writer
+from facemotion.media.video import ClipFormat, ClipSpec, format_of, open_writer, stored_frames
 from facemotion.settings import AnimateSettings
 
 if TYPE_CHECKING:
@@ -119,6 +119,9 @@ class Animator:
         )
         if format.name == "mp4" and spec.size_px[0] * spec.size_px[1] > _MANY_PIXELS:
             note(f"At {spec.size_px[0]}×{spec.size_px[1]} px not every player shows the clip: --size 2160 is safer.")
+        stored = stored_frames(format, spec)
+        if stored < spec.frames:
+            note(f"Browsers would slow down {spec.fps:g} fps: {stored} of {spec.frames} frames are stored.")
         sheet = ContactSheet(spec.frames, clip.sheet_box) if sheet_path else None
         _write_clip(clip, out_path, format, spec, sheet=sheet, overwrite=overwrite, on_frame=on_frame)
         if sheet_path and sheet:
@@ -128,7 +131,7 @@ class Animator:
             out=str(out_path),
             frames=spec.frames,
             fps=spec.fps,
-            size_px=spec.size_px,
+            size_px=format.written_size_px(spec.size_px),
             faces=[tuple(round(float(side), 1) for side in face.box) for face in clip.faces],
             box=clip.framing.box,
             device=str(self._inference.placement.device),
@@ -248,7 +251,11 @@ def _write_clip(
 ) -> None:
     from facemotion.media.prefetch import BackgroundWriter
 
-    with staged(path, overwrite=overwrite) as part, BackgroundWriter(open_writer(part, format, spec)) as writer:
+    ahead = 0 if spec.is_large else 2
+    with (
+        staged(path, overwrite=overwrite) as part,
+        BackgroundWriter(open_writer(part, format, spec), ahead=ahead) as writer,
+    ):
         for frame, label in zip(clip.frames(), clip.labels(), strict=True):
             writer.write(frame)
             if sheet is not None:

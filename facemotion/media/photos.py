@@ -96,7 +96,9 @@ def _check_regular(path: str | Path, mode: int) -> None:
     if stat.S_ISDIR(mode):
         raise InputError(f"{path} is a folder, not a photo.", "Name a photo.")
     if not stat.S_ISREG(mode):
-        raise InputError(f"{path} is not a regular file.", "Copy it to a file, or give - and send it to standard input.")
+        raise InputError(
+            f"{path} is not a regular file.", "Copy it to a file, or give - and send it to standard input."
+        )
 
 
 def _unreadable(path: str | Path, error: OSError) -> InputError:

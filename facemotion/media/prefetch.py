@@ -66,13 +66,16 @@ class Ahead(Generic[Item]):
 class BackgroundWriter:
     """Hands frames to ``writer`` in another thread; at most ``ahead`` wait there, so memory stays bounded.
 
+    With ``ahead`` 0 none waits: a frame is taken when the encoder is done with the one before.
+
     A context manager: leaving it finishes the file, or, on an error, only releases it. What the writer raises is
     raised again at the next frame or at the end. Frames must not be changed after they were handed over.
     """
 
     def __init__(self, writer: "ClipWriter", *, ahead: int = 2):
         self._writer = writer
-        self._frames: queue.Queue[np.ndarray | None] = queue.Queue(ahead)
+        self._frames: queue.Queue[np.ndarray | None] = queue.Queue(max(1, ahead))
+        self._one_by_one = ahead == 0
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
         self._thread.start()
@@ -80,6 +83,8 @@ class BackgroundWriter:
     def write(self, frame: "np.ndarray") -> None:
         """Waits while the encoder is behind."""
         self._raise_error()
+        if self._one_by_one:
+            self._frames.join()
         self._frames.put(frame)
 
     def __enter__(self) -> "BackgroundWriter":
@@ -107,3 +112,5 @@ class BackgroundWriter:
                     self._writer.write(frame)
                 except Exception as error:  # handed to the thread that asked for the frame
                     self._error = error
+            del frame
+            self._frames.task_done()
