@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TIFF_PIXEL_TAGS = frozenset(
-    {254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325}
+    {256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325}
     | {332, 338, 339, 347, 512, 513, 514, 515, 519, 520, 521, 529, 530, 532}
 )
 _TIFF_ORIENTATION, _TIFF_PROFILE = 274, 34675
@@ -50,7 +50,8 @@ def _jpeg(data: bytes, described: bool) -> bytes:
         segment = data[position : position + 2 + length]
         marker, content = segment[1], segment[4:]
         description = (marker == 0xE1 and content[:4] == b"Exif") or (marker == 0xE2 and content[:4] == b"ICC_")
-        if marker in (0xE0, 0xEE) or (described and description) or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
+        decides = len(content) >= {0xE0: 14, 0xEE: 12}.get(marker, len(segment))  # JFIF and Adobe where they are whole
+        if decides or (described and description) or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
             kept.append(segment)
         position += 2 + length
     return b"".join([*kept, data[position:]])
