@@ -1,7 +1,7 @@
 """One photo on its way to frames: which faces, which part of the photo, and every frame in order."""
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from facemotion.faces.framing import Box, Framing, crop_box, flattened, frame_photo
@@ -71,11 +71,12 @@ class Animation:
         return left + x0, y0, left + x1, y1
 
     @property
-    def sheet_box(self) -> Box:
-        """The part of the frames that a contact sheet shows: the faces, or photo and clip side by side."""
-        if self._settings.compare:
-            return 0, 0, *self.size_px
-        return crop_box(self.framing.landmarks, self.framing.photo.size_px)
+    def sheet_boxes(self) -> list[Box]:
+        """The parts of the frames that a contact sheet shows: each face, of the clip and not of a photo beside it."""
+        width, height = self.framing.photo.size_px
+        left = width if self._settings.compare else 0
+        boxes = [crop_box([points], (width, height)) for points in self.framing.landmarks]
+        return [(left + x0, y0, left + x1, y1) for x0, y0, x1, y1 in boxes]
 
     def labels(self) -> list[str]:
         """For every frame what its control is."""
@@ -85,7 +86,7 @@ class Animation:
             for control in self._track
         ]
 
-    def frames(self) -> "Iterator[np.ndarray]":
+    def frames(self) -> "Generator[np.ndarray, None, None]":
         """All frames in order; those at control 0 are the photo."""
         return self._frames(self._track)
 
@@ -95,7 +96,7 @@ class Animation:
         peaks = {max(self._track, key=operator.itemgetter(index)) for index in asked}
         return tuple(self._frames(sorted(peaks)))
 
-    def _frames(self, track: list[tuple[float, ...]]) -> "Iterator[np.ndarray]":
+    def _frames(self, track: list[tuple[float, ...]]) -> "Generator[np.ndarray, None, None]":
         photo = self._join(self.framing.photo.pixels, self.framing.photo.alpha)
         moving = [control for control in track if any(control)]
         with Ahead(self._inference.motions(self._crops, moving, on_note=self._on_note)) as motions:

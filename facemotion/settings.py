@@ -1,6 +1,9 @@
 """Everything that decides how a clip looks, as one value."""
 
-from dataclasses import dataclass
+import numbers
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, get_args
 
 from facemotion.errors import UsageError
 from facemotion.expressions.timing import DEFAULT_FPS, DEFAULT_FRAMES, check_choice, control_track, frame_count
@@ -43,7 +46,10 @@ class AnimateSettings:
     aligner: str = "auto"
     """``auto``, ``builtin`` or ``face-alignment``."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = checked(field.name, getattr(self, field.name), field.type)
+            object.__setattr__(self, field.name, value)
         frame_count(frames=self.frames, seconds=None, fps=self.fps)
         control_track(({},), frames=self.frames, shape=self.shape, curve=self.curve, intensity=self.intensity)
         check_face_choice(self.face)
@@ -54,3 +60,34 @@ class AnimateSettings:
             )
         if not 0 <= self.repeats < 2**16:
             raise UsageError(f"{self.repeats} repeats are out of range.", "Give 0 (for ever) to 65535.")
+
+
+_KINDS: dict[object, tuple[str, type, Callable[[Any], object]]] = {
+    str: ("text", str, str),
+    int: ("a whole number", numbers.Integral, int),
+    float: ("a number", numbers.Real, float),
+}
+
+
+def checked(name: str, value: object, kind: object) -> object:
+    """An argument of the Python API as what it is declared to be; UsageError for anything else.
+
+    Numbers of NumPy are taken, text for a number is not. ``kind``: str, int, float, bool, or one of them or None; what
+    is declared as anything else is left as it is.
+    """
+    if value is None and type(None) in get_args(kind):
+        return None
+    kind = next((each for each in get_args(kind) if each is not type(None)), kind)
+    truth = isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")
+    if kind is bool:
+        if truth:
+            return bool(value)
+        words = "True or False"
+    elif kind in _KINDS:
+        words, wanted, convert = _KINDS[kind]
+        if isinstance(value, wanted) and not truth:
+            return convert(value)
+    else:
+        return value
+    shown = repr(value) if len(repr(value)) < 60 else type(value).__name__
+    raise UsageError(f"{name} is {shown}.", f"Give {words}.")

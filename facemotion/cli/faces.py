@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facemotion.cli import console
-from facemotion.errors import FacemotionError, InputError, NoFaceError, OutputError, UsageError
+from facemotion.errors import FacemotionError, InputError, NoFaceError, OutputError, OutputNameError, UsageError
 
 if TYPE_CHECKING:
     from facemotion.faces.types import Face
@@ -79,7 +79,7 @@ def _overlay_paths(photos: list[str], overlay: Path | None) -> list[Path | None]
         return [None] * len(photos)
     if len(photos) == 1 and not overlay.is_dir():
         if overlay.suffix.lower() != ".png":
-            raise OutputError(f"An overlay cannot be written as {overlay.name}.", "Give a name that ends in .png.")
+            raise OutputNameError(f"An overlay cannot be written as {overlay.name}.", "Give a name that ends in .png.")
         return [overlay]
     names = ["stdin" if photo == "-" else Path(photo).stem for photo in photos]
     # Photos of the same name from different folders keep apart by their number.
@@ -150,7 +150,7 @@ def _print_result(result: dict[str, Any]) -> None:
     told = result["faces"]
     count = "1 face" if len(told) == 1 else f"{len(told)} faces"
     shown = console.stdout()
-    shown.print(f"{result['photo']}: {result['width_px']}×{result['height_px']} px, {count}", markup=False)
+    console.say(f"{result['photo']}: {result['width_px']}×{result['height_px']} px, {count}")
     table = Table(box=None, pad_edge=False)
     for title in ("face", "box x0 y0 x1 y1", "size px", "score", "yaw pitch roll", "found by"):
         table.add_column(title, justify="left" if title == "found by" else "right", no_wrap=True)
@@ -169,4 +169,4 @@ def _print_result(result: dict[str, Any]) -> None:
         for line in face["advice"]:
             console.advise(f"Face {face['number']}: {line}")
     if "overlay" in result:
-        shown.print(f"Numbered picture: {result['overlay']}", markup=False)
+        console.say(f"Numbered picture: {result['overlay']}")

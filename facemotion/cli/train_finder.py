@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from facemotion.cli import console
+
 EPILOG = (
-    "Example: facemotion train-finder DATA --out runs/finder --time-budget 120. "
+    "Example: facemotion train-finder DATA --out runs/finder --time-budget 2h. "
     "The result, runs/finder/finder.safetensors, becomes the built-in finder as facemotion/assets/finder.safetensors."
 )
 
@@ -22,9 +24,7 @@ def register(app: typer.Typer) -> None:
 def train_finder(
     data: Annotated[Path, typer.Argument(help="Face data folder: photos and landmarks.npz.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints, log and finished weights.")],
-    time_budget: Annotated[
-        float, typer.Option("--time-budget", min=0.02, help="Minutes of training in all, over every sitting.")
-    ] = 120.0,
+    time_budget: Annotated[str, console.time_budget("Finish, all sittings counted,")] = "2h",
     faceless: Annotated[
         Path | None, typer.Option("--faceless", help="Folder of further pictures without any face, as negatives.")
     ] = None,
@@ -39,10 +39,11 @@ def train_finder(
 
     from facemotion.train_finder.loop import Schedule
     from facemotion.train_finder.run import FinderTraining, train_finder
+    from facemotion.training.duration import parse_duration
 
     if threads:
         torch.set_num_threads(threads)
-    budget_s = 60 * time_budget
+    budget_s = parse_duration(time_budget)
     training = FinderTraining(
         data=data,
         out=out,
@@ -51,5 +52,5 @@ def train_finder(
         detector_schedule=Schedule(budget_s=DETECTOR_SHARE * budget_s, seed=seed),
         landmark_schedule=Schedule(budget_s=(1 - DETECTOR_SHARE) * budget_s, batch=32, learning_rate=2e-3, seed=seed),
     )
-    finished = train_finder(training, report=typer.echo)
-    typer.echo(f"Finished: {finished}")
+    finished = train_finder(training, report=console.say)
+    console.say(f"Finished: {finished}")

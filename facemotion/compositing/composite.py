@@ -6,7 +6,6 @@ Everything fades out within the face's region, and no pixel outside of it change
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import cv2
@@ -14,17 +13,18 @@ import numpy as np
 
 from facemotion.compositing.feather import face_feather, paint_feather
 from facemotion.compositing.grain import TILE_PX, grain_tile
+from facemotion.compositing.shading import relit
 from facemotion.compositing.texture import ZERO, fine_texture, share_kept, unstretched_share
 from facemotion.compositing.tint import Tint
 from facemotion.faces import geometry
+from facemotion.media.prefetch import for_each
 
 _MAP_PX = 512  # size at which feather and flow are prepared before they go to photo pixels
-_STRIP_PX = 96  # rows worked on at a time, no wider than the face is there: little memory, warm caches
+_STRIP_PX = 96  # rows worked on at a time, no wider than the face is there: little memory, warm caches, two threads
 _PAINT_BLUR = 1 / 256  # of the crop's width: what is finer the generator paints badly, if at all
 _LEAST_BLUR_PX = 0.7  # where paint is about as sharp as the photo, there is no finer texture to keep
 _SHARPENED = 0.7  # of what paint has beyond its blur by a pixel of its own is added where the photo is finer
 _TILE_PX = 96  # paint is laid on tile by tile, and only where there is any
-_THREADS = 2  # strips worked on at a time; OpenCV and NumPy let go of the interpreter while they work
 _MASK_FLOOR = 1 / 32  # a mask below this paints nothing: faint paint everywhere would only blur the skin
 
 Bounds = tuple[int, int, int, int]
@@ -90,7 +90,6 @@ class Composite:
         opacity = np.linspace(0, 1, 256, dtype=np.float32)
         kept = 1 - opacity if self._texture is None else share_kept(opacity)
         self._texture_saved, self._grain_missing = kept - (1 - opacity), np.sqrt(1 - kept * kept)
-        self._threads = ThreadPoolExecutor(_THREADS)
 
     def crop(self, size: int) -> np.ndarray:
         """The upright face, (size, size, 3) uint8: what the generator sees."""
@@ -108,20 +107,21 @@ class Composite:
     ) -> np.ndarray:
         """The photo with its face moved and painted; the photo's very bits where flow, shade and mask are zero.
 
-        ``frame(p) = (1 - mask) * (1 + shade) * photo(p + flow) + mask * colour``, all faded out towards the edge of the
+        ``frame(p) = (1 - mask) * relit(photo(p + flow), shade) + mask * colour``, all faded out towards the edge of the
         face's region; and where something is ``kept``, that much of the photo itself instead. Outside the photo, its
         edge is repeated. Beyond that formula, paint ends before the outline of jaw and cheeks, keeps the photo's
         texture where it is thin, and takes the photo's grain and tone.
 
-        flow: (h, w, 2) backward displacement (x, y) in crop widths, in the crop's axes. shade: (k, l) the share of
-        light to add: -1 is black. mask: (m, m) in [0, 1]. colour: (m, m, 3), uint8 or float in [-1, 1]. kept: (m, m)
-        in [0, 1], by default nothing. onto: a frame of the photo's size to write into, within the face's region only:
-        that of another face, or the last one of this face where no copy of the photo is to be made.
+        flow: (h, w, 2) backward displacement (x, y) in crop widths, in the crop's axes. shade: (k, l) the share by
+        which luminance grows (`shading.relit`): -1 is black. mask: (m, m) in [0, 1]. colour: (m, m, 3), uint8 or float
+        in [-1, 1]. kept: (m, m) in [0, 1], by default nothing. onto: a frame of the photo's size to write into, within
+        the face's region only: that of another face, or the last one of this face where no copy of the photo is to be
+        made.
         Returns (H, W, 3) uint8, ``onto`` where given.
         """
         frame = self.photo.copy() if onto is None else onto
         motion, paint = self._prepare_motion(flow, shade), self._prepare_paint(mask, colour, kept, flow)
-        list(self._threads.map(lambda strip: self._write_strip(frame, motion, paint, strip), self._strips))
+        for_each(lambda strip: self._write_strip(frame, motion, paint, strip), self._strips)
         return frame
 
     def _photo_to_square(self, size: int) -> np.ndarray:
@@ -210,8 +210,7 @@ class Composite:
         np.add(motion[..., 1], rows[:, None], out=where[..., 1])
         source = self.photo[top:bottom, left:right]
         moved = cv2.remap(source, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        light = np.maximum(1 + motion[..., 2], 0)
-        return _Moved(cv2.multiply(moved, cv2.merge([light] * 3), dtype=cv2.CV_32F), where, motion[..., 3])
+        return _Moved(relit(moved, motion[..., 2]), where, motion[..., 3])
 
     def _paint_over(self, moved: _Moved, paint: _Paint, bounds: Bounds) -> None:
         """Paint over the moved photo within bounds, in place."""

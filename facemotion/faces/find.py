@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,9 +13,10 @@ import numpy as np
 from facemotion.errors import UsageError, WeightsError
 from facemotion.faces.pose import head_pose
 from facemotion.faces.types import Face
+from facemotion.media.photos import check_pixels
 
 if TYPE_CHECKING:
-    from facemotion.faces.fallback import SecondOpinion
+    from facemotion.faces.fallback import FallbackDetector
     from facemotion.faces.finder import Finder
 
 ALIGNERS = ("auto", "builtin", "face-alignment")
@@ -28,7 +30,7 @@ class FaceFinder:
     def __init__(self):
         self._lock = threading.Lock()
         self._builtin: Finder | None = None
-        self._second: SecondOpinion | None = None
+        self._fallback: FallbackDetector | None = None
         self._out_of_reach: WeightsError | None = None
 
     def find(
@@ -45,11 +47,11 @@ class FaceFinder:
         if aligner not in ALIGNERS:
             raise UsageError(f"There is no aligner {aligner!r}.", f"Use one of: {', '.join(ALIGNERS)}.")
         if aligner == "face-alignment":
-            return self._load_second().find(image)
+            return self._load_fallback().find(image)
         faces = self._load_builtin().find(image) or self._find_turned(image)
         if aligner == "builtin" or any(_is_sure(face) for face in faces):
             return faces
-        second = self._second_if_worth_it(faces, on_note)
+        second = self._fallback_if_worth_it(faces, on_note)
         return faces if second is None else merged(faces, second.find(image))
 
     def follow(self, frames: np.ndarray) -> np.ndarray:
@@ -73,25 +75,29 @@ class FaceFinder:
                 self._builtin = Finder.load()
             return self._builtin
 
-    def _load_second(self, *, offline: bool | None = None) -> SecondOpinion:
-        from facemotion.faces.fallback import SecondOpinion
+    def _load_fallback(self, *, offline: bool | None = None) -> FallbackDetector:
+        from facemotion.faces.fallback import FallbackDetector
 
         with self._lock:
-            if self._second is None:
-                self._second = SecondOpinion.load(offline=offline)
-            return self._second
+            if self._fallback is None:
+                self._fallback = FallbackDetector.load(offline=offline)
+            return self._fallback
 
-    def _second_if_worth_it(self, faces: list[Face], on_note: Callable[[str], None] | None) -> SecondOpinion | None:
+    def _fallback_if_worth_it(
+        self, faces: list[Face], on_note: Callable[[str], None] | None
+    ) -> FallbackDetector | None:
         """The second finder; fetched where nothing was found, else only taken where it lies ready. Tried once."""
         if self._out_of_reach is None:
             try:
-                return self._load_second(offline=True if faces else None)
+                return self._load_fallback(offline=True if faces else None)
             except WeightsError as error:
                 if not faces:
                     self._out_of_reach = error
         if on_note is not None:
             what = "is unsure of the face" if faces else "found no face"
-            on_note(f"The built-in finder {what}; a second opinion was not at hand (see --aligner face-alignment).")
+            on_note(
+                f"The built-in finder {what}; the fallback detector was not at hand (see --aligner face-alignment)."
+            )
         return None
 
 
@@ -118,8 +124,18 @@ def turned_back(face: Face, quarters: int, shape: tuple[int, ...]) -> Face:
 _shared = FaceFinder()
 
 
+def _renew_lock() -> None:
+    """In a forked process a lock that another thread held would never be let go."""
+    _shared._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def find_faces(image: np.ndarray, *, aligner: str = "auto", on_note: Callable[[str], None] | None = None) -> list[Face]:
-    """`FaceFinder.find` of a finder that is loaded once for the whole process."""
+    """`FaceFinder.find` of a finder that is loaded once for the whole process; UsageError for what is no photo."""
+    check_pixels(image, shapes=((3,),))
     return _shared.find(image, aligner=aligner, on_note=on_note)
 
 

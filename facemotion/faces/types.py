@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from facemotion.faces.ibug68 import inter_ocular
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -37,5 +39,4 @@ class Face:
     @property
     def inter_ocular_px(self) -> float:
         """Distance between the centres of the two eyes."""
-        dx, dy = self.landmarks[42:48].mean(axis=0) - self.landmarks[36:42].mean(axis=0)
-        return float(dx * dx + dy * dy) ** 0.5
+        return float(inter_ocular(self.landmarks))

@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from facemotion.errors import FacemotionError, ImageError, InputError
+from facemotion.errors import FacemotionError, ImageError, InputError, MissingFileError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +33,16 @@ _HEIF_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", 
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _STRIP_PIXELS = 4_000_000
 _OPEN_LOCK = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """In a forked process a lock that another thread held would never be let go."""
+    global _OPEN_LOCK
+    _OPEN_LOCK = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,7 @@ def read_photo(path: str | Path) -> Photo:
     beside the decoder's own picture (4 bytes a pixel) only the result is held. Raises InputError where there is no
     such file or it is no regular file, ImageError where it is no photo that can be used.
     """
+    check_readable(path)
     if str(path) == STDIN:
         return photo_of(_decode(_stdin_bytes(), "standard input"), name="standard input")
     return photo_of(_decode(_file_bytes(Path(path)), str(path)), path=Path(path), name=str(path))
@@ -79,14 +90,28 @@ def photo_of(image: "Image.Image", *, path: Path | None = None, name: str = "the
     return Photo(pixels=pixels, alpha=alpha, path=path)
 
 
+def check_pixels(array: object, *, shapes: tuple[tuple[int, ...], ...] = ((), (3,), (4,))) -> None:
+    """Raises UsageError unless ``array`` is a picture for the Python API: uint8 (H, W) and one of ``shapes``."""
+    import numpy as np
+
+    wanted = " or ".join(f"(H, W{''.join(f', {side}' for side in shape)})" for shape in shapes)
+    hint = f"Give a uint8 array of shape {wanted}; facemotion.read_photo makes one of a file (its .pixels)."
+    if not isinstance(array, np.ndarray):
+        raise UsageError(f"A {type(array).__name__} is no picture.", hint)
+    if array.dtype != np.uint8 or array.ndim < 2 or array.shape[2:] not in shapes or array.size == 0:
+        raise UsageError(f"An array of {array.dtype} {array.shape} is no picture.", hint)
+
+
 def check_readable(path: str | Path) -> None:
     """Raises InputError where there is no such file or it is no regular one, before anything costly is loaded."""
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"A {type(path).__name__} is no path of a photo.", "Give the name of a file.")
     if str(path) == STDIN:
         return
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name that no file can have
-        raise InputError(f"No such file: {path}", "Check the name and the folder.") from None
+        raise MissingFileError(f"No such file: {path}", "Check the name and the folder.") from None
     except OSError as error:
         raise _unreadable(path, error) from None
     _check_regular(path, mode)
@@ -106,7 +131,6 @@ def _unreadable(path: str | Path, error: OSError) -> InputError:
 
 
 def _file_bytes(path: Path) -> bytes:
-    check_readable(path)
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         with os.fdopen(os.open(path, flags), "rb") as stream:

@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from facemotion.errors import OutputError
+from facemotion.errors import OutputError, OutputNameError
 from facemotion.media.provenance import Mark
 
 if TYPE_CHECKING:
@@ -88,13 +88,15 @@ class ClipSpec:
 
 
 def format_of(path: str | Path) -> ClipFormat:
-    """The format that a file name stands for; raises OutputError for a suffix that is none of ours."""
+    """The format that a file name stands for; raises OutputNameError for a suffix that is none of ours."""
     suffix = Path(path).suffix.lower()
     for format in FORMATS.values():
         if suffix in format.suffixes:
             return format
     known = ", ".join(suffix for format in FORMATS.values() for suffix in format.suffixes if suffix)
-    raise OutputError(f"{suffix} is not a format that can be written.", f"Use one of {known}, or no suffix for frames.")
+    raise OutputNameError(
+        f"{suffix} is not a format that can be written.", f"Use one of {known}, or no suffix for frames."
+    )
 
 
 def stored_frames(format: ClipFormat, spec: ClipSpec) -> int:
@@ -156,11 +158,11 @@ class _AvWriter:
             self._container.mux(self._stream.encode(picture))
 
     def close(self) -> None:
-        try:
-            with self._encoder_errors():
+        with self._encoder_errors():
+            try:
                 self._container.mux(self._stream.encode(None))
-        finally:
-            self._container.close()
+            finally:
+                self._container.close()
 
     @contextlib.contextmanager
     def _encoder_errors(self) -> Iterator[None]:

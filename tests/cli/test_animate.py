@@ -118,7 +118,7 @@ def test_no_metadata(animate, photo):
 def test_existing_clips_are_kept_unless_overwriting_was_asked_for(animate, photo):
     target = photo.with_name("photo-smile.mp4")
     target.write_bytes(b"precious")
-    happened, to_do = failed(animate(photo), 1)
+    happened, to_do = failed(animate(photo), 2)
     assert "exists" in happened
     assert "--overwrite" in to_do
     assert target.read_bytes() == b"precious"
@@ -129,15 +129,15 @@ def test_existing_clips_are_kept_unless_overwriting_was_asked_for(animate, photo
 @pytest.mark.parametrize(
     ("words", "code", "message", "hint"),
     [
-        (("missing.jpg",), 1, "No such file: missing.jpg", "Check"),
+        (("missing.jpg",), 2, "No such file: missing.jpg", "Check"),
         (("PHOTO", "--expr", "smlie"), 2, "Unknown expression 'smlie'", "smile"),
         (("PHOTO", "--expr", "smile:9"), 2, "weight of smile is 9", "1.5"),
-        (("PHOTO", "--out", "clip.avi"), 1, ".avi", ".mp4"),
+        (("PHOTO", "--out", "clip.avi"), 2, ".avi", ".mp4"),
         (("PHOTO", "--out", "clip.mp4", "--format", "gif"), 2, "does not fit", "Leave one"),
         (("PHOTO", "--format", "avi"), 2, "'avi' is no format", "mp4"),
         (("PHOTO", "--frames", "0"), 2, "0 frames", "at least one"),
         (("PHOTO", "--frames", "2", "--seconds", "2"), 2, "Both frames and seconds", "once"),
-        (("PHOTO", "--intensity", "2"), 2, "intensity of 2", "1.5"),
+        (("PHOTO", "--intensity", "2"), 2, "An intensity of 2 is out of range", "1.5"),
         (("PHOTO", "--curve", "wobbly"), 2, "'wobbly' is no curve", "linear, ease, snap"),
         (("PHOTO", "--shape", "zigzag"), 2, "'zigzag' is no shape", "onset, pulse, loop"),
         (("PHOTO", "--face", "prettiest"), 2, "chooses no face", "largest"),
@@ -161,7 +161,7 @@ def test_errors_are_one_line_and_what_to_do(animate, photo, words, code, message
 
 def test_the_photo_itself_is_never_replaced(animate, photo):
     before = photo.read_bytes()
-    assert "the photo itself" in failed(animate(photo, "--out", photo, "--overwrite"), 1)[0]
+    assert "the photo itself" in failed(animate(photo, "--out", photo, "--overwrite"), 2)[0]
     assert photo.read_bytes() == before
 
 
@@ -183,7 +183,7 @@ def test_missing_weights(photo, tmp_path):
 
 def test_verbose_shows_the_traceback(animate):
     result = animate("missing.jpg", "--verbose")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "Traceback" in result.stderr
     assert "Error: No such file" in result.stderr
 

@@ -71,7 +71,7 @@ def test_as_a_module():
 def test_a_name_that_is_no_unicode_is_told_all_the_same(tmp_path):
     name = os.fsencode(tmp_path) + b"/\xff.jpg"
     done = subprocess.run([sys.executable, "-m", "facemotion", "animate", name], capture_output=True, text=True)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "No such file" in done.stderr
     assert "\\udcff.jpg" in done.stderr
 

@@ -1,9 +1,16 @@
 import itertools
+import os
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
-from facemotion.media.prefetch import Ahead, BackgroundWriter
+from facemotion.media.prefetch import Ahead, BackgroundWriter, for_each
+
+ROOT = Path(__file__).parents[2]
 
 
 class Recorder:
@@ -71,3 +78,70 @@ def test_an_error_of_the_producer_releases_the_file_and_goes_on_up():
         background.write(1)
         raise KeyboardInterrupt
     assert writer.closed
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 50])
+def test_every_item_is_worked_on_once_by_two_threads(count):
+    meeting, seen = threading.Barrier(2, timeout=20), []
+
+    def work(item: int) -> None:
+        if count == 2:
+            meeting.wait()
+        seen.append(item)
+
+    for_each(work, range(count))
+    assert sorted(seen) == list(range(count))
+
+
+@pytest.mark.parametrize("reason", [ValueError, KeyboardInterrupt])
+def test_what_the_work_raises_comes_back_and_ends_it(reason):
+    seen = []
+
+    def work(item: int) -> None:
+        seen.append(item)
+        if item == 3:
+            raise reason
+        if item > 3:
+            time.sleep(0.01)
+
+    with pytest.raises(reason):
+        for_each(work, range(1000))
+    assert len(seen) < 100
+
+
+INTERRUPTED = """
+import signal, sys, threading
+from facemotion.media.prefetch import Ahead, BackgroundWriter, for_each
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+
+class Writer:
+    def write(self, frame): pass
+    def close(self): pass
+
+def numbers():
+    while True:
+        yield 1
+
+for _ in range(400):
+    signal.setitimer(signal.ITIMER_REAL, 0.002)
+    try:
+        with BackgroundWriter(Writer()) as writer, Ahead(numbers()) as items:
+            for item in items:
+                for_each(lambda _: None, range(3))
+                writer.write(item)
+    except KeyboardInterrupt:
+        pass
+print("over")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="timers of POSIX")
+def test_an_interrupt_at_any_moment_leaves_no_lock_taken():
+    """The signal comes at another bytecode every time."""
+    command = [sys.executable, "-c", INTERRUPTED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.stdout == "over\n", done.stderr

@@ -48,8 +48,8 @@ class BlazeFace(nn.Module):
     def __init__(self):
         super().__init__()
         self.stem = SameConv2d(3, _FINE_WIDTHS[0], 5, stride=2)
-        widths = (_FINE_WIDTHS[0], *_FINE_WIDTHS)
-        self.fine = nn.Sequential(*map(BlazeBlock, widths, _FINE_WIDTHS, _FINE_STRIDES))
+        before = (_FINE_WIDTHS[0], *_FINE_WIDTHS)
+        self.fine = nn.Sequential(*map(BlazeBlock, before, _FINE_WIDTHS, _FINE_STRIDES))
         widths = (_FINE_WIDTHS[-1], *[_COARSE_WIDTH] * len(_COARSE_STRIDES))
         self.coarse = nn.Sequential(*map(BlazeBlock, widths, widths[1:], _COARSE_STRIDES))
         coordinates = 4 + 2 * KEYPOINTS

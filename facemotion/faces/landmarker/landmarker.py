@@ -79,7 +79,7 @@ class Landmarker:
 
     @torch.inference_mode()
     def measure_at(
-        self, image: np.ndarray, rois: Sequence[Roi], *, scores: Sequence[float] | None = None
+        self, image: np.ndarray, rois: Sequence[Roi], *, scores: Sequence[float] | np.ndarray | None = None
     ) -> list[MeasuredFace | None]:
         """The faces in parts of a photo (H, W, 3) uint8 RGB; None for a part without one.
 
