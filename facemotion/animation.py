@@ -8,7 +8,7 @@ from facemotion.faces.framing import Box, Framing, crop_box, flattened, frame_ph
 from facemotion.faces.selection import choose_faces
 from facemotion.media.contact_sheet import side_by_side
 from facemotion.media.photos import Photo
-from facemotion.media.prefetch import Ahead
+from facemotion.media.prefetch import Prefetcher
 from facemotion.settings import AnimateSettings
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Animation:
     def _frames(self, track: list[tuple[float, ...]]) -> "Generator[np.ndarray, None, None]":
         photo = self._join(self.framing.photo.pixels, self.framing.photo.alpha)
         moving = [control for control in track if any(control)]
-        with Ahead(self._inference.motions(self._crops, moving, on_note=self._on_note)) as motions:
+        with Prefetcher(self._inference.motions(self._crops, moving, on_note=self._on_note)) as motions:
             for control in track:
                 frame = photo
                 if any(control):
@@ -110,15 +110,17 @@ class Animation:
 
     @staticmethod
     def _composed(composites: "list[Composite]", motion: "list[MotionArrays]") -> "np.ndarray":
-        frame = None
+        frame: np.ndarray | None = None
         for composite, face in zip(composites, motion, strict=True):
             frame = composite.frame(face.flow, face.shade, face.mask, face.colour, face.kept, onto=frame)
+        assert frame is not None  # there is a face
         return frame
 
     def _moved_alpha(self, motion: "list[MotionArrays]") -> "np.ndarray":
-        frame = None
+        frame: np.ndarray | None = None
         for composite, face in zip(self._alpha, motion, strict=True):
             frame = composite.frame(face.flow, 0 * face.shade, 0 * face.mask, 0 * face.colour, face.kept, onto=frame)
+        assert frame is not None
         return frame[:, :, 0]
 
     @staticmethod
@@ -129,10 +131,10 @@ class Animation:
 
 
 def _advise(chosen: "list[Face]", found: "list[Face]", photo: Photo, on_note: "Note") -> None:
-    from facemotion.faces.warnings import advice
+    from facemotion.faces.warnings import face_warnings
 
     if len(found) > len(chosen):
         on_note(f"{len(found)} faces found, {len(chosen)} animated: choose with --face all, N or X,Y.")
     for face in chosen:
-        for line in advice(face, photo.pixels.shape):
+        for line in face_warnings(face, photo.pixels.shape):
             on_note(line if len(chosen) == 1 else f"Face {found.index(face) + 1}: {line}")

@@ -159,7 +159,7 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     stdout().print(table, soft_wrap=False)
 
 
-def advise(line: str) -> None:
+def warn(line: str) -> None:
     """A line that the user should read but that is no error."""
     if not _voice.quiet:
         stderr().print(printable(line), style="yellow", markup=False)

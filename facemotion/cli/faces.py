@@ -66,9 +66,9 @@ def faces(
             _print_result(result)
     if as_json:
         console.say_json({"photos": results})
-    for error in failures:
+    for failure in failures:
         if as_json:
-            console.fail(error.message, error.hint)
+            console.fail(failure.message, failure.hint)
     if failures:
         raise typer.Exit(SOME_FAILED if len(failures) < len(photos) else failures[0].exit_code)
 
@@ -99,7 +99,7 @@ def _look_at(name: str, *, aligner: str, overlay: Path | None, overwrite: bool) 
         check_output(overlay, overwrite=overwrite)
     photo = flattened(read_photo(name))
     with show_downloads(console.stderr()):
-        found = find_faces(photo.pixels, aligner=aligner, on_note=console.advise)
+        found = find_faces(photo.pixels, aligner=aligner, on_note=console.warn)
     if overlay is not None:
         _write_overlay(photo, found, overlay, overwrite=overwrite)
     if not found:
@@ -123,7 +123,7 @@ def _write_overlay(photo: "Photo", found: "list[Face]", path: Path, *, overwrite
 
 
 def _describe(number: int, face: "Face", photo: "Photo") -> dict[str, Any]:
-    from facemotion.faces.warnings import advice
+    from facemotion.faces.warnings import face_warnings
 
     yaw, pitch, roll = (round(angle, 1) for angle in face.pose)
     return {
@@ -133,7 +133,7 @@ def _describe(number: int, face: "Face", photo: "Photo") -> dict[str, Any]:
         "score": round(float(face.score), 3),
         "pose_deg": {"yaw": yaw, "pitch": pitch, "roll": roll},
         "found_by": face.source,
-        "advice": advice(face, photo.pixels.shape),
+        "advice": face_warnings(face, photo.pixels.shape),
         "landmarks": [[round(float(x), 2), round(float(y), 2)] for x, y in face.landmarks],
     }
 
@@ -167,6 +167,6 @@ def _print_result(result: dict[str, Any]) -> None:
     shown.print(table, soft_wrap=False)
     for face in told:
         for line in face["advice"]:
-            console.advise(f"Face {face['number']}: {line}")
+            console.warn(f"Face {face['number']}: {line}")
     if "overlay" in result:
         console.say(f"Numbered picture: {result['overlay']}")

@@ -39,7 +39,7 @@ class Job:
                 target,
                 format=format,
                 overwrite=self.overwrite,
-                on_note=console.advise,
+                on_note=console.warn,
                 on_frame=step,
                 on_stage=step.stage,
             )
@@ -71,7 +71,7 @@ class Job:
             on_passed_over=passed_over.append,
         )
         if passed_over:
-            console.advise(f"{_counted(len(passed_over))} made by facemotion passed over, such as {passed_over[0]}.")
+            console.warn(f"{_counted(len(passed_over))} made by facemotion passed over, such as {passed_over[0]}.")
         total = len(part.of(tasks)) if part else len(tasks)
         with show_downloads(console.stderr()), console.progress("Animating", total, unit="photos") as step:
             step.stage("loading")
@@ -85,9 +85,9 @@ class Job:
             def tell(result: Result) -> None:
                 step()
                 if result.status == "failed":
-                    console.advise(f"{result.photo}: {result.error}")
+                    console.warn(f"{result.photo}: {result.error}")
                 for note in result.notes:
-                    console.advise(f"{result.photo}: {note}")
+                    console.warn(f"{result.photo}: {note}")
 
             step.stage("rendering")
             return run_batch(

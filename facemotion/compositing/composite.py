@@ -150,7 +150,8 @@ class Composite:
             return None
         # Paint finer than the photo is shrunk by area, in whole steps, before it is interpolated.
         shrink = max(1, int(size / self._crop_in_photo_px))
-        box = x0, y0, x1, y1 = tuple(edge // shrink * shrink for edge in _box_of(touched, margin=3 * shrink))
+        x0, y0, x1, y1 = (edge // shrink * shrink for edge in _box_of(touched, margin=3 * shrink))
+        box = x0, y0, x1, y1
         alpha, kept, levels = (layer[y0:y1, x0:x1].astype(np.float32) for layer in (mask, kept, colour))
         to_map = geometry.resized(size, _MAP_PX)
         inside = _sample(self._feather, to_map, box, border=cv2.BORDER_REPLICATE)
@@ -190,8 +191,8 @@ class Composite:
         """Write one strip of the region into a frame, where the face may change and nowhere else."""
         x0, y0, x1, y1 = strip
         moved = self._move(motion, strip)
-        for run in [] if paint is None else paint.runs:
-            if part := _overlap(run, strip):
+        if paint is not None:
+            for part in filter(None, (_overlap(run, strip) for run in paint.runs)):
                 inner = np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
                 self._paint_over(moved.cut(inner), paint, part)
         rounded = cv2.convertScaleAbs(np.maximum(moved.levels, 0, out=moved.levels))  # saturates, too
@@ -273,7 +274,7 @@ def _box_of(values: np.ndarray, *, margin: int) -> Bounds:
 def _reach(values: np.ndarray, photo_to_values: np.ndarray, photo_shape: tuple[int, ...]) -> Bounds:
     """Bounds of the photo pixels that see anything but zero in a map, at any interpolation; never empty."""
     x0, y0, x1, y1 = _box_of(values, margin=3)
-    corners = geometry.apply(geometry.invert(photo_to_values), [[x0, y0], [x1, y0], [x0, y1], [x1, y1]])
+    corners = geometry.apply(geometry.invert(photo_to_values), np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]]))
     return _clamped(corners, photo_shape)
 
 

@@ -19,7 +19,7 @@ CUT_OFF = 0.04
 """Share of the landmarks beyond the edge of the photo."""
 
 
-def advice(face: Face, image_shape: tuple[int, ...]) -> list[str]:
+def face_warnings(face: Face, image_shape: tuple[int, ...]) -> list[str]:
     """Lines about one face, empty where nothing speaks against it.
 
     image_shape: (H, W, ...) of the photo the face was found in.
@@ -51,7 +51,7 @@ def eye_opening(landmarks: np.ndarray) -> float:
     for first in (36, 42):
         eye = landmarks[first : first + 6]
         height = (np.linalg.norm(eye[1] - eye[5]) + np.linalg.norm(eye[2] - eye[4])) / 2
-        ratios.append(height / max(np.linalg.norm(eye[0] - eye[3]), 1e-6))
+        ratios.append(height / max(float(np.linalg.norm(eye[0] - eye[3])), 1e-6))
     return float(np.mean(ratios))
 
 

@@ -56,7 +56,7 @@ def for_each(work: Callable[[Item], None], items: Iterable[Item]) -> None:
         raise error
 
 
-class Ahead(Generic[Item]):
+class Prefetcher(Generic[Item]):
     """Goes through ``items`` in another thread, at most ``ahead`` items before they are asked for.
 
     A context manager, which gives the iterator; leaving it stops the thread. What ``items`` raises is raised again

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from facemotion.media.prefetch import Ahead, BackgroundWriter, for_each
+from facemotion.media.prefetch import BackgroundWriter, Prefetcher, for_each
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,14 +30,14 @@ class Recorder:
 
 def test_items_come_in_order_and_the_thread_ends():
     before = threading.active_count()
-    with Ahead(iter(range(100))) as items:
+    with Prefetcher(iter(range(100))) as items:
         assert list(items) == list(range(100))
     assert threading.active_count() == before
 
 
 def test_only_a_few_items_are_made_before_they_are_asked_for():
     made = []
-    with Ahead((made.append(n) or n for n in itertools.count()), ahead=2) as items:
+    with Prefetcher((made.append(n) or n for n in itertools.count()), ahead=2) as items:
         assert [next(items), next(items)] == [0, 1]
     assert len(made) <= 6
 
@@ -47,7 +47,7 @@ def test_errors_arrive_where_the_item_is_asked_for():
         yield 1
         raise ValueError("no more")
 
-    with Ahead(failing()) as items:
+    with Prefetcher(failing()) as items:
         assert next(items) == 1
         with pytest.raises(ValueError, match="no more"):
             next(items)
@@ -111,7 +111,7 @@ def test_what_the_work_raises_comes_back_and_ends_it(reason):
 
 INTERRUPTED = """
 import signal, sys, threading
-from facemotion.media.prefetch import Ahead, BackgroundWriter, for_each
+from facemotion.media.prefetch import Prefetcher, BackgroundWriter, for_each
 
 def interrupt(*_):
     raise KeyboardInterrupt
@@ -129,7 +129,7 @@ def numbers():
 for _ in range(400):
     signal.setitimer(signal.ITIMER_REAL, 0.002)
     try:
-        with BackgroundWriter(Writer()) as writer, Ahead(numbers()) as items:
+        with BackgroundWriter(Writer()) as writer, Prefetcher(numbers()) as items:
             for item in items:
                 for_each(lambda _: None, range(3))
                 writer.write(item)
