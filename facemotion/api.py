@@ -1,4 +1,4 @@
-"""The story: photo -> faces -> crops -> generator -> composite -> frames -> clip."""
+"""The story: photo -> faces -> heads fitted to them -> performances -> frames -> clip."""
 
 import functools
 import numbers
@@ -13,16 +13,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facemotion.animation import Animation
+from facemotion.animation import Animation, Note
 from facemotion.device import choose_placement, cuda_was_used_before_fork
 from facemotion.errors import FacemotionError, ImageError, OutputNameError, UsageError, WeightsError
-from facemotion.expressions.grammar import EXPRESSIONS, Blend, check_blend, parse_expressions
-from facemotion.expressions.timing import DEFAULT_FRAMES, control_track
+from facemotion.expressions.blends import Blend, builtin_recipes, check_blend, parse_expressions
+from facemotion.expressions.recipes import Recipes
+from facemotion.expressions.script import ExpressionScript, LevelsScript, Script
+from facemotion.expressions.timing import DEFAULT_FRAMES
 from facemotion.faces.framing import Box, flattened
 from facemotion.media.atomic import check_output, staged_together
 from facemotion.media.contact_sheet import ContactSheet, sheet_path
 from facemotion.media.photos import Photo, check_pixels, photo_of, read_photo
 from facemotion.media.provenance import mark_for
+from facemotion.media.sound import add_sound
 from facemotion.media.video import ClipFormat, ClipSpec, format_of, open_writer, stored_frames
 from facemotion.settings import AnimateSettings, checked
 
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from facemotion.models.inference import Inference, Note
+    from facemotion.models.inference import Inference
 
 _MANY_PIXELS = 4096 * 2304  # H.264 level 5.1, what common hardware decodes
 
@@ -40,7 +43,8 @@ class AnimateResult:
     """What was written.
 
     ``faces`` boxes (x0, y0, x1, y1) in photo px of the faces that move; ``box`` the part of the photo that the clip
-    shows; ``size_px`` (width, height) of the clip; ``notes`` the lines of advice; ``device`` where the network ran.
+    shows; ``size_px`` (width, height) of the clip; ``notes`` the lines of advice; ``device`` where networks
+    ran; ``seed`` which performance it was.
     """
 
     photo: str
@@ -51,6 +55,7 @@ class AnimateResult:
     faces: list[tuple[float, ...]]
     box: Box
     device: str
+    seed: int
     seconds: float
     sheet: str | None = None
     notes: list[str] = field(default_factory=list)
@@ -61,7 +66,7 @@ class AnimateResult:
 
 
 class Animator:
-    """Makes clips with one set of settings; loads generator and finder once. May be used from several threads."""
+    """Makes clips with one set of settings. May be used from several threads."""
 
     def __init__(
         self,
@@ -70,14 +75,15 @@ class Animator:
         weights: str | Path | None = None,
         device: str = "auto",
         precision: str = "auto",
+        on_note: "Note | None" = None,
     ):
+        """Reads the files that the settings name: recipes, a track; ``on_note`` gets lines about them."""
         if not isinstance(settings, AnimateSettings):
             raise UsageError(f"{_shown(settings)} are no settings.", "Give AnimateSettings(expression='smile').")
         self.settings = settings
+        self.script = settings.script(on_note=on_note)
         self.weights = generator_path(weights)
         self._inference = load_inference(self.weights, device, precision)
-        steps = parse_expressions(settings.expression, known=self._inference.config.expressions)
-        self._track = _track(settings, steps, known=self._inference.config.expressions)
 
     def animate_file(
         self,
@@ -86,6 +92,7 @@ class Animator:
         *,
         format: ClipFormat | None = None,
         overwrite: bool = False,
+        track_out: str | Path | None = None,
         on_note: "Note | None" = None,
         on_frame: Callable[[], None] | None = None,
         on_stage: Callable[[str], None] | None = None,
@@ -95,6 +102,7 @@ class Animator:
         ``on_note`` gets each line of advice as it comes up, ``on_stage`` what begins ("rendering"), ``on_frame`` is
         called at every frame and may raise to stop: nothing is left behind then. Frames are streamed, memory does not
         grow with their number. The clip and its contact sheet, where one is asked for, appear together or not at all.
+        ``track_out`` is a CSV file of what the first face does; see `facemotion.expressions.tracks`.
         Raises InputError, ImageError, NoFaceError, OutputError, WeightsError.
         """
         started = time.monotonic()
@@ -121,16 +129,17 @@ class Animator:
         if not format.alpha:
             photo = flattened(photo)
         stage("finding the face")
-        clip = Animation(photo, self.settings, self._track, self._inference, name=str(photo_path), on_note=note)
+        clip = Animation(photo, self.settings, self.script, name=str(photo_path), on_note=note)
         spec = ClipSpec(
             size_px=clip.size_px,
             fps=self.settings.fps,
-            frames=len(self._track),
+            frames=self.script.frames,
             alpha=photo.alpha is not None,
             repeats=self.settings.repeats,
-            mark=mark_for(self.settings.expression) if self.settings.metadata else None,
+            mark=mark_for(self.script.title) if self.settings.metadata else None,
             changing=clip.changing,
             samples=clip.samples() if format.name == "gif" else (),
+            names=_level_names(self.script),
         )
         if format.name == "mp4" and spec.size_px[0] * spec.size_px[1] > _MANY_PIXELS:
             note(f"At {spec.size_px[0]}×{spec.size_px[1]} px not every player shows the clip: --size 2160 is safer.")
@@ -141,8 +150,12 @@ class Animator:
         stage("rendering")
         with staged_together(paths, overwrite=overwrite) as (part, *sheet_parts):
             _write_clip(clip, part, format, spec, sheet=sheet, on_frame=on_frame)
+            if self.settings.drive is not None and format.name in ("mp4", "webm"):
+                add_sound(part, self.settings.drive, format_name=format.name, seconds=spec.frames / spec.fps)
             if sheet is not None:
                 _write_sheet(sheet, sheet_parts[0], spec)
+        if track_out is not None:
+            _write_track(clip, _path("the track", track_out), overwrite=overwrite)
         return AnimateResult(
             photo=str(photo_path),
             out=str(out_path),
@@ -152,6 +165,7 @@ class Animator:
             faces=[tuple(round(float(side), 1) for side in face.box) for face in clip.faces],
             box=clip.framing.box,
             device=str(self._inference.placement.device),
+            seed=clip.seed,
             seconds=round(time.monotonic() - started, 2),
             sheet=str(paths[1]) if sheet else None,
             notes=notes,
@@ -162,9 +176,7 @@ class Animator:
         if not isinstance(photo, Photo):
             raise UsageError(f"A {type(photo).__name__} is no photo.", "Read one: facemotion.read_photo(path).")
         note = on_note or _silent
-        yield from Animation(
-            photo, self.settings, self._track, self._inference, name="the photo", on_note=note
-        ).frames()
+        yield from Animation(photo, self.settings, self.script, name="the photo", on_note=note).frames()
 
 
 def animate(
@@ -173,8 +185,13 @@ def animate(
     *,
     frames: int = DEFAULT_FRAMES,
     intensity: float = 1.0,
-    curve: str = "linear",
+    curve: str = "natural",
     shape: str = "onset",
+    relative: bool = False,
+    life: str = "off",
+    head: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    seed: int | None = None,
+    recipes: str | None = None,
     face: str = "largest",
     crop: bool = False,
     size: int | None = None,
@@ -186,21 +203,44 @@ def animate(
     """Frames of the person in ``image`` performing ``expression``: uint8 (T, H, W, 3), T = ``frames``.
 
     image: path, PIL image, or uint8 array (H, W), (H, W, 3) RGB or (H, W, 4), which is laid on white.
-    expression: ``{"smile": 1.0}``, a list of such steps to go through, or the text of ``--expr``; weights up to 1.5.
+    expression: ``{"smile": 1.0}``, expressions and units with weights up to 1.5, a list of such steps to go through, or
+    the text of ``--expr``.
     The rest is as in `AnimateSettings`. The first of several frames is the photo itself.
     Raises UsageError, ImageError, NoFaceError, WeightsError.
     """
     import numpy as np
 
     settings = AnimateSettings(
-        frames=frames, intensity=intensity, curve=curve, shape=shape, face=face, crop=crop, size=size, aligner=aligner
+        frames=frames,
+        intensity=intensity,
+        curve=curve,
+        shape=shape,
+        relative=relative,
+        life=life,
+        head=head,
+        seed=seed,
+        recipes=recipes,
+        face=face,
+        crop=crop,
+        size=size,
+        aligner=aligner,
     )
-    inference = load_inference(generator_path(weights), device, precision)
-    known = inference.config.expressions
-    steps = _steps(expression, known=known)
+    load_inference(generator_path(weights), device, precision)
+    known = Recipes.load(recipes) if recipes else builtin_recipes()
+    script = ExpressionScript(
+        _steps(expression, recipes=known),
+        frames=frames,
+        fps=settings.fps,
+        shape=shape,
+        curve=curve,
+        intensity=intensity,
+        relative=relative,
+        head=settings.head,
+        life=life,
+        recipes=known,
+    )
     photo = flattened(_as_photo(image))
-    track = _track(settings, steps, known=known)
-    return np.stack(list(Animation(photo, settings, track, inference, name="the image", on_note=_silent).frames()))
+    return np.stack(list(Animation(photo, settings, script, name="the image", on_note=_silent).frames()))
 
 
 @functools.lru_cache(maxsize=2)
@@ -248,24 +288,12 @@ def load_inference(path: Path, device: str, precision: str) -> "Inference":
         return _load(path, modified_ns, device, precision)
 
 
-def known_expressions(weights: Path | None) -> tuple[str, ...]:
-    """The expressions of a generator file of the user's own; those of the released model without one."""
-    if weights is None:
-        return EXPRESSIONS
-    from facemotion.models.release import read_header
+def _level_names(script: Script) -> tuple[str, ...]:
+    if not isinstance(script, LevelsScript):
+        return ()
+    from facemotion.expressions.dynamics import level_names
 
-    return tuple(read_header(weights)["config"].get("expressions", EXPRESSIONS))
-
-
-def _track(settings: AnimateSettings, steps: tuple[Blend, ...], *, known: tuple[str, ...]) -> list[tuple[float, ...]]:
-    return control_track(
-        steps,
-        frames=settings.frames,
-        shape=settings.shape,
-        curve=settings.curve,
-        intensity=settings.intensity,
-        known=known,
-    )
+    return tuple(level_names(script.title, script.frames))
 
 
 def _write_clip(
@@ -296,16 +324,24 @@ def _write_sheet(sheet: ContactSheet, path: Path, spec: ClipSpec) -> None:
     path.write_bytes(png_bytes(sheet.picture(), spec.mark))
 
 
+def _write_track(clip: Animation, path: Path, *, overwrite: bool) -> None:
+    from facemotion.expressions.tracks import TrackWriter
+    from facemotion.media.atomic import staged
+
+    with staged(path, overwrite=overwrite) as part, TrackWriter(part, landmarks=True) as writer:
+        clip.record(writer.write)
+
+
 def _path(what: str, path: object) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise UsageError(f"A {type(path).__name__} is no path of {what}.", "Give the name of a file.")
     return Path(path)
 
 
-def _steps(expression: object, *, known: tuple[str, ...]) -> tuple[Blend, ...]:
+def _steps(expression: object, *, recipes: Recipes) -> tuple[Blend, ...]:
     """The steps of an expression as the Python API takes it."""
     if isinstance(expression, str):
-        return parse_expressions(expression, known=known)
+        return parse_expressions(expression, recipes=recipes)
     blends = [expression] if isinstance(expression, Mapping) else expression
     hint = 'Write text, "smile,surprise", or weights: {"smile": 1.0}, or a list of such steps.'
     if not isinstance(blends, Sequence) or isinstance(blends, bytes) or not blends:
@@ -318,7 +354,9 @@ def _steps(expression: object, *, known: tuple[str, ...]) -> tuple[Blend, ...]:
                 raise UsageError(f"{_shown(name)} is no name of an expression.", hint)
             if not isinstance(weight, numbers.Real):
                 raise UsageError(f"The weight of {name} is {_shown(weight)}.", "Give a number: 1 is the natural peak.")
-    return tuple(check_blend({name: float(weight) for name, weight in blend.items()}, known=known) for blend in blends)
+    return tuple(
+        check_blend({name: float(weight) for name, weight in blend.items()}, recipes=recipes) for blend in blends
+    )
 
 
 def _shown(value: object) -> str:

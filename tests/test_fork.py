@@ -47,7 +47,7 @@ def test_a_forked_process_animates_and_finds_faces(photo_of_a_face, tiny_weights
     forked_frames, forked_faces = in_a_forked_process(work)
     assert forked_faces == faces == 1
     difference = np.abs(frames.astype(int) - forked_frames)  # another number of threads adds in another order
-    assert difference.max() <= 4
+    assert difference.max() <= 8
     assert difference.mean() < 0.01
 
 

@@ -12,8 +12,9 @@ import typer
 from facemotion.cli import console
 from facemotion.cli.options import grouped
 from facemotion.errors import UsageError
-from facemotion.expressions.grammar import EXPRESSIONS
+from facemotion.expressions.blends import builtin_recipes
 from facemotion.expressions.timing import DEFAULT_FPS, DEFAULT_FRAMES
+from facemotion.expressions.units import UNIT_NAMES
 
 if TYPE_CHECKING:
     from facemotion.media.video import ClipFormat
@@ -44,10 +45,9 @@ def _choices(*words: str) -> Callable[[str], list[str]]:
 
 
 def _complete_expression(incomplete: str) -> list[str]:
-    from facemotion.expressions.grammar import EXPRESSIONS
-
     cut = max(incomplete.rfind("+"), incomplete.rfind(",")) + 1
-    return [incomplete[:cut] + name for name in EXPRESSIONS if name.startswith(incomplete[cut:])]
+    words = (*builtin_recipes().names, "neutral", "photo", *UNIT_NAMES)
+    return [incomplete[:cut] + name for name in words if name.startswith(incomplete[cut:])]
 
 
 Photos = Annotated[
@@ -59,8 +59,8 @@ Expression = Annotated[
         "--expr",
         "-e",
         metavar="EXPR",
-        help=f"{', '.join(EXPRESSIONS)}, or neutral; weaker: smile:0.5; at once: smile:0.7+surprise:0.3; one after "
-        "another: smile,neutral,surprise.",
+        help=f"{', '.join(builtin_recipes().names)}, neutral; weaker: smile:0.5; at once: smile:0.7+surprise:0.3; one "
+        "after another: smile,neutral,surprise; units: browInnerUp:0.5 or AU1:0.5 (see facemotion expressions).",
         rich_help_panel="Expression",
         autocompletion=_complete_expression,
     ),
@@ -72,6 +72,7 @@ def _option(panel: str, help: str, *names: str, **more: Any) -> Any:
 
 
 _timing = functools.partial(_option, "Timing")
+_performance = functools.partial(_option, "Performance")
 _picture = functools.partial(_option, "Face and picture")
 _output = functools.partial(_option, "Output")
 _machine = functools.partial(_option, "Machine")
@@ -94,18 +95,55 @@ class TimingOptions:
     curve: Annotated[
         str,
         _timing(
-            "How the strength grows: linear (even steps), ease (gently off and in), snap (fast at first).",
-            **_one_of("linear", "ease", "snap", metavar="NAME"),
+            "How the strength grows: natural (as on faces), linear (even steps), ease (gently off and in), "
+            "snap (fast at first).",
+            **_one_of("natural", "linear", "ease", "snap", metavar="NAME"),
         ),
-    ] = "linear"
+    ] = "natural"
     shape: Annotated[
         str,
         _timing(
             "onset: from the photo to the peak, where it ends; pulse: to the peak, a hold, and back to the photo; "
-            "loop: there and back so that it repeats without a seam.",
-            **_one_of("onset", "pulse", "loop", metavar="NAME"),
+            "loop: there and back so that it repeats without a seam; idle: a loop of life alone.",
+            **_one_of("onset", "pulse", "loop", "idle", metavar="NAME"),
         ),
     ] = "onset"
+
+
+@dataclass(frozen=True)
+class PerformanceOptions:
+    """Who performs, and how alive."""
+
+    relative: Annotated[
+        bool, _performance("Add to what the photo shows; by default a laughing photo turned sad is sad.", "--relative")
+    ] = False
+    life: Annotated[
+        str,
+        _performance(
+            "Blinks, glances, breath and a swaying head: off, subtle or full.",
+            **_one_of("off", "subtle", "full", metavar="NAME"),
+        ),
+    ] = "off"
+    head: Annotated[
+        str | None,
+        _performance("Turn the head along with the expression, in degrees, as in --head 6,-2,0.", metavar="Y,P,R"),
+    ] = None
+    seed: Annotated[
+        int | None,
+        _performance("Another way to show it, other teeth.", metavar="N", show_default="derived from the photo"),
+    ] = None
+    recipes: Annotated[Path | None, _performance("Expressions of your own, a JSON file.", metavar="FILE")] = None
+    track: Annotated[
+        Path | None,
+        _performance("Perform a CSV of units, as Live Link Face or `facemotion track` writes it.", metavar="FILE"),
+    ] = None
+    drive: Annotated[
+        Path | None, _performance("Perform what the face in a video does; its sound comes along.", metavar="VIDEO")
+    ] = None
+    levels: Annotated[
+        int | None,
+        _performance("N stills from the photo to the expression, by name, into a folder.", metavar="N"),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +191,9 @@ class OutputOptions:
             **_one_of("mp4", "webm", "gif", "webp", "png", "frames", metavar="NAME"),
         ),
     ] = None
+    track_out: Annotated[
+        Path | None, _output("Also a CSV of time, units, head and 68 landmarks of every frame.", metavar="FILE")
+    ] = None
     sheet: Annotated[bool, _output("Also a contact sheet of the face: CLIP-sheet.png.", "--sheet")] = False
     repeats: Annotated[int, _output("How often gif, webp, png play; 0 = for ever.", metavar="N")] = 0
     overwrite: Annotated[bool, _output("Replace what exists.", "--overwrite")] = False
@@ -188,6 +229,7 @@ def animate(
     *,
     expr: Expression = "smile",
     timing: TimingOptions,
+    performance: PerformanceOptions,
     picture: PictureOptions,
     output: OutputOptions,
     machine: MachineOptions,
@@ -197,19 +239,25 @@ def animate(
 ) -> None:
     """Turn a photo into a clip of that person performing an expression."""
     from facemotion.cli.jobs import Job, print_report, print_result
-    from facemotion.expressions.grammar import parse_expressions, slug
-    from facemotion.expressions.timing import frame_count
     from facemotion.settings import AnimateSettings
 
     if machine.offline:
         os.environ["FACEMOTION_OFFLINE"] = "1"
     settings = AnimateSettings(
         expression=expr,
-        frames=frame_count(frames=timing.frames, seconds=timing.seconds, fps=timing.fps),
+        frames=_frames(timing, default=None if performance.track or performance.drive else DEFAULT_FRAMES),
         fps=timing.fps,
         intensity=timing.intensity,
         curve=timing.curve,
         shape=timing.shape,
+        relative=performance.relative,
+        life=_life(performance.life, timing.shape),
+        head=_angles(performance.head),
+        seed=performance.seed,
+        recipes=None if performance.recipes is None else str(performance.recipes),
+        track=None if performance.track is None else str(performance.track),
+        drive=None if performance.drive is None else str(performance.drive),
+        levels=performance.levels,
         face=picture.face,
         crop=picture.crop,
         size=picture.size,
@@ -219,7 +267,7 @@ def animate(
         metadata=not output.no_metadata,
         aligner=picture.aligner,
     )
-    word = slug(parse_expressions(expr, known=_known_expressions(machine.weights)))
+    word = settings.title
     job = Job(
         settings,
         weights=machine.weights,
@@ -244,18 +292,39 @@ def animate(
             print_report(report)
         raise typer.Exit(report.exit_code)
     clip_format = _format(output, several=False)
-    result = job.run_one(photos[0], _target(photos[0], output.out, clip_format, word=word), clip_format)
+    if performance.levels is not None and output.format is None:
+        from facemotion.media.video import FORMATS
+
+        clip_format = FORMATS["frames"]
+    target = _target(photos[0], output.out, clip_format, word=word)
+    result = job.run_one(photos[0], target, clip_format, track_out=output.track_out)
     if as_json:
         console.say_json(result.as_dict())
     else:
         print_result(result)
 
 
-def _known_expressions(weights: Path | None) -> tuple[str, ...]:
-    from facemotion.api import known_expressions
+def _frames(timing: TimingOptions, *, default: int | None) -> int | None:
+    from facemotion.expressions.timing import frame_count
 
-    own = weights or Path(os.environ.get("FACEMOTION_WEIGHTS", "."))
-    return known_expressions(None if own.is_dir() else own)
+    given = timing.frames is not None or timing.seconds is not None
+    count = frame_count(frames=timing.frames, seconds=timing.seconds, fps=timing.fps)
+    return count if given else default
+
+
+def _life(life: str, shape: str) -> str:
+    """A clip of life alone lives, unless it is told not to."""
+    return "subtle" if shape == "idle" and life == "off" else life
+
+
+def _angles(text: str | None) -> tuple[float, float, float]:
+    if text is None:
+        return 0.0, 0.0, 0.0
+    try:
+        yaw, pitch, roll = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--head {text} is not three angles.", "Write yaw,pitch,roll in degrees: 6,-2,0.") from None
+    return yaw, pitch, roll
 
 
 def _format(output: OutputOptions, *, several: bool) -> "ClipFormat":

@@ -1,14 +1,18 @@
 """``facemotion expressions``: what can be asked for."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from facemotion.cli import console
 from facemotion.errors import UsageError
 
+if TYPE_CHECKING:
+    from facemotion.expressions.recipes import Recipes
+
 FAILED = 1
+_CELL_PX = 256
 
 
 def register(app: typer.Typer) -> None:
@@ -16,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog="Examples: facemotion expressions · facemotion expressions --json · facemotion expressions --units · "
         "facemotion expressions --recipes mine.json --check · "
+        "facemotion expressions --sheet all.png --photo photo.jpg · "
         "facemotion animate photo.jpg --expr smile:0.7+surprise:0.3"
     )(expressions)
 
@@ -26,41 +31,27 @@ def expressions(
         Path | None, typer.Option(metavar="FILE", help="List the recipes with those of this file.")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Say all that is wrong with the --recipes file.")] = False,
+    sheet: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw all of them on a face, a png.")] = None,
+    photo: Annotated[Path | None, typer.Option(metavar="PHOTO", help="The face of --sheet.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")] = False,
     as_json: console.Json = False,
-    weights: Annotated[
-        Path | None, typer.Option(help="List those of this generator file.", envvar="FACEMOTION_WEIGHTS")
-    ] = None,
     quiet: console.Quiet = False,
 ) -> None:
     """List the expressions, what they look like and their other names."""
+    from facemotion.expressions.recipes import Recipes
+
     if check:
         _check(recipes, as_json)
+        return
+    known = Recipes.load(recipes)
+    if sheet is not None:
+        if photo is None:
+            raise UsageError("--sheet needs a face.", "Name a photo: --photo photo.jpg.")
+        _draw(sheet, photo, known, recipes, units=units, overwrite=overwrite)
     elif units:
         _list_units(as_json)
-    elif recipes is not None:
-        _list_recipes(recipes, as_json)
     else:
-        _list_expressions(weights, as_json)
-
-
-def _list_expressions(weights: Path | None, as_json: bool) -> None:
-    from facemotion.expressions.grammar import ALIASES, DESCRIPTIONS, MAX_WEIGHT
-
-    names = _known(weights)
-    if as_json:
-        rows = [
-            {"name": name, "aliases": list(ALIASES.get(name, ())), "looks_like": DESCRIPTIONS.get(name, "")}
-            for name in names
-        ]
-        console.say_json({"expressions": rows, "max_weight": MAX_WEIGHT})
-        return
-    console.say_table(
-        ("name", "also", "what it looks like"),
-        [(name, ", ".join(ALIASES.get(name, ())), DESCRIPTIONS.get(name, "")) for name in names],
-    )
-    console.say("\nOne:           --expr smile            weaker: --expr smile:0.5 (1 = natural peak, up to 1.5)")
-    console.say("At once:       --expr smile:0.7+surprise:0.3")
-    console.say('After another: --expr "smile,neutral,surprise"')
+        _list_recipes(known, as_json)
 
 
 def _list_units(as_json: bool) -> None:
@@ -85,10 +76,9 @@ def _list_units(as_json: bool) -> None:
     )
 
 
-def _list_recipes(path: Path, as_json: bool) -> None:
-    from facemotion.expressions.recipes import Recipes
+def _list_recipes(recipes: "Recipes", as_json: bool) -> None:
+    from facemotion.expressions.blends import MAX_WEIGHT
 
-    recipes = Recipes.load(path)
     rows = [
         {
             "name": recipe.name,
@@ -101,12 +91,19 @@ def _list_recipes(path: Path, as_json: bool) -> None:
         for recipe in recipes.by_name.values()
     ]
     if as_json:
-        console.say_json({"expressions": rows})
+        console.say_json({"expressions": rows, "max_weight": MAX_WEIGHT})
         return
     console.say_table(
-        ("name", "also", "units"),
-        [(name, ", ".join(recipes.aliases_of(name)), ", ".join(recipes.by_name[name].units)) for name in recipes.names],
+        ("name", "also", "what it looks like"),
+        [
+            (name, ", ".join((*recipes.aliases_of(name), *recipes.variants_of(name))), recipes.by_name[name].looks)
+            for name in recipes.names
+        ],
     )
+    console.say("\nOne:           --expr smile            weaker: --expr smile:0.5 (1 = natural peak, up to 1.5)")
+    console.say("At once:       --expr smile:0.7+surprise:0.3, also with units: smile:0.7+browInnerUp:0.5")
+    console.say('After another: --expr "smile,neutral,surprise"; photo is the face as it is')
+    console.say("Units:         facemotion expressions --units")
 
 
 def _check(path: Path | None, as_json: bool) -> None:
@@ -126,11 +123,26 @@ def _check(path: Path | None, as_json: bool) -> None:
         raise typer.Exit(FAILED)
 
 
-def _known(weights: Path | None) -> tuple[str, ...]:
-    from facemotion.expressions.grammar import EXPRESSIONS
+def _draw(sheet: Path, photo: Path, known: "Recipes", recipes: Path | None, *, units: bool, overwrite: bool) -> None:
+    """Draw the peak of every expression, or of every unit, on one face."""
+    from PIL import Image
 
-    if weights is None or weights.is_dir():
-        return EXPRESSIONS
-    from facemotion.api import known_expressions
+    from facemotion.api import animate
+    from facemotion.expressions.units import UNIT_NAMES
+    from facemotion.media.atomic import check_output, staged
+    from facemotion.media.grid import labelled_grid
 
-    return known_expressions(weights)
+    check_output(sheet, overwrite=overwrite)
+    words = UNIT_NAMES if units else ("photo", "neutral", *known.names)
+    own = None if recipes is None else str(recipes)
+    cells = []
+    with console.progress(sheet.name, len(words), unit="faces") as step:
+        for word in words:
+            picture = animate(photo, word, frames=1, crop=True, size=_CELL_PX, recipes=own)[0]
+            cells.append((word, picture))
+            step()
+    across = 6
+    rows = [cells[start : start + across] for start in range(0, len(cells), across)]
+    with staged(sheet, overwrite=overwrite) as part:
+        Image.fromarray(labelled_grid(rows)).save(part, "PNG")
+    console.say(str(sheet))

@@ -123,8 +123,10 @@ def _write_overlay(photo: "Photo", found: "list[Face]", path: Path, *, overwrite
 
 
 def _describe(number: int, face: "Face", photo: "Photo") -> dict[str, Any]:
+    from facemotion.faces.occlusion import find_occlusion
     from facemotion.faces.warnings import face_warnings
 
+    occlusion = find_occlusion(photo.pixels, face.landmarks)
     yaw, pitch, roll = (round(angle, 1) for angle in face.pose)
     return {
         "number": number,
@@ -133,7 +135,12 @@ def _describe(number: int, face: "Face", photo: "Photo") -> dict[str, Any]:
         "score": round(float(face.score), 3),
         "pose_deg": {"yaw": yaw, "pitch": pitch, "roll": roll},
         "found_by": face.source,
-        "advice": face_warnings(face, photo.pixels.shape),
+        "visible": {
+            "lips": round(occlusion.lips, 2),
+            "left_eye": round(occlusion.left_eye, 2),
+            "right_eye": round(occlusion.right_eye, 2),
+        },
+        "advice": face_warnings(face, photo.pixels.shape, occlusion),
         "landmarks": [[round(float(x), 2), round(float(y), 2)] for x, y in face.landmarks],
     }
 

@@ -28,17 +28,19 @@ class Job:
     precision: str
     overwrite: bool
 
-    def run_one(self, photo: str, target: Path, format: ClipFormat) -> AnimateResult:
+    def run_one(self, photo: str, target: Path, format: ClipFormat, *, track_out: Path | None = None) -> AnimateResult:
         """Animates one photo (``-``: standard input), with a bar of frames that names what is going on."""
         check_readable(photo)
         check_output(target, overwrite=self.overwrite)
-        with show_downloads(console.stderr()), console.progress(target.name, self.settings.frames) as step:
+        animator = self._animator()
+        with show_downloads(console.stderr()), console.progress(target.name, animator.script.frames) as step:
             step.stage("loading")
-            return self._animator().animate_file(
+            return animator.animate_file(
                 photo,
                 target,
                 format=format,
                 overwrite=self.overwrite,
+                track_out=track_out,
                 on_note=console.warn,
                 on_frame=step,
                 on_stage=step.stage,
@@ -76,7 +78,7 @@ class Job:
         with show_downloads(console.stderr()), console.progress("Animating", total, unit="photos") as step:
             step.stage("loading")
             animator = self._animator()
-            settings = {**asdict(self.settings), "format": format.name, "weights": file_sha256(animator.weights)}
+            settings = {**asdict(self.settings), "format": format.name, **self._files(animator)}
 
             def animate_one(photo: Path, target: Path, go_on: Callable[[], None]) -> dict[str, object]:
                 result = animator.animate_file(photo, target, format=format, overwrite=self.overwrite, on_frame=go_on)
@@ -102,7 +104,23 @@ class Job:
             )
 
     def _animator(self) -> Animator:
-        return Animator(self.settings, weights=self.weights, device=self.device, precision=self.precision)
+        return Animator(
+            self.settings,
+            weights=self.weights,
+            device=self.device,
+            precision=self.precision,
+            on_note=console.warn,
+        )
+
+    def _files(self, animator: Animator) -> dict[str, str]:
+        """Hashes of the files that decide how clips look, by the setting that names them."""
+        named = {
+            "weights": animator.weights,
+            "recipes": self.settings.recipes,
+            "track": self.settings.track,
+            "drive": self.settings.drive,
+        }
+        return {f"{name}_sha256": file_sha256(Path(file)) for name, file in named.items() if file is not None}
 
 
 def print_result(result: AnimateResult) -> None:

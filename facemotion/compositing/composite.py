@@ -13,13 +13,14 @@ import numpy as np
 
 from facemotion.compositing.feather import face_feather, paint_feather
 from facemotion.compositing.grain import TILE_PX, grain_tile
+from facemotion.compositing.occluders import MAP_PX, Occluders
 from facemotion.compositing.shading import relit
 from facemotion.compositing.texture import ZERO, fine_texture, share_kept, unstretched_share
 from facemotion.compositing.tint import Tint
 from facemotion.faces import geometry
 from facemotion.media.prefetch import for_each
 
-_MAP_PX = 512  # size at which feather and flow are prepared before they go to photo pixels
+_MAP_PX = MAP_PX  # size at which feather and flow are prepared before they go to photo pixels
 _STRIP_PX = 96  # rows worked on at a time, no wider than the face is there: little memory, warm caches, two threads
 _PAINT_BLUR = 1 / 256  # of the crop's width: what is finer the generator paints badly, if at all
 _LEAST_BLUR_PX = 0.7  # where paint is about as sharp as the photo, there is no finer texture to keep
@@ -60,18 +61,29 @@ class Composite:
     photo: (H, W, 3) uint8, kept and never written to. landmarks: (68, 2) photo px. crop_px: size of the square crop
     that `geometry.photo_to_crop` defines; the generator's maps cover that square edge to edge, whatever their size.
     grain: whether painted pixels get grain of the photo's own strength; not wanted where pixels are no picture.
+    occluders: what hides a part of the face (`occluders.occluders_of`).
 
     region: bounds (x0, y0, x1, y1), ends excluded, outside of which no pixel changes.
     """
 
-    def __init__(self, photo: np.ndarray, landmarks: np.ndarray, crop_px: int = 256, *, grain: bool = True):
+    def __init__(
+        self,
+        photo: np.ndarray,
+        landmarks: np.ndarray,
+        crop_px: int = 256,
+        *,
+        grain: bool = True,
+        occluders: Occluders | None = None,
+    ):
         self.photo = photo
         self.crop_px = crop_px
         self.photo_to_crop = geometry.photo_to_crop(landmarks, crop_px)
         self._photo_to_map = self._photo_to_square(_MAP_PX)
         in_map = geometry.apply(self._photo_to_map, landmarks)
         self._feather, self._paint_feather = face_feather(in_map, _MAP_PX), paint_feather(in_map, _MAP_PX)
-        self._motion_feather = cv2.merge([self._feather] * 3 + [np.ones_like(self._feather)])
+        self._occluders = occluders
+        moving = self._feather if occluders is None else self._feather * occluders.motion
+        self._motion_feather = cv2.merge([moving] * 3 + [np.ones_like(self._feather)])
         self.region = _reach(self._feather, self._photo_to_map, photo.shape)
         self._source = _source_bounds(self.photo_to_crop, crop_px, photo.shape)
         self._crop_in_photo_px = crop_px / geometry.scale_of(self.photo_to_crop)
@@ -145,6 +157,13 @@ class Composite:
         """Colour and mask of the part of the crop where anything is painted or kept; None where nothing is."""
         size = mask.shape[0]
         kept = np.zeros_like(mask) if kept is None else kept
+        if self._occluders is not None:
+            moving = self._occluders.front * (self._occluders.motion > 0)  # elsewhere the photo is seen anyway
+            front, paint = (
+                cv2.resize(layer, (size, size), interpolation=cv2.INTER_LINEAR)
+                for layer in (moving, self._occluders.paint)
+            )
+            mask, kept = mask * paint, np.maximum(kept, front)
         touched = (mask > _MASK_FLOOR) | (kept > 0)
         if not touched.any():
             return None

@@ -69,7 +69,8 @@ class ClipSpec:
     ``size_px`` (width, height); ``fps`` frames per second; ``frames`` their number; ``alpha`` whether frames carry
     it; ``repeats`` how often gif, webp and png play (0 = for ever); ``mark`` for the metadata, None for none;
     ``changing`` the part (x0, y0, x1, y1) px, ends excluded, outside of which all frames are the same (None: anything
-    may change); ``samples`` frames typical of the clip, from which gif takes its colours.
+    may change); ``samples`` frames typical of the clip, from which gif takes its colours; ``names`` of the
+    files of a folder of frames, without suffix, where they are not to be numbered.
     """
 
     size_px: tuple[int, int]
@@ -80,6 +81,7 @@ class ClipSpec:
     mark: Mark | None = None
     changing: tuple[int, int, int, int] | None = None
     samples: "tuple[np.ndarray, ...]" = ()
+    names: tuple[str, ...] = ()
 
     @property
     def is_large(self) -> bool:

@@ -1,36 +1,25 @@
 import json
 
+from PIL import Image
 from typer.testing import CliRunner
 
 from facemotion.cli.app import app
-from facemotion.expressions.grammar import EXPRESSIONS
+from facemotion.expressions.blends import builtin_recipes
 from facemotion.expressions.units import UNIT_NAMES
 
 
 def test_expressions_are_listed_with_their_aliases():
     shown = CliRunner().invoke(app, ["expressions"])
     assert shown.exit_code == 0
-    assert all(name in shown.stdout for name in EXPRESSIONS)
+    assert all(name in shown.stdout for name in builtin_recipes().names)
     assert "happy" in shown.stdout
     assert "--expr smile:0.7+surprise:0.3" in shown.stdout
 
 
 def test_expressions_for_programs():
     found = json.loads(CliRunner().invoke(app, ["expressions", "--json"]).stdout)
-    assert [row["name"] for row in found["expressions"]] == list(EXPRESSIONS)
+    assert [row["name"] for row in found["expressions"]] == list(builtin_recipes().names)
     assert found["max_weight"] == 1.5
-
-
-def test_a_model_of_other_expressions_lists_its_own(tmp_path):
-    import dataclasses
-
-    from facemotion.models.generator import Generator, tiny_generator
-    from facemotion.models.release import save_release
-
-    config = dataclasses.replace(tiny_generator().config, expressions=("yawn", "smile"))
-    save_release(tmp_path / "own.safetensors", Generator(config), {})
-    shown = CliRunner().invoke(app, ["expressions", "--json", "--weights", str(tmp_path / "own.safetensors")])
-    assert [row["name"] for row in json.loads(shown.stdout)["expressions"]] == ["yawn", "smile"]
 
 
 def test_units_are_listed_with_their_facs_numbers():
@@ -70,3 +59,12 @@ def test_a_recipe_file_is_checked_to_its_last_problem(tmp_path):
     assert good.exit_code == 0 and "in order" in good.output
     assert CliRunner().invoke(app, ["expressions", "--check"]).exit_code == 2
     assert CliRunner().invoke(app, ["expressions", "--recipes", str(tmp_path / "no.json")]).exit_code == 2
+
+
+def test_a_sheet_shows_every_expression_on_a_face(photo, tmp_path):
+    sheet = tmp_path / "all.png"
+    done = CliRunner().invoke(app, ["expressions", "--sheet", str(sheet), "--photo", str(photo)])
+    assert done.exit_code == 0, done.output
+    with Image.open(sheet) as picture:
+        assert picture.width > 6 * 200
+    assert CliRunner().invoke(app, ["expressions", "--sheet", str(tmp_path / "none.png")]).exit_code == 2
