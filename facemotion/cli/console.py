@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 _SECONDS_BETWEEN_LINES = 10.0
-_TITLE_WIDTH = 34
+_TITLE_WIDTH = 26
 """Of a bar; a longer name is cut, so that the bar stays on its line."""
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -241,8 +241,3 @@ class _Lines(Progress):
         if time.monotonic() - self._told_s >= _SECONDS_BETWEEN_LINES:
             self._told_s = time.monotonic()
             self._console.print(f"{self._title}: {self._done}{self._total} {self._unit}", markup=False)
-
-    def stage(self, name: str) -> None:
-        if time.monotonic() - self._told_s >= _SECONDS_BETWEEN_LINES:
-            self._told_s = time.monotonic()
-            self._console.print(f"{self._title}: {name}", markup=False)

@@ -39,7 +39,7 @@ def control_track(
     ``onset`` reaches the last step in the last frame, ``pulse`` is neutral again there, ``loop`` is neutral in the
     frame that would follow the last.
     """
-    _check_frames(frames)
+    check_frames(frames)
     check_choice("shape", shape, SHAPES)
     check_choice("curve", curve, tuple(CURVES))
     peak = max((weight for blend in steps for weight in blend.values()), default=0.0)
@@ -68,7 +68,9 @@ def frame_count(*, frames: int | None, seconds: float | None, fps: float) -> int
             f"{fps:g} frames per second is out of range.", f"Give --fps between {MIN_FPS:g} and {MAX_FPS:g}."
         )
     if seconds is None:
-        return DEFAULT_FRAMES if frames is None else frames
+        frames = DEFAULT_FRAMES if frames is None else frames
+        check_frames(frames)
+        return frames
     if frames is not None:
         raise UsageError("Both frames and seconds were given.", "Give the length once: --frames or --seconds.")
     if not seconds > 0:
@@ -80,7 +82,8 @@ def frame_count(*, frames: int | None, seconds: float | None, fps: float) -> int
     return max(1, round(seconds * fps))
 
 
-def _check_frames(frames: int) -> None:
+def check_frames(frames: int) -> None:
+    """Raises UsageError unless a clip may have so many frames."""
     if frames < 1:
         raise UsageError(f"{frames} frames make no clip.", "Ask for at least one frame.")
     if frames > MAX_FRAMES:

@@ -110,10 +110,10 @@ def check_readable(path: str | Path) -> None:
         return
     try:
         mode = os.stat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name that no file can have
-        raise MissingFileError(f"No such file: {path}", "Check the name and the folder.") from None
-    except OSError as error:
+    except PermissionError as error:
         raise _unreadable(path, error) from None
+    except (OSError, ValueError):  # also a name that no file can have
+        raise MissingFileError(f"No such file: {path}", "Check the name and the folder.") from None
     _check_regular(path, mode)
 
 
