@@ -64,6 +64,7 @@ def test_an_animator_made_before_the_fork_works_after_it(photo, tmp_path, tiny_w
 def test_locks_that_other_threads_held_at_the_fork_are_free(photo, tmp_path, tiny_weights):
     import facemotion.api
     import facemotion.faces.find
+    import facemotion.faces.mesh
     import facemotion.media.photos
 
     animator = Animator(AnimateSettings(frames=2), weights=tiny_weights)
@@ -71,6 +72,7 @@ def test_locks_that_other_threads_held_at_the_fork_are_free(photo, tmp_path, tin
         facemotion.api._LOADING,
         facemotion.media.photos._OPEN_LOCK,
         facemotion.faces.find._shared._lock,
+        facemotion.faces.mesh._lock,
         animator._inference._lock,
     ]
     held, over = threading.Event(), threading.Event()

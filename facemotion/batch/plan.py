@@ -36,7 +36,7 @@ class Shard:
         index, _, total = text.partition("/")
         digits = all(part.isascii() and part.isdecimal() and len(part) < 10 for part in (index, total))
         if not (digits and 1 <= int(index) <= int(total)):
-            raise UsageError(f"{text!r} is no shard.", "Write I/N with I from 1 to N, such as --shard 1/4.")
+            raise UsageError(f"{text[:40]!r} is no shard.", "Write I/N with I from 1 to N, such as --shard 1/4.")
         return cls(int(index), int(total))
 
     def of(self, tasks: "Sequence[Task]") -> "list[Task]":
@@ -169,17 +169,17 @@ class _Names:
     """The names of clips of one ending, and what they occupy."""
 
     def __init__(self, ending: str):
-        suffixes = {suffix for format in FORMATS.values() for suffix in format.suffixes if suffix}
-        self._ending, self._is_file = ending, Path(ending).suffix in suffixes
+        self._ending = ending
+        self._suffixes = {suffix for format in FORMATS.values() for suffix in format.suffixes if suffix}
         self._parents: dict[Path, str] = {}
 
     def sheet(self, out: Path) -> Path:
         """Where the contact sheet of a clip lies."""
-        return sheet_path(out, is_file=self._is_file)
+        return sheet_path(out, is_file=out.suffix in self._suffixes)
 
     def results(self, placed: Mapping[Path, _Placed], earlier: Earlier) -> list[Path]:
         """The pictures that facemotion has made: told by an earlier batch, by their mark, or as the sheet of a clip."""
-        made = {self._key(out) for out in earlier}
+        made = {key for out in earlier for key in self._keys(out)}
         for photo in placed.values():
             made.add(self._key(self.sheet(photo.photo.with_name(fitting_name(clip_stem(photo.photo), self._ending)))))
         return [path for path in placed if made & {self._key(path), self._key(path.parent)} or is_marked(path)]

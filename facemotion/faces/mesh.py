@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,16 @@ _SCALE = 1.65
 
 _lock = threading.Lock()
 _shared: Landmarker | None = None
+
+
+def _renew_lock() -> None:
+    """In a forked process a lock that another thread held would never be let go."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def landmarker() -> Landmarker:

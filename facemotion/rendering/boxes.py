@@ -51,7 +51,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Canvas:
+class LayerCanvas:
     """What is drawn over the moved skin of a crop: made once per frame, drawn into by one layer after the other."""
 
     image: np.ndarray
@@ -62,7 +62,7 @@ class Canvas:
     """(N, N) float32 in [0, 1]: how much of it is not made of the photo's own pixels, and wants their grain."""
 
     @classmethod
-    def blank(cls, size_px: int) -> Canvas:
+    def blank(cls, size_px: int) -> LayerCanvas:
         """Of a crop of ``size_px``."""
         square = (size_px, size_px)
         return cls(np.zeros((*square, 3), np.float32), np.zeros(square, np.float32), np.zeros(square, np.float32))

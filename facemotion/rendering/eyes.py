@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import EYES, Rig
-from facemotion.rendering.boxes import Box, Canvas, around, f32, mesh_view
+from facemotion.rendering.boxes import Box, LayerCanvas, around, f32, mesh_view
 
 IRISES = {"Right": (468, 469, 470, 471, 472), "Left": (473, 474, 475, 476, 477)}
 """Face Mesh landmarks of the irises: centre, then four on the rim."""
@@ -20,7 +20,7 @@ _SKIN_SPREAD = 0.06
 """How far around an eye its lids' colour is read."""
 
 
-class Eye:
+class EyeRenderer:
     """One eye of a photo."""
 
     def __init__(self, image: np.ndarray, rig: Rig, side: str):
@@ -78,7 +78,9 @@ class Eye:
         """`mesh_view` of the lids in the eye's box."""
         return mesh_view(points, self._rig.source, self._triangles, self.box)
 
-    def draw(self, canvas: Canvas, cover: np.ndarray, at: np.ndarray, points: np.ndarray, control: np.ndarray) -> None:
+    def draw(
+        self, canvas: LayerCanvas, cover: np.ndarray, at: np.ndarray, points: np.ndarray, control: np.ndarray
+    ) -> None:
         """Draw lids, eyeball and lashes in the eye's box, over the lids' ``cover`` (h, w).
 
         at: (h, w, 2) px of the photo from which each pixel of the box came. points: (V, 3) moved vertices.

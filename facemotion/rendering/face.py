@@ -15,10 +15,10 @@ from facemotion.head.model import FACE_VERTICES
 from facemotion.head.rasteriser import HIDDEN, rasterise, vertex_normals
 from facemotion.head.rig import EYES, HeadMotion, Rig
 from facemotion.rendering import light
-from facemotion.rendering.boxes import Box, Canvas, f32
-from facemotion.rendering.eyes import Eye
+from facemotion.rendering.boxes import Box, LayerCanvas, f32
+from facemotion.rendering.eyes import EyeRenderer
 from facemotion.rendering.flow import continued
-from facemotion.rendering.mouth import Mouth, choose_donor
+from facemotion.rendering.mouth import MouthRenderer, choose_donor
 from facemotion.rendering.wrinkles import Wrinkles, smile_gain
 
 FLOW_PX = 320
@@ -76,10 +76,10 @@ class FaceRenderer:
         skin, likeness = self._skin()
         self._wrinkles = Wrinkles(self.rig, likeness, FLOW_PX)
         self._fit_light(likeness)
-        self.eyes = {side: Eye(self._image, self.rig, side) for side in EYES}
+        self.eyes = {side: EyeRenderer(self._image, self.rig, side) for side in EYES}
         bright = float(np.percentile((self._small @ light.LUMA)[likeness > 0.4], 97)) if (likeness > 0.4).any() else 0.9
         donor = choose_donor(float(skin @ light.LUMA), seed)
-        self.mouth = Mouth(
+        self.mouth = MouthRenderer(
             self._image, self.rig, donor, skin=skin, white=max(self._eye_white(), 0.6 * bright), bright=bright
         )
 
@@ -210,9 +210,9 @@ class FaceRenderer:
 
     def _drawn(
         self, flow: np.ndarray, gain: np.ndarray, points: np.ndarray, control: np.ndarray
-    ) -> tuple[Canvas, tuple[Box, ...]]:
+    ) -> tuple[LayerCanvas, tuple[Box, ...]]:
         """The layers over the moved skin, at the crop's resolution, and the boxes in which they lie."""
-        canvas = Canvas.blank(self.size_px)
+        canvas = LayerCanvas.blank(self.size_px)
         mouth = self.mouth.box_at(points)
         cover, at = self.mouth.view(points, mouth)
         self._show_skin(canvas, mouth, cover, at, flow, gain)
@@ -224,7 +224,7 @@ class FaceRenderer:
         return canvas, (mouth, *(eye.box for eye in self.eyes.values()))
 
     def _show_skin(
-        self, canvas: Canvas, box: Box, cover: np.ndarray, at: np.ndarray, flow: np.ndarray, gain: np.ndarray
+        self, canvas: LayerCanvas, box: Box, cover: np.ndarray, at: np.ndarray, flow: np.ndarray, gain: np.ndarray
     ) -> np.ndarray:
         """The moved skin in a box, as exactly as the mesh says; returns where in the photo it came from, (h, w, 2)."""
         coarse = box.grid() + _enlarged(flow, box, self.size_px) * (self.size_px / FLOW_PX)

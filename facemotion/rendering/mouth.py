@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import LOWER_LIP, UPPER_LIP, Rig
-from facemotion.rendering.boxes import Box, Canvas, around, mesh_view
+from facemotion.rendering.boxes import Box, LayerCanvas, around, mesh_view
 from facemotion.rendering.light import LUMA
 
 DONOR_EYE_PX = 320.0
@@ -65,7 +65,7 @@ def choose_donor(skin_luminance: float, seed: int) -> TeethDonor:
     return near[int(np.random.default_rng(seed).integers(len(near)))]
 
 
-class Mouth:
+class MouthRenderer:
     """The mouth of one photo."""
 
     def __init__(
@@ -97,7 +97,7 @@ class Mouth:
         """`mesh_view` of the lips in their box."""
         return mesh_view(points, self._rig.source, self._triangles, box)
 
-    def draw(self, canvas: Canvas, box: Box, cover: np.ndarray, points: np.ndarray, control: np.ndarray) -> None:
+    def draw(self, canvas: LayerCanvas, box: Box, cover: np.ndarray, points: np.ndarray, control: np.ndarray) -> None:
         """Draw the inside of the mouth in its box, over the lips' ``cover`` (h, w); nothing where they are closed.
 
         points: (V, 3) the moved vertices.

@@ -1,7 +1,9 @@
 """``facemotion animate`` on single photos: words in, files, messages and exit codes out."""
 
+import errno
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -231,3 +233,110 @@ def test_a_photo_through_a_link(animate, photo, tmp_path):
 def test_standard_input_that_is_empty(animate):
     happened, _ = failed(animate("-", "--out", "clip.mp4", stdin=io.BytesIO().getvalue()), 1)
     assert "standard input is empty" in happened
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names that Windows does not know")
+@pytest.mark.parametrize("out", [None, "take:1.mp4", "take:1.webm", "take:1.gif", "x:y:z.webp", "a:b.png", "folder:1"])
+def test_a_colon_in_a_relative_name(animate, photo, monkeypatch, out):
+    monkeypatch.chdir(photo.parent)
+    photo.rename("2024-05-01T12:30:45.png")
+    result = animate("2024-05-01T12:30:45.png", *(["--out", out] if out else []))
+    assert result.exit_code == 0, result.output
+    written = Path(out or "2024-05-01T12:30:45-smile.mp4")
+    assert len(open_clip(written.absolute()).frames) == 3
+    assert {path.name for path in Path().iterdir()} == {"2024-05-01T12:30:45.png", written.name}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--fps", "0.0004"), "frames per second"),
+        (("--fps", "inf"), "frames per second"),
+        (("--seconds", "inf"), "too long"),
+        (("--seconds", "1e12"), "too long"),
+        (("--frames", "1000000000000"), "too many"),
+    ],
+)
+def test_timing_without_sense_is_wrong_usage(animate, photo, words, says):
+    happened, _ = failed(animate(photo, *words), 2)
+    assert says in happened
+
+
+def test_a_photo_with_broken_exif_is_animated(animate, photo):
+    Image.open(photo).save(photo.with_name("broken.webp"), lossless=True, exif=b"b'Exif\\x00\\x00MM\\x00*'")
+    assert animate(photo.with_name("broken.webp")).exit_code == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files there")
+def test_a_fifo_does_not_block(animate, tmp_path):
+    os.mkfifo(tmp_path / "photo.jpg")
+    for photo in (tmp_path / "photo.jpg", Path("/dev/zero")):
+        happened, to_do = failed(animate(photo), 1)
+        assert "not a regular file" in happened and "standard input" in to_do
+
+
+@pytest.mark.parametrize(
+    ("out", "made", "words"),
+    [
+        ("empty", "empty/photo-smile.mp4", ()),
+        ("empty", "empty/frame-0000.png", ("--format", "frames")),
+        ("empty.v2", "empty.v2/photo-smile.mp4", ()),
+        ("clips.mp4", "clips.mp4/photo-smile.mp4", ()),
+        ("new.v2/", "new.v2/photo-smile.gif", ("--format", "gif")),
+        ("new.mp4/", "new.mp4/photo-smile.mp4", ()),
+        ("take.1", "take.1/frame-0000.png", ("--format", "frames")),
+        (".hidden", ".hidden/frame-0000.png", ()),
+        ("n" * 235 + ".mp4", "n" * 235 + ".mp4", ()),
+        ("n" * 251 + ".gif", "n" * 251 + ".gif", ("--sheet",)),
+        ("n" * 255, "n" * 255 + "/frame-0000.png", ("--sheet",)),
+        ("-dash.gif", "-dash.gif", ()),
+        (" ", " /frame-0000.png", ()),
+    ],
+)
+def test_out_of_any_name(animate, photo, tmp_path, monkeypatch, out, made, words):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("empty", "empty.v2", "clips.mp4"):
+        (tmp_path / folder).mkdir()
+    result = animate(photo, f"--out={out}", *words)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / made).is_file()
+    assert len(list(tmp_path.rglob("*-sheet.png"))) == ("--sheet" in words)
+
+
+@pytest.mark.parametrize("stem", ["n" * 251, "é" * 125, "深" * 83, "2024.05.01"])
+def test_photos_of_any_name_get_a_clip(animate, photo, stem):
+    renamed = photo.rename(photo.with_name(stem + ".png"))
+    result = animate(renamed, "--sheet", "--format", "gif")
+    assert result.exit_code == 0, result.output
+    names = [path.name for path in renamed.parent.iterdir()]
+    assert len(names) == 3
+    assert len([name for name in names if name.endswith("-smile.gif")]) == 1
+    assert max(len(name.encode()) for name in names) <= 255
+
+
+@pytest.mark.parametrize(
+    "words", [("x" * 300 + ".jpg",), ("PHOTO", "--out", "x" * 300 + ".mp4"), ("a/" * 3000 + "b.jpg",)]
+)
+def test_names_that_no_file_may_have_are_wrong_usage(animate, photo, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    failed(animate(*(photo if word == "PHOTO" else word for word in words)), 2)
+    assert [path.name for path in tmp_path.iterdir()] == [photo.name]
+
+
+def test_a_sheet_that_could_not_be_written_is_made_by_the_next_run(animate, photo, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("facemotion.api._write_sheet", full)
+        assert "No space left" in failed(animate(photo, "--sheet"), 1)[0]
+    assert [path.name for path in photo.parent.iterdir()] == [photo.name]
+    assert animate(photo, "--sheet").exit_code == 0
+    assert photo.with_name("photo-smile-sheet.png").is_file()
+
+
+def test_a_photo_with_control_characters_in_its_name(animate, photo):
+    renamed = photo.rename(photo.with_name("a\x1b[31mred\x07\n\x9b.png"))
+    for result in (animate(renamed), animate(renamed), animate(renamed.parent, "--overwrite"), animate(renamed, "-v")):
+        assert "\\x1b[31mred\\x07" in result.output
+        assert not set("\x1b\x07\x9b") & set(result.output)
