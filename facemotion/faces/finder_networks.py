@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facemotion.errors import WeightsError
+from facemotion.media.atomic import write_whole
 from facemotion.media.records import MalformedError, built, check_tensors, malformed, parse_object
 from facemotion.weights.registry import read_verified
 
@@ -214,9 +215,7 @@ def save_finder(path: Path, detector: Detector, landmarks: LandmarkNetwork, *, r
         "landmarks": json.dumps(asdict(landmarks.config)),
         "record": json.dumps(record, sort_keys=True),
     }
-    temporary = path.with_name(path.name + ".part")
-    save_file(tensors, temporary, metadata=header)
-    temporary.replace(path)
+    write_whole(path, save(tensors, metadata=header))
 
 
 def load_finder(path: Path, *, sha256: str | None = None) -> tuple[Detector, LandmarkNetwork, dict]:

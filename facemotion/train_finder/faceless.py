@@ -9,7 +9,7 @@ import numpy as np
 from facemotion.errors import InputError
 from facemotion.train_finder.photos import Photo
 
-# scikit-image (a dependency of face-alignment) ships these without a face on them
+# scikit-image ships these without a face on them
 TRAINING_PICTURES = (
     "brick.png", "clock_motion.png", "coins.png", "grass.png", "hubble_deep_field.jpg", "ihc.png", "moon.png",
     "motorcycle_left.png", "motorcycle_right.png", "retina.jpg", "color.png", "phantom.png", "logo.png",

@@ -1,6 +1,5 @@
 """One training loop for both networks: batches, loss, moving average, checkpoint, resume."""
 
-import copy
 import math
 import time
 from collections.abc import Callable
@@ -12,6 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from facemotion.errors import TrainingError
+from facemotion.media.atomic import replaced
+from facemotion.media.records import MalformedError, check_tensors, checked, malformed
+from facemotion.training.checkpoint import load_moments, load_plain
+from facemotion.training.ema import MovingAverage
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,10 @@ def train(
     optimizer = torch.optim.AdamW(
         [{"params": decay, "weight_decay": 1e-2}, {"params": rest, "weight_decay": 0.0}], lr=schedule.learning_rate
     )
-    average = copy.deepcopy(network).eval().requires_grad_(False)
+    average = MovingAverage(network, buffers=True)
     progress = Progress()
     if state_path.exists():
-        _resume(state_path, network, average, optimizer, progress)
+        _resume(state_path, network, average.network, optimizer, progress)
     sums: dict[str, float] = {}
     counted = 0
     saved_at = progress.seconds
@@ -86,27 +89,17 @@ def train(
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         progress.step += 1
-        _follow(average, network, 1 / min(schedule.ema_steps, 1 + progress.step / 10))
+        average.follow(network, decay=1 - 1 / min(schedule.ema_steps, 1 + progress.step / 10))
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach())
         counted += 1
         progress.seconds += time.monotonic() - started
         done = progress.seconds >= schedule.budget_s or progress.step == schedule.max_steps
         if done or progress.seconds - saved_at >= schedule.checkpoint_s:
-            _save(state_path, network, average, optimizer, progress)
-            on_checkpoint(average, progress, {name: value / counted for name, value in sums.items()})
+            _save(state_path, network, average.network, optimizer, progress)
+            on_checkpoint(average.network, progress, {name: value / counted for name, value in sums.items()})
             sums, counted, saved_at = {}, 0, progress.seconds
-    return average
-
-
-@torch.no_grad()
-def _follow(average: nn.Module, network: nn.Module, share: float) -> None:
-    targets = network.state_dict()
-    for name, value in average.state_dict().items():
-        if value.is_floating_point():
-            value.lerp_(targets[name], share)
-        else:
-            value.copy_(targets[name])
+    return average.network
 
 
 def _save(path: Path, network: nn.Module, average: nn.Module, optimizer, progress: Progress) -> None:
@@ -117,17 +110,22 @@ def _save(path: Path, network: nn.Module, average: nn.Module, optimizer, progres
         "step": progress.step,
         "seconds": progress.seconds,
     }
-    temporary = path.with_name(path.name + ".part")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    with replaced(path) as file:
+        torch.save(state, file)
 
 
 def _resume(path: Path, network: nn.Module, average: nn.Module, optimizer, progress: Progress) -> None:
     try:
-        state = torch.load(path, weights_only=True)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        progress.step, progress.seconds = state["step"], state["seconds"]
-    except (RuntimeError, KeyError, ValueError, EOFError) as error:
-        raise TrainingError(f"Cannot resume from {path}.", "Remove it to start again, or use another --out.") from error
+        with malformed():
+            state = load_plain(path)
+            for name, module in (("network", network), ("average", average)):
+                check_tensors(state[name], module.state_dict())
+                module.load_state_dict(state[name])
+            load_moments(optimizer, state["optimizer"])
+            progress.step, progress.seconds = checked(state["step"], int, "step"), checked(state["seconds"], float, "")
+            if progress.step < 0 or progress.seconds < 0:
+                raise MalformedError("counters below zero")
+    except (TrainingError, MalformedError) as error:
+        raise TrainingError(
+            f"Cannot resume from {path} ({error}).", "Remove it to start again, or use another --out."
+        ) from error

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import nn
 
 from facemotion.errors import WeightsError
@@ -19,6 +20,7 @@ from facemotion.faces.landmarker.face_mesh import FaceMesh
 from facemotion.faces.landmarker.head_pose import head_rotation, pose_angles
 from facemotion.faces.landmarker.types import MeasuredFace, Roi
 from facemotion.faces.landmarker.units import UNIT_OF_SCORE
+from facemotion.media.records import MalformedError, malformed
 
 FACE_SCORE = 0.5
 """Least score of a detection."""
@@ -45,15 +47,15 @@ class Landmarker:
 
         Raises WeightsError for a file that is missing, damaged or foreign.
         """
-        if path is None:
-            from facemotion.weights.registry import weight_path
+        from facemotion.weights.registry import known_sha256, read_verified, weight_path
 
+        if path is None:
             path = weight_path("landmarker")
+        content = read_verified(path, known_sha256("landmarker", path))
         try:
-            with safe_open(path, "pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            return cls(tensors, device=device)
-        except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+            with malformed(SafetensorError):
+                return cls(safetensors.torch.load(content), device=device)
+        except MalformedError as error:
             raise WeightsError(f"Cannot read the landmarker {path}: {error}", "Install facemotion again.") from error
 
     def measure(self, image: np.ndarray) -> list[MeasuredFace]:
