@@ -463,7 +463,7 @@ def face_similarities(
     return [ssim(image, goal, _as_tensor(region)) for image in images]
 
 
-def _as_tensor(region: np.ndarray):
+def _as_tensor(region: np.ndarray) -> Tensor:
     import torch
 
     return torch.from_numpy(region)
