@@ -28,6 +28,8 @@ from facemotion.faces.ibug68 import FROM_FACE_MESH, inter_ocular
 from facemotion.head.rig import HeadMotion
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from facemotion.compositing.performer import Performer
     from facemotion.faces.landmarker import MeasuredFace
 
