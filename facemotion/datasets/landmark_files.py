@@ -7,16 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from facemotion.errors import InputError
-
-_JAW = (127, 234, 93, 132, 58, 172, 136, 150, 152, 379, 365, 397, 288, 361, 323, 454, 356)
-_BROWS = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)
-_NOSE = (168, 197, 5, 4, 98, 97, 2, 326, 327)
-_EYES = (33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380)
-_OUTER_LIPS = (61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181)
-_INNER_LIPS = (78, 82, 13, 312, 308, 317, 14, 87)
-MEDIAPIPE_TO_IBUG = np.array((*_JAW, *_BROWS, *_NOSE, *_EYES, *_OUTER_LIPS, *_INNER_LIPS))
-"""The iBUG-68 points among the 478 of MediaPipe FaceMesh."""
-
+from facemotion.faces.mesh import MESH_TO_IBUG
 
 @dataclass(frozen=True)
 class LandmarkFile:
@@ -39,7 +30,7 @@ class LandmarkFile:
         points = arrays[key]
         if points.shape[0] == 478:
             # FaceMesh measures from the photo's edge: the centre of the first pixel is at 0.5
-            points = points[MEDIAPIPE_TO_IBUG, :2] - 0.5
+            points = points[MESH_TO_IBUG, :2] - 0.5
         if points.shape != (68, 2) or not np.isfinite(points).all():
             raise InputError(f"{self.path}: {key} is {points.shape}, neither 68 iBUG nor 478 FaceMesh points")
         return points.astype(np.float32)

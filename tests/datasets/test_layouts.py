@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facemotion.datasets.clip_writer import Source
-from facemotion.datasets.landmark_files import MEDIAPIPE_TO_IBUG, LandmarkFile, find_landmark_file, read_landmark_text
+from facemotion.datasets.landmark_files import LandmarkFile, find_landmark_file, read_landmark_text
 from facemotion.datasets.layouts import CANADA, LONDON, PORTRAITS, find_pairs, find_portraits
 from facemotion.datasets.splits import Splits, built_in_validation, read_validation
 from facemotion.errors import InputError
@@ -140,12 +140,12 @@ def test_landmarks_of_many_photos(tmp_path):
     np.savez(tmp_path / "landmarks.npz", **{"faces/a.jpg": mesh, "faces/b.jpg": points, "faces/c.jpg": points[:5]})
     file = find_landmark_file(touch(tmp_path / "faces", "a.jpg"))
     assert file == LandmarkFile(tmp_path / "landmarks.npz")
-    np.testing.assert_allclose(file.get(tmp_path / "faces" / "a.jpg"), mesh[MEDIAPIPE_TO_IBUG, :2] - 0.5)
+    np.testing.assert_allclose(file.get(tmp_path / "faces" / "a.jpg"), mesh[MESH_TO_IBUG, :2] - 0.5)
     np.testing.assert_array_equal(file.get(tmp_path / "faces" / "b.jpg"), points)
     assert file.get(tmp_path / "faces" / "d.jpg") is None and file.get(Path("/elsewhere/a.jpg")) is None
     with pytest.raises(InputError, match="neither 68 iBUG nor 478"):
         file.get(tmp_path / "faces" / "c.jpg")
-    assert len(set(MEDIAPIPE_TO_IBUG.tolist())) == 68
+    assert len(set(MESH_TO_IBUG.tolist())) == 68
 
 
 def test_a_landmark_file_that_is_none(tmp_path):

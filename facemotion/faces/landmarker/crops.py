@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from facemotion.faces.landmarker.blazeface import Detections
-from facemotion.faces.landmarker.types import Roi
+from facemotion.faces.landmarker.roi import Roi
 
 ROI_SCALE = 1.5
 """Sides of the part in units of those of the face's box."""

@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 _CANONICAL_TO_IMAGE = np.array([1.0, -1.0, -1.0])  # y up and z forward become y down and z away from the camera
 
 
-def head_rotation(points: np.ndarray, canonical: np.ndarray, weights: np.ndarray) -> np.ndarray:
+@dataclass(eq=False)
+class CanonicalFace:
+    """MediaPipe's canonical face: points (468, 3) cm (x to the person's left, y up, z forward), triangles (898, 3),
+    and the weights (468,) of the points when another face is laid over it, zero for those that take no part."""
+
+    points: np.ndarray
+    triangles: np.ndarray
+    weights: np.ndarray
+
+    @cached_property
+    def mirror(self) -> np.ndarray:
+        """(468,) for every point the one on the other side of the face."""
+        apart = np.linalg.norm(self.points[:, None] * (-1, 1, 1) - self.points[None], axis=2)
+        return apart.argmin(axis=1)
+
+
+def head_rotation(points: np.ndarray, canonical: CanonicalFace) -> np.ndarray:
     """The rotation (3, 3) that takes the upright canonical face, as seen in an image, to a face's points.
 
     The best similarity in the sense of weighted least squares (orthogonal Procrustes; Umeyama 1991), as in MediaPipe's
     face geometry, but under scaled orthography: it does not depend on where in the photo the face is.
 
-    points: (468 or more, 3) px. canonical: (468, 3) cm. weights: (468,), zero for points that take no part.
+    points: (468 or more, 3) px.
     """
-    used = np.flatnonzero(weights)
-    share = weights[used] / weights[used].sum()
-    model = canonical[used] * _CANONICAL_TO_IMAGE
+    used = np.flatnonzero(canonical.weights)
+    share = canonical.weights[used] / canonical.weights[used].sum()
+    model = canonical.points[used] * _CANONICAL_TO_IMAGE
     seen = np.asarray(points, np.float64)[used]
     model = model - share @ model
     seen = seen - share @ seen
