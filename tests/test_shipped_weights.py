@@ -106,3 +106,32 @@ def test_a_smile_shows_teeth_and_a_closed_one_none():
     assert teeth_share("neutral", "smile") > teeth_share("neutral") + 0.1
     assert teeth_share("neutral", "closed-smile") < teeth_share("neutral") + 0.02
     assert mouth_opening(landmarks("neutral", "closed-smile")) < mouth_opening(landmarks("neutral")) + 0.04
+
+
+TINTS = {
+    "green": (0.6, 1, 0.6),
+    "blue": (0.5, 0.7, 1.1),
+    "red": (1.1, 0.5, 0.45),
+    "orange": (1.15, 0.75, 0.4),
+    "violet": (0.9, 0.5, 1.1),
+    "dark": (0.35, 0.33, 0.33),
+    "bright": (1.3, 1.3, 1.3),
+}
+
+
+@pytest.mark.parametrize("tint", TINTS)
+def test_closed_lids_have_the_hue_of_the_skin_around_them(tint):
+    """On tinted skin they were discs of grey, 11 to 23 off in the plane of a and b (CIE Lab)."""
+    tinted = np.clip(photo("smiling") * np.array(TINTS[tint]), 0, 255).astype(np.uint8)
+    closed = facemotion.animate(tinted, {"blink": 1.0}, frames=2)[-1]
+    points = facemotion.find_faces(photo("smiling"))[0].landmarks
+    lab = [cv2.cvtColor(each.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for each in (closed, tinted)]
+    for eye in (points[36:42], points[42:48]):
+        lid = filled(closed.shape[:2], eye)
+        reach = [cv2.dilate(lid.astype(np.uint8), np.ones((side, side))) for side in (19, 33)]
+        around = (reach[1] - reach[0]).astype(bool)
+        lids, skin = (each[part] for each, part in zip(lab, (lid, around), strict=True))
+        lids = lids[lids[:, 0] > np.quantile(lids[:, 0], 0.4)].mean(0)  # without the lashes
+        skin = skin[skin[:, 0] > np.median(skin[:, 0])].mean(0)  # without the brow
+        assert np.hypot(*(lids - skin)[1:]) < 9
+        assert lids[0] > skin[0] - 13

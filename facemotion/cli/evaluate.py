@@ -55,7 +55,9 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option("--limit", help="So many cases, drawn by --seed from every expression in turn.")
     ] = None,
-    frames: Annotated[int, typer.Option("--frames", help="Frames from control 0 to 1 that motion is judged by.")] = 17,
+    frames: Annotated[
+        int, typer.Option("--frames", help="Frames from control 0 to 1 over which motion is measured.")
+    ] = 17,
     seed: Annotated[int, typer.Option("--seed", help="Of the drawn cases, the intervals and the study's order.")] = 0,
     learned: Annotated[
         bool,

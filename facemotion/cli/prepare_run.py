@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SOME_FAILED = 3
 LINE_EVERY_S = 30.0
-"""How often progress is told where the output is no terminal."""
+"""How often progress is reported where the output is no terminal."""
 REASONS_SHOWN = 8
 
 
@@ -102,7 +102,7 @@ class _Watch:
 
         self.total, self.clips, self.failed, self.ended = total, 0, 0, 0
         self.console = console.stderr()
-        self.started = self.told = time.monotonic()
+        self.started = self.reported = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("items"))
         self.bars = Progress(
             *columns,
@@ -131,8 +131,8 @@ class _Watch:
             self.bars.reset(self.bar, completed=self.total - left - 1, clips=0)
         self.bars.update(self.bar, completed=self.total - left, clips=self.clips)
         now = time.monotonic()
-        if self.bars.disable and not console.is_quiet() and now - self.told > LINE_EVERY_S:
-            self.told = now
+        if self.bars.disable and not console.is_quiet() and now - self.reported > LINE_EVERY_S:
+            self.reported = now
             minutes = (now - self.started) / self.ended * left / 60
             self.console.print(f"{self.total - left} of {self.total} items, {minutes:.0f} min left", markup=False)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 weights_app = typer.Typer(
     no_args_is_help=True,
     help="Weight files: what is stored where, checked by sha256.\n\n"
-    "The model and the face finder come with the package; face-alignment's files (the second opinion on faces) are "
+    "The model and the face finder come with the package; face-alignment's files (the fallback detector) are "
     "downloaded on first need, or now with fetch.",
 )
 

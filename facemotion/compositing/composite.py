@@ -14,6 +14,7 @@ import numpy as np
 
 from facemotion.compositing.feather import face_feather, paint_feather
 from facemotion.compositing.grain import TILE_PX, grain_tile
+from facemotion.compositing.shading import relit
 from facemotion.compositing.texture import ZERO, fine_texture, share_kept, unstretched_share
 from facemotion.compositing.tint import Tint
 from facemotion.faces import geometry
@@ -108,15 +109,16 @@ class Composite:
     ) -> np.ndarray:
         """The photo with its face moved and painted; the photo's very bits where flow, shade and mask are zero.
 
-        ``frame(p) = (1 - mask) * (1 + shade) * photo(p + flow) + mask * colour``, all faded out towards the edge of the
+        ``frame(p) = (1 - mask) * relit(photo(p + flow), shade) + mask * colour``, all faded out towards the edge of the
         face's region; and where something is ``kept``, that much of the photo itself instead. Outside the photo, its
         edge is repeated. Beyond that formula, paint ends before the outline of jaw and cheeks, keeps the photo's
         texture where it is thin, and takes the photo's grain and tone.
 
-        flow: (h, w, 2) backward displacement (x, y) in crop widths, in the crop's axes. shade: (k, l) the share of
-        light to add: -1 is black. mask: (m, m) in [0, 1]. colour: (m, m, 3), uint8 or float in [-1, 1]. kept: (m, m)
-        in [0, 1], by default nothing. onto: a frame of the photo's size to write into, within the face's region only:
-        that of another face, or the last one of this face where no copy of the photo is to be made.
+        flow: (h, w, 2) backward displacement (x, y) in crop widths, in the crop's axes. shade: (k, l) the share by
+        which luminance grows (`shading.relit`): -1 is black. mask: (m, m) in [0, 1]. colour: (m, m, 3), uint8 or float
+        in [-1, 1]. kept: (m, m) in [0, 1], by default nothing. onto: a frame of the photo's size to write into, within
+        the face's region only: that of another face, or the last one of this face where no copy of the photo is to be
+        made.
         Returns (H, W, 3) uint8, ``onto`` where given.
         """
         frame = self.photo.copy() if onto is None else onto
@@ -210,8 +212,7 @@ class Composite:
         np.add(motion[..., 1], rows[:, None], out=where[..., 1])
         source = self.photo[top:bottom, left:right]
         moved = cv2.remap(source, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        light = np.maximum(1 + motion[..., 2], 0)
-        return _Moved(cv2.multiply(moved, cv2.merge([light] * 3), dtype=cv2.CV_32F), where, motion[..., 3])
+        return _Moved(relit(moved, motion[..., 2]), where, motion[..., 3])
 
     def _paint_over(self, moved: _Moved, paint: _Paint, bounds: Bounds) -> None:
         """Paint over the moved photo within bounds, in place."""

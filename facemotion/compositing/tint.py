@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 _SAMPLES = 40_000
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. 601
+LUMA_REC601 = np.array([0.299, 0.587, 0.114], np.float32)
+"""Weights of R, G and B, gamma-encoded, in their brightness (ITU-R BT.601)."""
 _MOST_SPREAD = 2.0
 """Standard deviation, in 8-bit levels, of the colours of a toned photo from its tone; colour photos have 4 and more."""
 
@@ -26,7 +27,7 @@ class Tint:
         """The tone of a picture (H, W, 3) uint8, grey included; None for one in colour."""
         step = max(1, round((pixels.shape[0] * pixels.shape[1] / _SAMPLES) ** 0.5))
         sample = pixels[::step, ::step].reshape(-1, 3).astype(np.float32)
-        luminance = sample @ _LUMA
+        luminance = sample @ LUMA_REC601
         departures = sample[:, [0, 2]] - luminance[:, None]
         coefficients = np.linalg.lstsq(_powers(luminance), departures, rcond=None)[0]
         if (departures - _powers(luminance) @ coefficients).std(axis=0).max() > _MOST_SPREAD:
@@ -36,9 +37,9 @@ class Tint:
 
     def apply(self, levels: np.ndarray) -> np.ndarray:
         """Colours (h, w, 3) float32, 0 to 255, of the same luminance but in the tone of the photo."""
-        luminance = levels @ _LUMA
+        luminance = levels @ LUMA_REC601
         red, blue = np.moveaxis(self.departures[np.clip(np.rint(luminance), 0, 255).astype(np.uint8)], 2, 0)
-        green = -(_LUMA[0] * red + _LUMA[2] * blue) / _LUMA[1]
+        green = -(LUMA_REC601[0] * red + LUMA_REC601[2] * blue) / LUMA_REC601[1]
         return luminance[..., None] + np.stack([red, green, blue], axis=2)
 
 

@@ -203,7 +203,7 @@ class ClipSetWriter:
         return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 
     def _made_by(self) -> str:
-        """Plan of what the folder holds: NOTHING where it holds no work, something else where that cannot be told."""
+        """Plan of what the folder holds: NOTHING where it holds no work, something else where that is unknown."""
         manifest, plan = self.path / "manifest.json", self.work / "plan"
         if manifest.exists():
             try:

@@ -81,7 +81,7 @@ class Importer(ABC, Generic[ItemType]):
 
 
 def base_ids(items: Sequence[Item]) -> list[str]:
-    """The part of the clip ids that tells the items apart: the person, numbered where a person has several items.
+    """The part of the clip ids that distinguishes the items: the person, numbered where a person has several items.
 
     Raises UsageError where two items have the same key.
     """

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from facemotion.errors import InputError
-from facemotion.faces.mesh import MESH_TO_IBUG
+from facemotion.faces.ibug68 import FROM_FACE_MESH
+
 
 @dataclass(frozen=True)
 class LandmarkFile:
@@ -30,7 +31,7 @@ class LandmarkFile:
         points = arrays[key]
         if points.shape[0] == 478:
             # FaceMesh measures from the photo's edge: the centre of the first pixel is at 0.5
-            points = points[MESH_TO_IBUG, :2] - 0.5
+            points = points[list(FROM_FACE_MESH), :2] - 0.5
         if points.shape != (68, 2) or not np.isfinite(points).all():
             raise InputError(f"{self.path}: {key} is {points.shape}, neither 68 iBUG nor 478 FaceMesh points")
         return points.astype(np.float32)

@@ -96,7 +96,7 @@ class TeacherImporter(PortraitImporter[PhotoItem]):
     recipes: Path | None = None
     """A file that extends the built-in recipes."""
     smiles: tuple[Path, ...] = ()
-    """Photos of smiling people whose teeth are lent to others; without any that shows them, the head
+    """Photos of smiling people whose teeth others are given; where none shows any, the head
     model's own teeth are used."""
     mouths: Path | None = None
     """The library made of ``smiles``, where one of them shows teeth."""

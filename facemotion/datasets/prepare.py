@@ -64,7 +64,7 @@ class Preparation:
         self.items = list(items)
         self.workers = workers
         self.left = len(self.items)
-        """Items still to do; known once ``run`` has begun."""
+        """Items still to do; known once ``run`` has started."""
         self.tasks = [
             ItemTask(number, item, base_id, item_seed(seed, item.key))
             for number, (item, base_id) in enumerate(zip(self.items, base_ids(self.items), strict=True))

@@ -12,6 +12,7 @@ from facemotion.datasets.sequences import SequenceItem, read_frames
 from facemotion.datasets.single_face import FindFaces, find_faces, one_face
 from facemotion.errors import InputError, NoFaceError
 from facemotion.faces import geometry
+from facemotion.faces.ibug68 import inter_ocular
 from facemotion.faces.pose import head_pose
 from facemotion.synthetic.clip import RenderedClip
 
@@ -169,7 +170,7 @@ def evenly(control: np.ndarray, most: int) -> list[int]:
 def check_motion(landmarks: list[np.ndarray]) -> None:
     """Raise InputError where the aligned landmarks (68, 2) of no frame differ from those of the first."""
     first = landmarks[0]
-    eyes = np.linalg.norm(first[42:48].mean(0) - first[36:42].mean(0))
+    eyes = inter_ocular(first)
     motion = max(np.linalg.norm((points - first)[_EXPRESSIVE], axis=1).max() for points in landmarks) / eyes
     if motion < MIN_MOTION:
         raise InputError(f"no visible expression: landmarks move at most {motion:.1%} of the eye distance")

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LUMA = (0.299, 0.587, 0.114)
+from facemotion.compositing.tint import LUMA_REC601
 
 PSNR_LIMIT_DB = 100.0
 """What equal pictures count as, instead of an infinity that no mean survives; 8-bit pictures do not reach it."""
@@ -38,7 +38,7 @@ def ssim(image: Tensor, truth: Tensor, region: Tensor) -> float:
 
 def sharpness(image: Tensor, region: Tensor) -> float:
     """Energy of the finest details: mean squared Laplacian of the luma over ``region``."""
-    luma = (image * image.new_tensor(LUMA)[:, None, None]).sum(0)[None, None]
+    luma = (image * image.new_tensor(LUMA_REC601)[:, None, None]).sum(0)[None, None]
     kernel = image.new_tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
     laplacian = F.conv2d(F.pad(luma, (1, 1, 1, 1), mode="replicate"), kernel)[0, 0]
     return float(laplacian[region].square().mean())

@@ -207,8 +207,8 @@ def _landmark_values(expression: dict[str, float], controls: np.ndarray, found: 
 
 
 def _advected_values(expression: dict[str, float], landmarks: np.ndarray, flow: Tensor) -> dict[str, float]:
-    """Whether the photo's own pixels at the landmarks (68, 2), in crop widths, move monotonely: certain, where an eye
-    is not.
+    """Whether the photo's own pixels at the landmarks (68, 2), in crop widths, move
+    monotonically: exact, where a detector is not.
 
     Left out is the opening of the mouth: no pixel of the photo follows it; the jaw tells how far it opens.
     """

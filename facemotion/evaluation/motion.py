@@ -12,14 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facemotion.evaluation.regions import ANCHORS, MIRROR
+from facemotion.evaluation.regions import ANCHORS
+from facemotion.faces.ibug68 import MIRROR, inter_ocular
 
 _ADVECTION_STEPS = 60
-
-
-def inter_ocular(landmarks: Tensor) -> Tensor:
-    """Distance between the centres of the eyes: (..., 68, 2) px -> (...) px."""
-    return (landmarks[..., 42:48, :].mean(-2) - landmarks[..., 36:42, :].mean(-2)).norm(dim=-1)
 
 
 def landmark_distance_percent(predicted: Tensor, truth: Tensor, points: Sequence[int]) -> float:
@@ -65,8 +61,9 @@ def advected(landmarks: Tensor, flow: Tensor) -> Tensor:
     """Where the pixels under a photo's landmarks go: (68, 2) -> (T, 68, 2) crop widths.
 
     flow (T, 2, h, w) is the backward displacement ``frame(p) = photo(p + flow(p))`` in
-    widths. Solves ``p + flow(p) = landmark`` by damped steps from the landmark on. Needs no eye and has no noise, but
-    knows nothing of what is painted, and where pixels part, as between closed lips that open, it follows one side.
+    widths. Solves ``p + flow(p) = landmark`` by damped steps from the landmark on. Needs no landmark detector
+    and has no noise, but knows nothing of what is synthesised, and where pixels
+    part, as between closed lips that open, it follows one side.
     """
     places = landmarks.to(flow.dtype).expand(len(flow), -1, -1)
     for _ in range(_ADVECTION_STEPS):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facemotion.media.grid import labelled_grid
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 SHOWN = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 CELL_PX = 168
 ROWS = 12
-_GAP_PX, _LABEL_PX = 4, 16
-_PAPER, _INK = (255, 255, 255), (40, 40, 40)
 
 
 @dataclass(frozen=True)
@@ -49,18 +49,16 @@ def strip_of(case: Case, sweep_clip: SweepClip) -> Strip:
 
 def sheet(strips: Sequence[Strip]) -> Image.Image:
     """Strips below each other, with the case above and the controls below each."""
+    from PIL import Image
+
+    rows = [list(zip(strip.labels, _cells(strip), strict=True)) for strip in strips]
+    return Image.fromarray(labelled_grid(rows, titles=[strip.title for strip in strips], gap_px=4, font_px=12))
+
+
+def _cells(strip: Strip) -> list[np.ndarray]:
     from io import BytesIO
 
-    from PIL import Image, ImageDraw
+    from PIL import Image
 
-    columns = max(len(strip.labels) for strip in strips)
-    height = CELL_PX + 2 * _LABEL_PX + _GAP_PX
-    page = Image.new("RGB", (columns * CELL_PX, len(strips) * height), _PAPER)
-    draw = ImageDraw.Draw(page)
-    for row, strip in enumerate(strips):
-        top = row * height
-        draw.text((2, top + 2), strip.title, fill=_INK)
-        page.paste(Image.open(BytesIO(strip.jpeg)), (0, top + _LABEL_PX))
-        for column, label in enumerate(strip.labels):
-            draw.text((column * CELL_PX + 2, top + _LABEL_PX + CELL_PX + 1), label, fill=_INK)
-    return page
+    row = np.asarray(Image.open(BytesIO(strip.jpeg)))
+    return [np.ascontiguousarray(cell) for cell in np.split(row, len(strip.labels), axis=1)]

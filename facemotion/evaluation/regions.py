@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from facemotion.faces.ibug68 import inter_ocular
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -25,20 +27,6 @@ ANCHORS = (36, 39, 42, 45)
 
 RIGID = (0, 1, 15, 16, 27, 28, 29, 30)
 """Temples and bridge of the nose: what moves here is the head, and no expression should move it."""
-
-MIRROR: tuple[int, ...] = (
-    *range(16, -1, -1),
-    *range(26, 16, -1),
-    *(27, 28, 29, 30),
-    *range(35, 30, -1),
-    *(45, 44, 43, 42, 47, 46),
-    *(39, 38, 37, 36, 41, 40),
-    *range(54, 47, -1),
-    *range(59, 54, -1),
-    *range(64, 59, -1),
-    *(67, 66, 65),
-)
-"""Landmark ``MIRROR[i]`` is the one on the other side of the face."""
 
 UNITS = (
     "brow_inner",
@@ -111,7 +99,7 @@ def pixel_region(name: str, landmarks: list[np.ndarray], size: int) -> np.ndarra
         for group in _outlines(name):
             hull = cv2.convexHull(np.asarray(points, np.float32)[list(group)])
             cv2.fillConvexPoly(mask, np.round(hull).astype(np.int32), 1)
-    margin = round(_MARGIN[name] * _inter_ocular(landmarks[0]))
+    margin = round(_MARGIN[name] * inter_ocular(landmarks[0]))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
     return cv2.dilate(mask, kernel).astype(bool)
 
@@ -120,9 +108,3 @@ def _outlines(name: str) -> list[tuple[int, ...]]:
     if name == "eyes":
         return [(*range(17, 22), *range(36, 42)), (*range(22, 27), *range(42, 48))]
     return [POINTS["mouth"] if name == "mouth" else POINTS["all"]]
-
-
-def _inter_ocular(points: np.ndarray) -> float:
-    import numpy as np
-
-    return float(np.hypot(*(points[42:48].mean(0) - points[36:42].mean(0))))

@@ -69,7 +69,7 @@ class _Candidate:
 def evaluate(settings: Settings, *, tracker: LandmarkTracker | None = None, watch: Watch | None = None) -> Report:
     """Measure the generator on every case and write the report folder; returns what was written as data.
 
-    ``eye`` is the project's face finder unless another one is given. Cases that cannot be read are listed in the
+    ``tracker`` is the built-in landmarker unless another one is given. Cases that cannot be read are listed in the
     report with their reason. Raises InputError where no case could be measured.
     """
     check_libraries()

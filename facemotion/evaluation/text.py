@@ -73,7 +73,7 @@ TARGETS = {
     "clips": "Targets of recordings are their frames.",
     "ckplus": "Targets of CK+ are its frames.",
     "pairs": "Targets of pair clips are interpolated between two real photos.",
-    "teacher": "Targets of teacher clips are rendered by the 3-D head: they tell how well the lesson was learnt.",
+    "teacher": "Targets of teacher clips are rendered by the 3-D head: they show how well the model learned.",
 }
 """What the frames to compare with are, by kind of case."""
 ANSWER_NAMES = {"model": "model", "warp": "warp only", "repeat": "repeat the photo"}

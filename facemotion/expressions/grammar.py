@@ -19,6 +19,9 @@ A model trained on other expressions carries its own tuple in its configuration.
 SMILES = ("smile", "closed-smile")
 """The two ways to smile, open and closed."""
 
+LIPS_TOGETHER = ("contempt", "blink", "closed-smile")
+"""Expressions under which lips that are closed stay closed: nothing of the mouth comes to light."""
+
 NEUTRAL = "neutral"
 """The word for no expression: the photo as it is, control 0."""
 

@@ -1,4 +1,4 @@
-"""The face-alignment library (Bulat & Tzimiropoulos 2017: S3FD detector, 2D-FAN landmarks) as a second opinion.
+"""The face-alignment library (Bulat & Tzimiropoulos 2017: S3FD detector, 2D-FAN landmarks) as the fallback detector.
 
 Its constructor downloads what it does not find and checks no hash. So it loads its weights inside
 `facemotion.weights.hub.torch_hub_with`: verified copies lie where it looks, and it cannot download.
@@ -27,14 +27,14 @@ _SMALLEST_PX = 128  # the detector halves its input seven times
 _PATCH_PX, _FACE_PX = 768, 320  # the library rounds landmarks to whole pixels: small faces are enlarged first
 
 
-class SecondOpinion:
+class FallbackDetector:
     """The library's detector and landmark network, ready for use."""
 
     def __init__(self, networks):
         self._networks = networks
 
     @classmethod
-    def load(cls, *, device: str = "cpu", offline: bool | None = None) -> SecondOpinion:
+    def load(cls, *, device: str = "cpu", offline: bool | None = None) -> FallbackDetector:
         """Fetch where needed, verify, and only then let the library load its weights.
 
         Raises WeightsError where they cannot be had (offline, hash mismatch, no network) or do not fit the library.
@@ -51,7 +51,7 @@ class SecondOpinion:
                 )
             except (RuntimeError, KeyError, TypeError) as error:
                 raise WeightsError(
-                    f"The weights of the second opinion do not fit {_PINNED}: {str(error).splitlines()[0]}",
+                    f"The weights of the fallback detector do not fit {_PINNED}: {str(error).splitlines()[0]}",
                     "Remove and fetch them again: facemotion weights clear s3fd 2dfan4; facemotion weights fetch.",
                 ) from error
         return cls(networks)

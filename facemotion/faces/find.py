@@ -12,13 +12,13 @@ from facemotion.errors import UsageError, WeightsError
 from facemotion.faces.types import Face
 
 if TYPE_CHECKING:
-    from facemotion.faces.fallback import SecondOpinion
+    from facemotion.faces.fallback import FallbackDetector
     from facemotion.faces.landmarker import Landmarker
 
 ALIGNERS = ("auto", "builtin", "face-alignment")
 
 UNSURE_SCORE = 0.8
-"""Score below which a second opinion is worth its time."""
+"""Score below which the fallback detector is worth its time."""
 
 _SAME_FACE = 0.4  # distance between the middles of two faces, in sizes of the larger, below which they are one
 
@@ -29,7 +29,7 @@ class FaceFinder:
     def __init__(self):
         self._lock = threading.Lock()
         self._builtin: Landmarker | None = None
-        self._second: SecondOpinion | None = None
+        self._fallback: FallbackDetector | None = None
         self._out_of_reach: WeightsError | None = None
 
     def find(
@@ -46,11 +46,11 @@ class FaceFinder:
         if aligner not in ALIGNERS:
             raise UsageError(f"There is no aligner {aligner!r}.", f"Use one of: {', '.join(ALIGNERS)}.")
         if aligner == "face-alignment":
-            return self._load_second().find(image)
+            return self._load_fallback().find(image)
         faces = self._load_builtin().measure(image)
         if aligner == "builtin" or any(_is_sure(face) for face in faces):
             return faces
-        second = self._second_if_worth_it(faces, on_note)
+        second = self._fallback_if_worth_it(faces, on_note)
         return faces if second is None else merged(faces, second.find(image))
 
     def follow(self, frames: np.ndarray) -> np.ndarray:
@@ -65,25 +65,29 @@ class FaceFinder:
                 self._builtin = Landmarker.load()
             return self._builtin
 
-    def _load_second(self, *, offline: bool | None = None) -> SecondOpinion:
-        from facemotion.faces.fallback import SecondOpinion
+    def _load_fallback(self, *, offline: bool | None = None) -> FallbackDetector:
+        from facemotion.faces.fallback import FallbackDetector
 
         with self._lock:
-            if self._second is None:
-                self._second = SecondOpinion.load(offline=offline)
-            return self._second
+            if self._fallback is None:
+                self._fallback = FallbackDetector.load(offline=offline)
+            return self._fallback
 
-    def _second_if_worth_it(self, faces: list[Face], on_note: Callable[[str], None] | None) -> SecondOpinion | None:
+    def _fallback_if_worth_it(
+        self, faces: list[Face], on_note: Callable[[str], None] | None
+    ) -> FallbackDetector | None:
         """The second finder; fetched where nothing was found, else only taken where it lies ready. Tried once."""
         if self._out_of_reach is None:
             try:
-                return self._load_second(offline=True if faces else None)
+                return self._load_fallback(offline=True if faces else None)
             except WeightsError as error:
                 if not faces:
                     self._out_of_reach = error
         if on_note is not None:
             what = "is unsure of the face" if faces else "found no face"
-            on_note(f"The built-in finder {what}; a second opinion was not at hand (see --aligner face-alignment).")
+            on_note(
+                f"The built-in finder {what}; the fallback detector was not at hand (see --aligner face-alignment)."
+            )
         return None
 
 

@@ -31,7 +31,7 @@ FACE_SCORE = 0.4
 """Score from which a find counts as a face."""
 
 UNSURE_SCORE = 0.8
-"""Score below which a second opinion is worth its time."""
+"""Score below which the fallback detector is worth its time."""
 
 LEAST_CHANCE = 0.1
 """Chance of a face below which a followed frame counts as one without it."""

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facemotion.faces.mesh import EYE_CORNERS, IRIS_CENTRES
+from facemotion.faces.ibug68 import LEFT_EYE, RIGHT_EYE, inter_ocular
+
+EYE_CORNERS = {"left": (263, 362), "right": (33, 133)}
+"""Outer and inner corner of the person's eyes among the 478 points."""
+
+IRIS_CENTRES = {"left": 473, "right": 468}
 
 EYEBALL_RADIUS = 0.4
 """In widths of the eye from corner to corner: 12 mm of 30."""
@@ -45,19 +50,14 @@ def gaze(points: np.ndarray, rotation: np.ndarray) -> Gaze:
 def mouth_opening(landmarks: np.ndarray) -> float:
     """Height of the gap between the lips of 68 landmarks, in units of the distance between the eyes."""
     gap = np.linalg.norm(landmarks[61:64] - landmarks[[67, 66, 65]], axis=1).mean()
-    return float(gap / max(_eye_distance(landmarks), 1e-6))
+    return float(gap / max(float(inter_ocular(landmarks)), 1e-6))
 
 
 def eye_openings(landmarks: np.ndarray) -> tuple[float, float]:
     """Height of the opening by the width of the person's left and right eye (Soukupova & Cech 2016)."""
-    right, left = (_aspect_ratio(landmarks[first : first + 6]) for first in (36, 42))
-    return left, right
+    return _aspect_ratio(landmarks[LEFT_EYE]), _aspect_ratio(landmarks[RIGHT_EYE])
 
 
 def _aspect_ratio(eye: np.ndarray) -> float:
     height = (np.linalg.norm(eye[1] - eye[5]) + np.linalg.norm(eye[2] - eye[4])) / 2
     return float(height / max(np.linalg.norm(eye[0] - eye[3]), 1e-6))
-
-
-def _eye_distance(landmarks: np.ndarray) -> float:
-    return float(np.linalg.norm(landmarks[42:48].mean(axis=0) - landmarks[36:42].mean(axis=0)))

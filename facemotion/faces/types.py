@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from facemotion.faces.ibug68 import inter_ocular
+
 if TYPE_CHECKING:
     from facemotion.faces.measures import Gaze
 
@@ -53,8 +55,7 @@ class Face:
     @property
     def inter_ocular_px(self) -> float:
         """Distance between the centres of the two eyes."""
-        dx, dy = self.landmarks[42:48].mean(axis=0) - self.landmarks[36:42].mean(axis=0)
-        return float(dx * dx + dy * dy) ** 0.5
+        return float(inter_ocular(self.landmarks))
 
     @property
     def units(self) -> np.ndarray | None:

@@ -97,6 +97,11 @@ class Region:
     window: Tensor
     """(M, 1, …) the same: 1 inside, falling to 0 at the region's border."""
 
+    @property
+    def lid(self) -> Tensor:
+        """(M, 1, …) of an eye: 1 on lids and skin, 0 between the lids."""
+        return 1 - self.details[:, -2:].amin(1, keepdim=True).clamp(0, 1)
+
     def cut(self, maps: Tensor, detail: int = 1) -> Tensor:
         """``box`` out of maps of ``seen``, which are ``detail`` times as fine."""
         return maps[(..., *_within(self.box, self.seen, detail))]

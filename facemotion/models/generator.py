@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facemotion.expressions.grammar import EXPRESSIONS
+from facemotion.expressions.grammar import EXPRESSIONS, LIPS_TOGETHER
 from facemotion.media.records import built
 from facemotion.models.anchors import (
     EYE_DETAILS,
@@ -40,7 +40,7 @@ from facemotion.models.anchors import (
 from facemotion.models.blocks import ConvNormAct, ResidualBlock, blank, part_of_upsample2, upsample2
 from facemotion.models.encoders import BaseEncoder, ResidualEncoder
 from facemotion.models.glasses import GLASSES_LEVEL, Glasses, rims
-from facemotion.models.lids import without_eyes
+from facemotion.models.lids import in_skin_tone, without_eyes
 
 PRESETS = ("default", "paper")
 
@@ -278,12 +278,14 @@ class PaintHead(nn.Module):
         moved: Tensor | None = None,
         landmarks: Tensor | None = None,
         skin: Tensor | None = None,
+        parted: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Features (M, C, h, w), moved photo and `Encoding.skin` (M, 3, 2h, 2w), landmarks (M, 78, 2) -> mask (M, 1, P,
-        P) in [0, 1], colour (M, 3, P, P) in [-1, 1], float32. The preset ``paper`` has the features alone."""
+        P) in [0, 1], colour (M, 3, P, P) in [-1, 1], float32. ``parted`` (M,) in [0, 1]: how far the mouth may be
+        painted at all. The preset ``paper`` has the features alone."""
         coarse = self.features(features)
         if self.anchor is not None:
-            return self._painted(partial(part_of_upsample2, coarse), moved, landmarks, skin)
+            return self._painted(partial(part_of_upsample2, coarse), moved, landmarks, skin, parted)
         paint = self._convolved(F.silu(self.mix(upsample2(coarse))))[0].float()
         return torch.ones_like(paint[:, 3:]), torch.tanh(paint[:, :3])
 
@@ -297,7 +299,12 @@ class PaintHead(nn.Module):
         return self._painted(lambda box: hidden[(..., *box)], moved, landmarks, skin)
 
     def _painted(
-        self, hidden: Callable[[Box], Tensor], moved: Tensor, landmarks: Tensor, skin: Tensor
+        self,
+        hidden: Callable[[Box], Tensor],
+        moved: Tensor,
+        landmarks: Tensor,
+        skin: Tensor,
+        parted: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """What `paint` gives; ``hidden`` is asked for parts of what `spread` gives."""
         count, side = len(moved), moved.shape[-1]
@@ -307,6 +314,8 @@ class PaintHead(nn.Module):
         for region in self.anchors.regions(landmarks, side, margin=_REACH):
             around, inside = (..., *region.seen), (..., *region.box)
             opaque, painted = self._region(region, hidden(region.seen), moved[around], skin[inside])
+            if parted is not None and region.kind == "mouth":
+                opaque = opaque * parted[:, None, None, None]
             there = (..., *in_parts(self.shuffle, region.box))
             under = mask[there].clone() * (1 - opaque)  # regions that overlap are laid one on the other
             total = opaque + under
@@ -326,7 +335,9 @@ class PaintHead(nn.Module):
         colour = torch.tanh(paint[:, :3])
         if region.kind == "eye":
             share, light = detail[:, _PAINT_CHANNELS:].split(1, 1)
-            colour = torch.lerp(colour, lit(resize(skin, colour.shape[-2:]), light), torch.sigmoid(share))
+            skin = resize(skin, colour.shape[-2:])
+            colour = torch.lerp(colour, lit(skin, light), torch.sigmoid(share))
+            colour = in_skin_tone(colour, skin, region.lid)
         return region.window * opacity(paint[:, 3:]), colour
 
     def _convolved(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
@@ -417,7 +428,9 @@ class Generator(nn.Module):
         foreseen = on_the_lip(landmarks.detach())
         anchors = foreseen if anchors is None else torch.where(anchors.isnan(), foreseen, anchors.float())
         seen = moved_photo(encoding.source, flow.detach(), shade.detach())  # paint follows the motion, not the reverse
-        mask, colour = self.paint_head(features, seen, anchors, encoding.skin.expand(len(anchors), -1, -1, -1))
+        shut = control.new_tensor([name in LIPS_TOGETHER for name in self.config.expressions])
+        parted = _painted_share(_presence(control * (1 - shut))) / painted.clamp(min=1e-6)
+        mask, colour = self.paint_head(features, seen, anchors, encoding.skin.expand(len(anchors), -1, -1, -1), parted)
         return Motion(
             flow=flow,
             shade=shade,
@@ -430,10 +443,9 @@ class Generator(nn.Module):
 
     def moving(self, flow: Tensor, shade: Tensor, control: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The decoder's raw flow and shade to those of `Motion`, and the mask's factor (M,); all are 0 at control 0."""
-        presence = 1 - (1 - control.clamp(0, 1)).prod(1)
+        presence = _presence(control)
         strength = (presence * control.amax(1).clamp(min=1))[:, None, None, None]
-        painted = 1 - (1 - presence) ** 8  # an opening mouth shows its inside from the first frame on
-        return strength * self.config.flow_reach * flow, strength * torch.tanh(shade), painted
+        return strength * self.config.flow_reach * flow, strength * torch.tanh(shade), _painted_share(presence)
 
     @staticmethod
     def compose(source: Tensor, motion: Motion) -> Tensor:
@@ -451,6 +463,16 @@ class Generator(nn.Module):
         seen = resize(source, (self.config.input_px, self.config.input_px))
         motion = self.decode(self.encode(seen, control), control)
         return self.compose(source, motion), motion
+
+
+def _presence(control: Tensor) -> Tensor:
+    """(M,) how far any expression of a control (M, E) is there at all, 0 to 1."""
+    return 1 - (1 - control.clamp(0, 1)).prod(1)
+
+
+def _painted_share(presence: Tensor) -> Tensor:
+    """An opening mouth shows its inside from the first frame on."""
+    return 1 - (1 - presence) ** 8
 
 
 def opacity(logits: Tensor) -> Tensor:

@@ -15,6 +15,9 @@ _FADE = 0.015
 """Over how much what is known of the skin begins."""
 _SPREAD = 0.02
 """How far around the eyes their skin is read, in crop widths; 0.06 inter-ocular distances."""
+_LUMA = (0.299, 0.587, 0.114)
+_LEAST_LIGHT, _MOST_RAISED = 0.98, 1.5
+"""Light of a closed lid, by that of the skin around the eye, below which it is raised, and by how much at most."""
 
 
 @torch.no_grad()
@@ -29,6 +32,29 @@ def without_eyes(photo: Tensor, points: Tensor) -> Tensor:
     weight = known * (0.5 * photo.mean(1, keepdim=True) + 0.5).clamp(min=0.02).square()  # hair and shadow say less
     skin = _blurred(photo * weight) / _blurred(weight).clamp(min=1e-6)
     return known * photo + (1 - known) * skin
+
+
+@in_full_precision
+def in_skin_tone(colour: Tensor, skin: Tensor, lid: Tensor) -> Tensor:
+    """Colours (M, 3, h, w) in [-1, 1] with the hue of the skin, and hardly darker than it, where they show lids.
+
+    skin (M, 3, h, w) as of `without_eyes`; lid (M, 1, h, w) in [0, 1]. Lashes, and what shade a lid has, remain: a
+    network that never saw such light paints lids grey under coloured light, and dark on very bright skin.
+    """
+    painted, below = ((levels + 1) / 2 for levels in (colour, skin))
+    light, skin_light = (_luminance(levels) for levels in (painted, below))
+    skin_light = skin_light.clamp(min=0.02)
+    shade = light / skin_light
+    # Lids that are darker than skin as a whole are raised; lashes are darker than lids and count for little.
+    weight = lid * shade.square()
+    usual = (weight * shade).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-6)
+    shade = shade * (_LEAST_LIGHT / usual.clamp(min=1e-3)).clamp(1, _MOST_RAISED)
+    toned = below * torch.minimum(shade, 1 / below.amax(1, keepdim=True).clamp(min=0.02))
+    return torch.lerp(painted, toned, lid) * 2 - 1
+
+
+def _luminance(levels: Tensor) -> Tensor:
+    return (levels * levels.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
 
 
 def _blurred(maps: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 import cv2
 import numpy as np
 
+from facemotion.compositing.tint import LUMA_REC601
 from facemotion.errors import InputError
 from facemotion.synthetic import wrinkles as folds
 
@@ -32,7 +33,6 @@ _IVORY = np.array([1.042, 0.989, 0.946], np.float32)
 _SKIN = np.array([1.149, 0.948, 0.879], np.float32)
 """The same of those people's skin."""
 _MIDDLE = (WIDTH_PX / 2, HEIGHT_PX / 2)
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class MouthLibrary:
         """One of the mouths whose lender's skin is close in brightness; None in an empty library."""
         if not self.mouths:
             return None
-        distance = np.array([abs(float((mouth.skin - skin) @ _LUMINANCE)) for mouth in self.mouths])
+        distance = np.array([abs(float((mouth.skin - skin) @ LUMA_REC601)) for mouth in self.mouths])
         return self.mouths[int(generator.choice(np.argsort(distance)[:12]))]
 
 
@@ -131,7 +131,7 @@ def borrowed(photo: np.ndarray, landmarks: np.ndarray) -> Mouth | None:
         return None
     rows = np.arange(HEIGHT_PX)[:, None]
     opening = (rows > top + 1) & (rows < bottom - 1)
-    luminance = image @ _LUMINANCE
+    luminance = image @ LUMA_REC601
     redness = image[..., 0] - image[..., 1:].mean(2)
     if opening.sum() < 300:
         return None
@@ -152,7 +152,7 @@ def borrowed(photo: np.ndarray, landmarks: np.ndarray) -> Mouth | None:
     edge = np.where(np.isfinite(top), np.clip(fitted, top, bottom), np.nan)
     skin, _ = folds.skin(photo.astype(np.float32) / 255, landmarks)
     return Mouth(
-        np.clip(image * (_IVORY / (colour / (colour @ _LUMINANCE))), 0, 1),
+        np.clip(image * (_IVORY / (colour / (colour @ LUMA_REC601))), 0, 1),
         top.astype(np.float32),
         edge.astype(np.float32),
         skin,
@@ -165,7 +165,7 @@ def white_of_eyes(image: np.ndarray, landmarks: np.ndarray) -> float:
     opening = np.zeros(image.shape[:2], np.uint8)
     for start in (36, 42):
         cv2.fillPoly(opening, [np.round(landmarks[start : start + 6]).astype(np.int32)], 1)
-    values = (image @ _LUMINANCE)[opening > 0]
+    values = (image @ LUMA_REC601)[opening > 0]
     return float(np.percentile(values, 80)) if len(values) else 0.6
 
 
@@ -300,7 +300,7 @@ def paint(
     shade_upper = (np.clip(1.02 - 0.5 * from_middle**3, 0, 1) * shadow)[..., None]
     inner = inner + upper_alpha[..., None] * (upper_teeth * shade_upper - inner)
     inner = np.clip(inner * light * tint, 0, 1)
-    grey = (inner @ _LUMINANCE)[..., None]
+    grey = (inner @ LUMA_REC601)[..., None]
     inner = grey + _colourful(skin) * (inner - grey)
     alpha = np.clip(cv2.GaussianBlur(mask, (0, 0), max(0.6, n / 640)), 0, 1)
     alpha = strength * np.where(mask > 0, np.clip(1.5 * alpha - 0.3, 0, 1), 0.45 * alpha)[..., None]
@@ -377,7 +377,7 @@ def _row(
 def _tint(skin: np.ndarray) -> np.ndarray:
     """Gain per channel (3,): a third of how the skin's hue differs from what is usual, which is the light's share; the
     teeth of dark and of pale people in one light have one hue."""
-    ratio = (skin / (skin @ _LUMINANCE + 1e-3)) / _SKIN
+    ratio = (skin / (skin @ LUMA_REC601 + 1e-3)) / _SKIN
     return np.clip(np.maximum(ratio, 0.1) ** 0.35, 0.8, 1.25).astype(np.float32)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
+from facemotion.compositing.tint import LUMA_REC601
 from facemotion.errors import InputError
 from facemotion.expressions.grammar import SMILES
 from facemotion.faces import geometry
@@ -226,10 +227,9 @@ class _Pair:
 
     def shading(self) -> np.ndarray:
         """(9409,) log-brightness of the peak's skin over the neutral one's; nan where a photo does not see it."""
-        luminance = np.array([0.299, 0.587, 0.114], np.float32)
         values = []
         for image, points in ((self.portrait.skin, self.portrait.source_points), (self.peak_skin, self.peak_points)):
-            smooth = cv2.GaussianBlur(image @ luminance, (0, 0), image.shape[0] / 200)
+            smooth = cv2.GaussianBlur(image @ LUMA_REC601, (0, 0), image.shape[0] / 200)
             values.append(np.log(np.maximum(sample(smooth, points[None, FACE_VERTICES])[0], 0.02)))
         return np.where(self.portrait.trusted[FACE_VERTICES] > 0.9, values[1] - values[0], np.nan)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from facemotion.compositing.tint import LUMA_REC601
 from facemotion.errors import InputError
 from facemotion.faces import geometry
 from facemotion.faces.pose import head_pose
@@ -28,7 +29,6 @@ from facemotion.synthetic.head import (
 from facemotion.synthetic.rasterise import NOTHING, rasterise, vertex_normals
 from facemotion.synthetic.warping import continued, pixel_grid, sample, smooth_seams
 
-LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _FEATHER = 0.09
 """How far the motion of the face reaches beyond the mesh, in crop widths."""
 _TURN_FEATHER = 0.35
@@ -102,7 +102,7 @@ class Portrait:
         normals = normals[FACE_VERTICES]
         x, y = self._pixels(FACE_VERTICES).T
         chosen = (normals[:, 2] > 0.3) & (self.skin_likeness[y, x] > 0.3)
-        luminance = cv2.GaussianBlur(self.skin @ LUMINANCE, (0, 0), self.size_px / 100)[y, x]
+        luminance = cv2.GaussianBlur(self.skin @ LUMA_REC601, (0, 0), self.size_px / 100)[y, x]
         rows = np.c_[np.ones(chosen.sum()), normals[chosen]]
         ridge = np.diag([1e-3, 0.05, 0.05, 0.05]) * max(1, chosen.sum())
         return np.linalg.solve(rows.T @ rows + ridge, rows.T @ luminance[chosen]).astype(np.float32)

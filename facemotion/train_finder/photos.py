@@ -8,19 +8,10 @@ import cv2
 import numpy as np
 
 from facemotion.errors import InputError
+from facemotion.faces.ibug68 import FROM_FACE_MESH
 
 PHOTO_PX = 448
 """Longest side kept in memory: the landmark crops show faces at some 80 px."""
-
-# iBUG-68 as a subset of the 478 MediaPipe FaceMesh points: jaw, brows, nose, eyes, outer and inner lips
-MEDIAPIPE_68 = np.array([
-    127, 234, 93, 132, 58, 172, 136, 150, 152, 379, 365, 397, 288, 361, 323, 454, 356,
-    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
-    168, 197, 5, 4, 98, 97, 2, 326, 327,
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181,
-    78, 82, 13, 312, 308, 317, 14, 87,
-])  # fmt: skip
 
 
 @dataclass
@@ -83,7 +74,7 @@ def read_photos(folder: Path, *, validation: bool) -> list[Photo]:
             continue
         scale = min(1.0, PHOTO_PX / max(photo.shape[:2]))
         small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        landmarks = (points[name][MEDIAPIPE_68, :2] + 0.5) * scale - 0.5
+        landmarks = (points[name][list(FROM_FACE_MESH), :2] + 0.5) * scale - 0.5
         image = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
         photos.append(Photo(name, person_of(name), image, landmarks.astype(np.float64)))
     if not photos:

@@ -50,7 +50,7 @@ def r1_penalty(real: Outputs, views: Views) -> Tensor:
 
 
 def accuracy(real: Outputs, fake: Outputs) -> dict[str, Tensor]:
-    """Share of patches that each discriminator tells apart, 0.5 at chance: what to watch."""
+    """Share of patches that each discriminator classifies correctly, 0.5 at chance: what to watch."""
     return {
         name: ((real[name].logits > 0).float().mean() + (fake[name].logits < 0).float().mean()).detach() / 2
         for name in real

@@ -127,7 +127,7 @@ class AdversaryConfig:
     real_weight: float = 1.5
     """Weight of photographic samples in the discriminators' loss; rendered ones count 1."""
     lr: float = 3e-4
-    """Peak learning rate of the discriminators, apart from the generator's (two time scales: Heusel et al. 2017)."""
+    """Peak learning rate of the discriminators, separate from the generator's (two time scales: Heusel et al. 2017)."""
     beta1: float = 0.5
     """Momentum of the discriminators' Adam."""
     r1: float = 1.0

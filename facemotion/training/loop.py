@@ -31,7 +31,7 @@ from facemotion.training.step import (
 from facemotion.training.validate import Validation
 
 CHECK_STEPS = 8
-"""Steps between looks at whether all losses were finite (a look waits for the device)."""
+"""Steps between checks that all losses were finite (a check waits for the device)."""
 
 
 class Trainer:
@@ -79,7 +79,7 @@ class Trainer:
 
         Raises ``TrainingError`` when a loss is not finite or diverges; the last good state stays on disk.
         """
-        begun = saved = time.monotonic()
+        started = saved = time.monotonic()
         steps = plan_batches(self.config, self.world, self.progress)
         requests = (request for step in steps for request in step)
         loader = Loader(self._read, requests.__next__, workers=self._workers)
@@ -89,7 +89,7 @@ class Trainer:
         try:
             while self.progress.images < self.config.images:
                 now = time.monotonic()
-                late = time_budget_s is not None and now - begun + 1.2 * longest > time_budget_s
+                late = time_budget_s is not None and now - started + 1.2 * longest > time_budget_s
                 if self.world.any(late or stop()):
                     self._check()
                     self.save()

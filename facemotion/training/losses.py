@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facemotion.training.regions import inter_ocular
+from facemotion.faces.ibug68 import inter_ocular
 
 
 def pixel_weight(source: Tensor, target: Tensor, *, difference: float, regions: Tensor) -> Tensor:

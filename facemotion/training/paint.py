@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from facemotion.device import multiplies_in_bf16
 from facemotion.errors import InputError, TrainingError, UsageError
+from facemotion.faces.ibug68 import inter_ocular
 from facemotion.models.anchors import POINTS, on_the_lip
 from facemotion.models.discriminators import PatchDiscriminator
 from facemotion.models.generator import Encoding, Generator, moved_photo, resize
@@ -27,7 +28,7 @@ from facemotion.training.augment import augment
 from facemotion.training.config import AugmentConfig, SamplerConfig
 from facemotion.training.dataset import ClipPool
 from facemotion.training.networks import initialise_he
-from facemotion.training.regions import inter_ocular, lips_part
+from facemotion.training.regions import lips_part
 from facemotion.training.sampler import Sampler
 
 

@@ -6,26 +6,13 @@ Landmarks are in crop widths here, (0, 0) the crop's upper left edge and (1, 1) 
 import torch
 from torch import Tensor
 
-FLIP = (
-    *range(16, -1, -1),
-    *range(26, 16, -1),
-    *range(27, 31),
-    *range(35, 30, -1),
-    *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),
-    *(54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55),
-    *(64, 63, 62, 61, 60, 67, 66, 65),
-    *range(72, 67, -1),
-    *range(77, 72, -1),
-)
+from facemotion.faces.ibug68 import LEFT_EYE, MIRROR, RIGHT_EYE, inter_ocular
+
+FLIP = (*MIRROR, *range(72, 67, -1), *range(77, 72, -1))
 """Point ``i`` of a mirrored face is point ``FLIP[i]`` of the face (iBUG-68 order, then the teeth)."""
 
 _CLOSED = 0.02
 """Lips nearer than this, in distances of the eyes' centres, hide the teeth."""
-
-
-def inter_ocular(landmarks: Tensor) -> Tensor:
-    """(…, 68, 2) -> (…) distance of the eyes' centres, in the landmarks' unit."""
-    return (landmarks[..., 42:48, :].mean(-2) - landmarks[..., 36:42, :].mean(-2)).norm(dim=-1)
 
 
 def lips_part(landmarks: Tensor) -> Tensor:
@@ -55,6 +42,6 @@ def region_weight(landmarks: Tensor, size: int, *, mouth: float | Tensor, eyes: 
         torch.maximum(extent[:, :1], 0.25 * scale),
         torch.maximum(extent[:, 1:], 0.2 * scale),
     )
-    for eye in (slice(36, 42), slice(42, 48)):
+    for eye in (RIGHT_EYE, LEFT_EYE):
         weight = weight + (eyes - 1) * bump(landmarks[:, eye].mean(1), 0.25 * scale, 0.15 * scale)
     return weight[:, None]

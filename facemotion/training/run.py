@@ -1,4 +1,4 @@
-"""Open a training in its folder: new, resumed by the same command, or begun from other weights."""
+"""Open a training in its folder: new, resumed by the same command, or initialised from other weights."""
 
 import hashlib
 import json

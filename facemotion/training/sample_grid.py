@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from facemotion.media.grid import labelled_grid
 from facemotion.models.generator import Generator, resize
 from facemotion.training.dataset import ClipPool
 
@@ -40,16 +41,16 @@ def draw_samples(generator: Generator, people: SamplePeople, *, input_px: int, c
     controls = [torch.eye(len(names))[i] for i in range(len(names))]
     controls += [torch.eye(len(names))[0] * a for a in SWEEP]
     device = next(generator.parameters()).device
-    header = [_caption(text, cell_px) for text in ("photo", *names, *(f"{names[0]} {a:g}" for a in SWEEP))]
-    rows = [np.concatenate(header, 1)]
+    labels = ("photo", *names, *(f"{names[0]} {a:g}" for a in SWEEP))
+    rows = []
     for source in people.sources.to(device).split(1):
         encoding = generator.encode(resize(source, (input_px, input_px)))
         motion = generator.decode(encoding, torch.stack(controls).to(device))
         frames = torch.cat([source, generator.compose(source, motion)])
         cells = resize(frames, (cell_px, cell_px)).clamp(-1, 1)
-        pixels = ((cells + 1) * 127.5).round().byte().permute(2, 0, 3, 1).cpu().numpy()
-        rows.append(pixels.reshape(cell_px, -1, 3))
-    return np.concatenate(rows, 0)
+        pixels = ((cells + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        rows.append(list(zip(labels, pixels, strict=True)))
+    return labelled_grid(rows)
 
 
 def save_samples(path: Path, grid: np.ndarray) -> None:
@@ -58,8 +59,3 @@ def save_samples(path: Path, grid: np.ndarray) -> None:
     part = path.with_name(path.name + ".part")
     part.write_bytes(cv2.imencode(".png", np.ascontiguousarray(grid[:, :, ::-1]))[1].tobytes())
     part.replace(path)
-
-
-def _caption(text: str, width: int) -> np.ndarray:
-    strip = np.full((22, width, 3), 255, np.uint8)
-    return cv2.putText(strip, text, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from facemotion.models.discriminators import DiscriminatorOutput, Discriminators
 from facemotion.models.generator import Generator, resize
-from facemotion.training import adversarial as adversary
-from facemotion.training import losses
+from facemotion.training import adversarial, losses
 from facemotion.training.config import LossWeights
 from facemotion.training.regions import lips_part, region_weight
 
@@ -172,12 +171,12 @@ def discriminator_loss(
     fake = {name: view.detach() for name, view in seen.fake.items()}
     with torch.autocast(device, torch.bfloat16, enabled=autocast and r1 == 0):
         on_real, on_fake = step(real, fake, seen.source, seen.control)
-    hinge = adversary.discriminator_hinge(on_real, on_fake, seen.weight)
-    accuracy = {f"{name}_accuracy": share for name, share in adversary.accuracy(on_real, on_fake).items()}
+    hinge = adversarial.discriminator_hinge(on_real, on_fake, seen.weight)
+    accuracy = {f"{name}_accuracy": share for name, share in adversarial.accuracy(on_real, on_fake).items()}
     parts = {"discriminator": hinge.detach(), **accuracy}
     loss = hinge
     if r1 > 0:
-        penalty = adversary.r1_penalty(on_real, real)
+        penalty = adversarial.r1_penalty(on_real, real)
         parts["r1"] = penalty.detach()
         loss = loss + r1 * penalty
     return loss, parts, on_real
@@ -186,12 +185,12 @@ def discriminator_loss(
 def adversarial_terms(
     discriminators: Discriminators, seen: DiscriminatorInput, on_real: dict[str, DiscriminatorOutput], *, autocast: bool
 ) -> dict[str, Tensor]:
-    """The unweighted terms by which the generator listens to the discriminators, which stay as they are."""
+    """The unweighted terms by which the discriminators, held fixed, train the generator."""
     discriminators.requires_grad_(False)
     with torch.autocast(seen.control.device.type, torch.bfloat16, enabled=autocast):
         on_fake = discriminators(seen.fake, seen.source, seen.control)
     discriminators.requires_grad_(True)
     return {
-        "adversarial": adversary.generator_hinge(on_fake),
-        "feature_matching": adversary.feature_matching(on_real, on_fake),
+        "adversarial": adversarial.generator_hinge(on_fake),
+        "feature_matching": adversarial.feature_matching(on_real, on_fake),
     }

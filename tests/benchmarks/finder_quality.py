@@ -20,8 +20,9 @@ import numpy as np
 
 from facemotion.faces.finder import Finder
 from facemotion.faces.geometry import apply, warp_crop
+from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.train_finder.faceless import VALIDATION_PICTURES, bundled_pictures, draw_pattern
-from facemotion.train_finder.photos import MEDIAPIPE_68, validation_people
+from facemotion.train_finder.photos import validation_people
 
 AWAY, TURNED = "turned away, hidden, hard light", "frontal, turned 30°"
 
@@ -50,7 +51,7 @@ def read_examples(data: Path) -> tuple[list[Example], list[Example]]:
             if person not in people or ":" in name:
                 continue
             picture = cv2.cvtColor(cv2.imread(str(data / name)), cv2.COLOR_BGR2RGB)
-            example = Example(name, picture, [points[name][MEDIAPIPE_68, :2]])
+            example = Example(name, picture, [points[name][list(FROM_FACE_MESH), :2]])
             (frontal if "london" in name or name in frontal_portraits else others).append(example)
     return frontal, others
 

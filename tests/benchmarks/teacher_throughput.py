@@ -19,18 +19,13 @@ import cv2
 import numpy as np
 
 from facemotion.faces import geometry
+from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.synthetic.fit import fit_head
 from facemotion.synthetic.head import HeadModel
 from facemotion.synthetic.mouths import MouthLibrary
 from facemotion.synthetic.recipes import Recipes
 from facemotion.synthetic.renderer import TeacherSettings, teacher_clips
 
-FACEMESH_TO_68 = [
-    127, 234, 93, 132, 58, 172, 136, 150, 152, 379, 365, 397, 288, 361, 323, 454, 356,
-    70, 63, 105, 66, 107, 336, 296, 334, 293, 300, 168, 197, 5, 4, 98, 97, 2, 326, 327,
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
-]  # fmt: skip
 AIM_FRAMES_PER_S = 8.0
 PEOPLE_PER_RUN = 3
 
@@ -42,7 +37,7 @@ def main() -> None:
     head = HeadModel.load(data / "ict-facekit" / "ict_facekit.npz")
     with np.load(data / "landmarks.npz") as stored:
         landmarks = {
-            name: stored[name][FACEMESH_TO_68, :2].astype(np.float64)
+            name: stored[name][list(FROM_FACE_MESH), :2].astype(np.float64)
             for name in stored.files
             if name.startswith(("london", "canada")) and not name.endswith(":189")
         }

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from facemotion.evaluation import motion
-from facemotion.evaluation.regions import LEADING, MIRROR, POINTS, RIGID, STILL, UNITS, leading_units, still_points
+from facemotion.evaluation.regions import LEADING, POINTS, RIGID, STILL, UNITS, leading_units, still_points
 from facemotion.expressions.grammar import EXPRESSIONS
+from facemotion.faces.ibug68 import MIRROR, inter_ocular
 from tests.evaluation.faces import face_points
 
 IOD = 0.28 * 512
@@ -23,7 +24,7 @@ def clip(moves: dict[int, tuple[float, float]], frames: int = 3) -> torch.Tensor
 
 
 def test_inter_ocular_is_the_distance_of_the_eyes_centres():
-    assert float(motion.inter_ocular(torch.from_numpy(face_points()))) == pytest.approx(IOD)
+    assert float(inter_ocular(torch.from_numpy(face_points()))) == pytest.approx(IOD)
 
 
 def test_landmark_distance_is_a_percentage_of_the_truths_eye_distance():

@@ -61,7 +61,7 @@ def test_the_report_folder_holds_every_promised_file(report_folder):
     }
     assert not list(report_folder.parent.glob(".*"))
     with Image.open(report_folder / "sheets/smile-1.jpg") as sheet:
-        assert sheet.width == 7 * 168  # six controls and the target
+        assert sheet.width == 7 * (168 + 4) + 4  # six controls and the target, with gaps
 
 
 def test_the_report_says_what_was_measured(report_folder):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from facemotion.errors import WeightsError
-from facemotion.faces.fallback import WEIGHT_NAMES, SecondOpinion
+from facemotion.faces.fallback import WEIGHT_NAMES, FallbackDetector
 from facemotion.weights import registry as weights
 from tests.faces.faces import frontal_landmarks
 
@@ -70,7 +70,7 @@ def library(monkeypatch):
 
 def test_the_library_finds_verified_files_where_it_looks_first(library, stored):
     before = torch.hub.get_dir()
-    SecondOpinion.load()
+    FallbackDetector.load()
     assert library.built_with["compile"] is False
     assert library.built_with["landmarks_type"] == "2d"
     assert library.found_files == {"s3fd-619a316812.pth": b"s3fd", "2DFAN4-11f355bf06.pth.tar": b"2dfan4"}
@@ -90,13 +90,13 @@ def test_a_file_that_changes_or_vanishes_after_its_check_is_not_what_is_loaded(l
         return content
 
     monkeypatch.setattr(weights, "read_verified", gone_after_the_read)
-    SecondOpinion.load(offline=True)
+    FallbackDetector.load(offline=True)
     assert library.found_files == {"s3fd-619a316812.pth": b"s3fd", "2DFAN4-11f355bf06.pth.tar": b"2dfan4"}
     store("s3fd", b"s3fd", monkeypatch)
     monkeypatch.setattr(weights, "verify_file", spoilt_after_the_check)
     library.built_with = {}
     with pytest.raises(WeightsError, match="Hash mismatch"):
-        SecondOpinion.load(offline=True)
+        FallbackDetector.load(offline=True)
     assert library.built_with == {}
 
 
@@ -111,7 +111,7 @@ def test_the_library_cannot_download_by_itself(library, stored, monkeypatch):
     before = torch.hub.urlopen
     monkeypatch.setattr(library, "FaceAlignment", ask_for_a_file_that_is_gone)
     with pytest.raises(WeightsError, match=r"not laid out for it: http://127\.0\.0\.1:9/s3fd\.pth"):
-        SecondOpinion.load(offline=True)
+        FallbackDetector.load(offline=True)
     assert not (stored / "elsewhere.pth").exists()
     assert torch.hub.urlopen is before
 
@@ -119,14 +119,14 @@ def test_the_library_cannot_download_by_itself(library, stored, monkeypatch):
 def test_a_damaged_file_never_reaches_the_library(library, stored):
     (stored / "2DFAN4-11f355bf06.pth.tar").write_bytes(b"something else")
     with pytest.raises(WeightsError, match=r"(?i)hash mismatch"):
-        SecondOpinion.load(offline=True)
+        FallbackDetector.load(offline=True)
     assert library.built_with == {}
 
 
 def test_weights_that_cannot_be_had_are_one_clear_line(library, tmp_path, monkeypatch):
     monkeypatch.setenv("FACEMOTION_CACHE", str(tmp_path / "empty"))
     with pytest.raises(WeightsError, match="s3fd") as caught:
-        SecondOpinion.load(offline=True)
+        FallbackDetector.load(offline=True)
     assert "facemotion weights fetch s3fd" in caught.value.hint
     assert library.built_with == {}
 
@@ -139,12 +139,12 @@ def test_weights_that_do_not_fit_are_an_error_of_ours(library, stored, monkeypat
 
     monkeypatch.setattr(library, "FaceAlignment", refuse)
     with pytest.raises(WeightsError, match=r"do not fit face-alignment 1\.5\.0: Error\(s\) in loading"):
-        SecondOpinion.load()
+        FallbackDetector.load()
     assert torch.hub.get_dir() == before
 
 
 def test_no_face_is_an_empty_list(library, stored):
-    finder = SecondOpinion.load()
+    finder = FallbackDetector.load()
     assert finder.find(np.zeros((200, 300, 3), np.uint8)) == []
     library.boxes = [[10, 10, 90, 90, 0.9]]  # a box, but the landmark network answers None
     assert finder.find(np.zeros((200, 300, 3), np.uint8)) == []
@@ -152,7 +152,7 @@ def test_no_face_is_an_empty_list(library, stored):
 
 def test_landmarks_come_back_to_the_photo(library, stored):
     """A small box in a large photo: shrunk for the detector, enlarged for the landmarks."""
-    finder = SecondOpinion.load()
+    finder = FallbackDetector.load()
     library.boxes = [[320.0, 160, 340, 180, 0.8]]  # in the shrunk picture
     library.landmarks_in_patch = frontal_landmarks(centre=(383.5, 383.5), eye_distance_px=160)
     [face] = finder.find(np.zeros((1000, 2560, 3), np.uint8))
@@ -168,14 +168,14 @@ def test_landmarks_come_back_to_the_photo(library, stored):
 
 @pytest.mark.parametrize("landmarks", [np.full((68, 2), 300.0), np.full((68, 2), np.nan)], ids=["a point", "nan"])
 def test_landmarks_without_extent_are_no_face(library, stored, landmarks):
-    finder = SecondOpinion.load()
+    finder = FallbackDetector.load()
     library.boxes = [[100.0, 100, 200, 200, 0.8], [5, 5, 5, 5, 0.9]]
     library.landmarks_in_patch = landmarks
     assert finder.find(np.zeros((400, 400, 3), np.uint8)) == []
 
 
 def test_tiny_photos_are_padded_for_the_detector(library, stored):
-    SecondOpinion.load().find(np.zeros((1, 1, 3), np.uint8))
+    FallbackDetector.load().find(np.zeros((1, 1, 3), np.uint8))
     assert library.seen[0].shape == (128, 128, 3)
 
 
@@ -205,7 +205,7 @@ def test_the_true_library_on_random_weights(tmp_path, monkeypatch):
         path = tmp_path / "network.pth"
         torch.save(network.state_dict(), path)
         store(name, path.read_bytes(), monkeypatch)
-    finder = SecondOpinion.load(offline=True)
+    finder = FallbackDetector.load(offline=True)
     photo = np.random.default_rng(0).integers(0, 256, (150, 180, 3), dtype=np.uint8)
     assert finder.find(photo) == []
     face = finder._align(photo, np.array([40.0, 40, 120, 120, 0.9]))
@@ -213,4 +213,4 @@ def test_the_true_library_on_random_weights(tmp_path, monkeypatch):
     # And the same library with the landmark network's weights in the detector's place.
     store("s3fd", (tmp_path / "network.pth").read_bytes(), monkeypatch)
     with pytest.raises(WeightsError, match="do not fit"):
-        SecondOpinion.load(offline=True)
+        FallbackDetector.load(offline=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facemotion.errors import UsageError, WeightsError
-from facemotion.faces import fallback as second_opinion
+from facemotion.faces import fallback
 from facemotion.faces import landmarker as landmarker_module
 from facemotion.faces.find import FaceFinder, merged
 from facemotion.faces.types import Face
@@ -43,13 +43,13 @@ class Stub:
 def finders(monkeypatch):
     def install(builtin: Stub, second: Stub) -> FaceFinder:
         monkeypatch.setattr(landmarker_module, "Landmarker", builtin)
-        monkeypatch.setattr(second_opinion, "SecondOpinion", second)
+        monkeypatch.setattr(fallback, "FallbackDetector", second)
         return FaceFinder()
 
     return install
 
 
-def test_a_sure_face_needs_no_second_opinion(finders):
+def test_a_sure_face_needs_no_fallback(finders):
     builtin, second = Stub([face_at(100, 0.9), face_at(300, 0.4)]), Stub()
     finder = finders(builtin, second)
     assert finder.find(PHOTO) == builtin.faces
@@ -58,7 +58,7 @@ def test_a_sure_face_needs_no_second_opinion(finders):
     assert second.loaded == []
 
 
-def test_where_nothing_is_found_the_second_opinion_is_asked(finders):
+def test_where_nothing_is_found_the_fallback_is_asked(finders):
     second = Stub([face_at(100, 0.9, source="face-alignment")])
     assert finders(Stub(), second).find(PHOTO) == second.faces
     assert second.loaded == [{"offline": None}]  # may be fetched
@@ -76,7 +76,7 @@ def test_without_weights_the_builtin_answer_stands_with_one_line(finders):
     second = Stub(error=WeightsError("weights 's3fd' are not on this machine"))
     finder = finders(Stub(), second)
     assert finder.find(PHOTO, on_note=lines.append) == []
-    assert len(lines) == 1 and "second opinion" in lines[0]
+    assert len(lines) == 1 and "fallback detector" in lines[0]
     finder.find(PHOTO, on_note=lines.append)
     assert len(second.loaded) == 1  # not tried anew for every photo of a batch
     assert finder.find(PHOTO) == []
@@ -90,7 +90,7 @@ def test_without_weights_an_unsure_face_is_kept(finders):
     assert "unsure" in lines[0]
 
 
-def test_a_forced_second_opinion_says_why_it_cannot_be_had(finders):
+def test_a_forced_fallback_says_why_it_cannot_be_had(finders):
     builtin = Stub([face_at(100, 0.9)])
     with pytest.raises(WeightsError, match="not here"):
         finders(builtin, Stub(error=WeightsError("not here"))).find(PHOTO, aligner="face-alignment")

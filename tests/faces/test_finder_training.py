@@ -12,12 +12,13 @@ from facemotion.datasets.clips import Clip, write_clips
 from facemotion.errors import InputError, TrainingError
 from facemotion.faces.finder_networks import DetectorConfig, load_finder
 from facemotion.faces.geometry import apply
+from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.train_finder.crops import Crops
 from facemotion.train_finder.degrade import degrade
 from facemotion.train_finder.expressive import read_expressive
 from facemotion.train_finder.faceless import Faceless
 from facemotion.train_finder.loop import Schedule
-from facemotion.train_finder.photos import MEDIAPIPE_68, person_of, read_photos, validation_people
+from facemotion.train_finder.photos import person_of, read_photos, validation_people
 from facemotion.train_finder.run import FinderTraining, train_finder
 from facemotion.train_finder.scenes import SCENE_PX, Scene, SceneFace, Scenes, targets
 from tests.faces.faces import frontal_landmarks
@@ -41,7 +42,7 @@ def data(tmp_path_factory):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / name), photo)
         mesh = np.zeros((478, 3), np.float32)
-        mesh[MEDIAPIPE_68, :2] = landmarks
+        mesh[list(FROM_FACE_MESH), :2] = landmarks
         points[name] = mesh
     np.savez(folder / "landmarks.npz", **points)
     return folder

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from facemotion.faces import geometry
+from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.faces.landmarker import Landmarker
 from facemotion.head.model import load_head
 from facemotion.head.rig import EYES, LOWER_LIP, UPPER_LIP, Rig
@@ -17,14 +18,7 @@ def rig() -> Rig:
 
     face = Landmarker.load().measure(data.astronaut())[0]
     points = face.points[:, :2].astype(np.float64)
-    return Rig.on(geometry.apply(geometry.photo_to_crop(points[IBUG], SIZE), points), SIZE)
-
-
-IBUG = [
-    127, 234, 93, 132, 58, 172, 136, 150, 152, 379, 365, 397, 288, 361, 323, 454, 356, 70, 63, 105, 66, 107, 336, 296,
-    334, 293, 300, 168, 197, 5, 4, 98, 97, 2, 326, 327, 33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380, 61,
-    39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
-]  # fmt: skip
+    return Rig.on(geometry.apply(geometry.photo_to_crop(points[list(FROM_FACE_MESH)], SIZE), points), SIZE)
 
 
 def test_the_head_has_the_52_units_in_arkit_order():

@@ -219,6 +219,27 @@ def test_only_mouth_and_eyes_are_painted():
         assert mask[0, 0, int(64 * y), int(64 * x)] == 0
 
 
+def test_what_keeps_the_lips_together_paints_no_mouth(source):
+    generator = tiny_generator()
+    encoding = generator.encode(source[:1, :, ::2, ::2])
+
+    def painted(**weights: float) -> tuple[bool, bool]:
+        """Whether the mouth is painted, and whether the eyes are."""
+        motion = generator.decode(encoding, control(**weights)[:1])
+        size = generator.config.input_px
+        regions = generator.paint_head.anchors.regions(on_the_lip(motion.landmarks), size, margin=0)
+        mouth, eyes = torch.zeros_like(motion.mask), torch.zeros_like(motion.mask)
+        for region in regions:
+            rows, columns = (slice(2 * side.start, 2 * side.stop) for side in region.box)
+            (mouth if region.kind == "mouth" else eyes)[..., rows, columns] = 1
+        return bool((motion.mask * mouth * (1 - eyes)).any()), bool((motion.mask * eyes).any())
+
+    for name, weight in (("closed-smile", 0.5), ("closed-smile", 1.5), ("contempt", 1.0), ("blink", 1.0)):
+        assert painted(**{name: weight}) == (False, True), name
+    assert painted(smile=0.5) == (True, True)
+    assert painted(**{"closed-smile": 0.5, "smile": 0.5}) == (True, True)
+
+
 def test_landmarks_keep_their_precision_under_autocast(source):
     generator = tiny_generator()
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):

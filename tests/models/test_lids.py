@@ -3,7 +3,7 @@
 import torch
 
 from facemotion.models.generator import lit
-from facemotion.models.lids import without_eyes
+from facemotion.models.lids import in_skin_tone, without_eyes
 from tests.models.test_anchors import face
 
 SIZE = 96
@@ -58,3 +58,29 @@ def test_light_goes_from_black_to_twice_as_bright():
     torch.testing.assert_close(lights[0], torch.full((3,), -1.0))
     torch.testing.assert_close(lights[1], skin.flatten())
     torch.testing.assert_close(lights[2], torch.tensor([0.0, 1.0, 1.0]))
+
+
+def luminance(levels: torch.Tensor) -> torch.Tensor:
+    return (levels * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(-3)
+
+
+def test_lids_get_the_hue_of_the_skin_and_eyes_keep_theirs():
+    skin = torch.tensor([0.8, 0.0, -0.7])[None, :, None, None].expand(1, 3, 8, 8)
+    grey = torch.full((1, 3, 8, 8), 0.2)
+    lid = torch.ones(1, 1, 8, 8)
+    lid[..., :4] = 0
+    toned = in_skin_tone(grey, skin, lid)
+    torch.testing.assert_close(toned[..., :4], grey[..., :4])
+    levels, below = (toned[..., 6:] + 1) / 2, (skin[..., 6:] + 1) / 2
+    ratios = levels / below
+    torch.testing.assert_close(ratios, ratios[:, :1].expand_as(ratios))
+
+
+def test_lids_are_hardly_darker_than_skin_and_lashes_stay_dark():
+    skin = torch.full((1, 3, 10, 10), 0.8)
+    painted = torch.full((1, 3, 10, 10), 0.3)  # light 0.65 of the skin's 0.9
+    painted[..., 9, :] = -0.9  # lashes
+    toned = (in_skin_tone(painted, skin, torch.ones(1, 1, 10, 10)) + 1) / 2
+    assert float(luminance(toned)[0, :8].mean()) > 0.85
+    assert float(luminance(toned)[0, 9].max()) < 0.15
+    assert toned.max() <= 1

@@ -8,6 +8,7 @@ import pytest
 
 from facemotion.errors import InputError
 from facemotion.faces import geometry
+from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.synthetic.head import HeadModel
 from facemotion.synthetic.mouths import MouthLibrary
 from facemotion.synthetic.pairs import PairSettings, mean_shading, pair_clips
@@ -17,12 +18,6 @@ from facemotion.synthetic.renderer import TeacherSettings, draw_controls, teache
 from tests.synthetic import made_up_head
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
-FACEMESH_TO_68 = [
-    127, 234, 93, 132, 58, 172, 136, 150, 152, 379, 365, 397, 288, 361, 323, 454, 356,
-    70, 63, 105, 66, 107, 336, 296, 334, 293, 300, 168, 197, 5, 4, 98, 97, 2, 326, 327,
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
-]  # fmt: skip
 STEPS = TeacherSettings(crop_px=96, controls=(0, 0.3, 0.6, 1.0), turned=0, relit=0, jitter=0)
 EXPRESSIONS = Recipes.load().expressions
 
@@ -182,7 +177,7 @@ def test_real_people(name):
     head = HeadModel.load(DATA / "ict-facekit" / "ict_facekit.npz")
     photo = cv2.imread(str(DATA / name))[..., ::-1]
     with np.load(DATA / "landmarks.npz") as stored:
-        landmarks = stored[name][FACEMESH_TO_68, :2].astype(np.float64)
+        landmarks = stored[name][list(FROM_FACE_MESH), :2].astype(np.float64)
     portrait = Portrait(photo, landmarks, head=head, crop_px=192)
     assert portrait.fit.inner_error < 0.02
     settings = TeacherSettings(crop_px=192, controls=(0, 0.25, 0.5, 0.75, 1.0), turned=0, relit=0, jitter=0)

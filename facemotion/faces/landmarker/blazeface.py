@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -58,8 +58,8 @@ class BlazeFace(nn.Module):
     def __init__(self):
         super().__init__()
         self.stem = SameConv2d(3, _FINE_WIDTHS[0], 5, stride=2)
-        widths = (_FINE_WIDTHS[0], *_FINE_WIDTHS)
-        self.fine = nn.Sequential(*map(BlazeBlock, widths, _FINE_WIDTHS, _FINE_STRIDES))
+        before = (_FINE_WIDTHS[0], *_FINE_WIDTHS)
+        self.fine = nn.Sequential(*map(BlazeBlock, before, _FINE_WIDTHS, _FINE_STRIDES))
         widths = (_FINE_WIDTHS[-1], *[_COARSE_WIDTH] * len(_COARSE_STRIDES))
         self.coarse = nn.Sequential(*map(BlazeBlock, widths, widths[1:], _COARSE_STRIDES))
         coordinates = 4 + 2 * KEYPOINTS
@@ -81,7 +81,7 @@ def _by_anchor(head: torch.Tensor, values: int) -> torch.Tensor:
     return head.permute(0, 2, 3, 1).reshape(len(head), -1, values)
 
 
-@cache
+@lru_cache(maxsize=16)
 def anchors(height: int, width: int) -> np.ndarray:
     """Centres of the anchors of a picture, (N, 2) in its px."""
     centres = []

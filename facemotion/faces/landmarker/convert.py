@@ -13,6 +13,7 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -105,7 +106,7 @@ def canonical_face(metadata: bytes) -> dict[str, torch.Tensor]:
     }
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
+def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
     """Number and value of the fields of a protocol buffer message: varints as int, everything else as bytes."""
     at = 0
     while at < len(message):

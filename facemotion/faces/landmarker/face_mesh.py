@@ -23,7 +23,7 @@ class Bottleneck(nn.Module):
     def __init__(self, width: int, inner: int, *, in_channels: int | None = None):
         super().__init__()
         self.halves = in_channels is not None
-        self.squeeze = nn.Conv2d(in_channels, inner, 2, stride=2) if self.halves else nn.Conv2d(width, inner, 1)
+        self.squeeze = nn.Conv2d(width, inner, 1) if in_channels is None else nn.Conv2d(in_channels, inner, 2, stride=2)
         self.squeeze_act = nn.PReLU(inner)
         self.depthwise = depthwise(inner)
         self.widen = nn.Conv2d(inner, width, 1)

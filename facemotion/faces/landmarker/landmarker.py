@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import torch
 
+from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.faces.landmarker import face_mesh
 from facemotion.faces.landmarker.crops import crop, roi_of_points
 from facemotion.faces.landmarker.head_pose import head_rotation, pose_angles
@@ -18,7 +19,6 @@ from facemotion.faces.landmarker.roi import Roi
 from facemotion.faces.landmarker.search import Found, find
 from facemotion.faces.landmarker.units import UNIT_OF_SCORE
 from facemotion.faces.measures import gaze
-from facemotion.faces.mesh import MESH_TO_IBUG
 from facemotion.faces.types import Face
 
 LARGEST_PX = 32_766
@@ -87,7 +87,7 @@ class Landmarker:
         of them. What a search in every frame adds to the motion, the trembling of its own square, cannot arise, and
         several looks, each a little aside and in the mirror, are averaged.
         """
-        landmarks = np.full((len(frames), len(MESH_TO_IBUG), 2), np.nan)
+        landmarks = np.full((len(frames), len(FROM_FACE_MESH), 2), np.nan)
         first = next((faces[0] for frame in frames if (faces := self.measure(np.ascontiguousarray(frame)))), None)
         if first is None or first.points is None:
             return landmarks
@@ -101,7 +101,7 @@ class Landmarker:
             straight, mirrored = np.split(looks.points / size, 2)
             mirrored = mirrored[:, self._networks.canonical.mirror] * (-1, 1, 1) + (1, 0, 0)
             both = (straight[:, : mirrored.shape[1]] + mirrored) / 2
-            placed = [_placed(points, roi)[MESH_TO_IBUG, :2] for points, roi in zip(both, rois, strict=True)]
+            placed = [_placed(points, roi)[list(FROM_FACE_MESH), :2] for points, roi in zip(both, rois, strict=True)]
             landmarks[k] = np.mean(placed, axis=0)
         return landmarks
 
@@ -119,13 +119,14 @@ class Landmarker:
 
     def _face(self, points: np.ndarray, scores: np.ndarray, found: Found) -> Face:
         rotation = head_rotation(points, self._networks.canonical)
-        (x0, y0), (x1, y1) = points[:, :2].min(axis=0).tolist(), points[:, :2].max(axis=0).tolist()
+        single = points.astype(np.float32)
+        (x0, y0), (x1, y1) = single[:, :2].min(axis=0).tolist(), single[:, :2].max(axis=0).tolist()
         return Face(
-            landmarks=points[MESH_TO_IBUG, :2].astype(np.float32),
+            landmarks=single[list(FROM_FACE_MESH), :2],
             box=(x0, y0, x1, y1),
             score=found.score,
             pose=pose_angles(rotation),
-            points=points.astype(np.float32),
+            points=single,
             scores=scores,
             presence=_chance(found.presence),
             gaze=gaze(points, rotation),
