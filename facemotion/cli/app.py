@@ -24,7 +24,6 @@ COMMANDS = (
     "prepare",
     "train",
     "train_paint",
-    "train_finder",
     "evaluate",
 )
 """Modules of this package, in the order of the help; each has ``register(app)``."""

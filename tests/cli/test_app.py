@@ -20,7 +20,6 @@ COMMANDS = (
     "prepare",
     "train",
     "train-paint",
-    "train-finder",
     "evaluate",
 )
 

@@ -1,12 +1,16 @@
-"""Which way a head is turned, from its 478 points and the canonical face."""
+"""The canonical face, and which way a head is turned whose 478 points are known."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
+import torch
+from safetensors.torch import load
+
+from facemotion.weights.registry import known_sha256, read_verified, weight_path
 
 _CANONICAL_TO_IMAGE = np.array([1.0, -1.0, -1.0])  # y up and z forward become y down and z away from the camera
 
@@ -25,6 +29,28 @@ class CanonicalFace:
         """(468,) for every point the one on the other side of the face."""
         apart = np.linalg.norm(self.points[:, None] * (-1, 1, 1) - self.points[None], axis=2)
         return apart.argmin(axis=1)
+
+    @cached_property
+    def edges(self) -> np.ndarray:
+        """(1365, 2) the sides of the triangles, each once."""
+        sides = np.concatenate([self.triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0])])
+        return np.unique(np.sort(sides, axis=1), axis=0)
+
+    @classmethod
+    def of(cls, tensors: dict[str, torch.Tensor]) -> CanonicalFace:
+        """The canonical face among the tensors of a weight file. Raises KeyError where there is none."""
+        return cls(
+            tensors["canonical.points"].double().numpy(),
+            tensors["canonical.triangles"].long().numpy(),
+            tensors["canonical.weights"].double().numpy(),
+        )
+
+
+@cache
+def canonical_face() -> CanonicalFace:
+    """The canonical face of the package. Raises WeightsError where its file is missing or damaged."""
+    path = weight_path("landmarker")
+    return CanonicalFace.of(load(read_verified(path, known_sha256("landmarker", path))))
 
 
 def head_rotation(points: np.ndarray, canonical: CanonicalFace) -> np.ndarray:

@@ -45,11 +45,6 @@ class Landmarker:
         """
         return cls(Networks.load(path, device=device))
 
-    @property
-    def triangles(self) -> np.ndarray:
-        """(898, 3) indices of points: the faces of the mesh, for drawing."""
-        return self._networks.canonical.triangles
-
     def measure(self, image: np.ndarray) -> list[Face]:
         """The faces of a photo (H, W, 3) uint8 RGB, largest first; see `search` for how they are found."""
         _check(image)

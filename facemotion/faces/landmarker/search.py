@@ -1,12 +1,12 @@
 """Where the faces of a photo are: BlazeFace on several sizes of the photo, verified by the face mesh.
 
 BlazeFace sees faces of 16 to 130 px in its input, lying and upside-down ones included, and takes a good many wheels
-and coins for faces. So everything that it proposes is looked at by the face mesh:
+and pebbles for faces. So everything that it proposes is looked at by the face mesh:
 
 * Sure faces, which BlazeFace and the mesh's presence agree on, are taken as MediaPipe takes them.
-* The others are brought upright: of four quarter turns of the place, the one in which BlazeFace is surest counts. The
-  mesh then looks at the place and at its mirror image. On a face, the two agree to a fraction of a pixel; where there
-  is none, the points are invented and differ. `evidence` weighs all that.
+* The others are brought upright: BlazeFace looks at the place again, nearer and smoother, from all four sides, and the
+  best of its answers go to the mesh, each also as its mirror image. On a face, the two meshes agree to a fraction of a
+  pixel; where there is none, the points are invented and differ. `evidence` weighs all that.
 """
 
 from __future__ import annotations
@@ -45,8 +45,20 @@ SAME_FACE = 0.5
 """Distance between the middles of two faces, in sizes of the larger, below which they are one."""
 
 _SAME_PLACE_IOU = 0.3
-_UPRIGHT_SCALE = 4 / 3
-"""How much more than the part around a face is shown to BlazeFace when it is brought upright."""
+_CONTEXTS = (2, 3)
+"""How much more than the part around a face BlazeFace is shown when it looks again."""
+
+_LIKE_SIZES = (0.6, 1.6)
+"""Sizes of what it then sees, relative to what it saw, that still mean the same face."""
+
+UPRIGHT_SCORE = 0.52
+MOST_UPRIGHTS = 3
+"""From which score, and how many of what BlazeFace sees when it looks again, the mesh is asked."""
+
+_SAME_ANGLE = math.radians(30)
+
+OBVIOUS = 3.0
+"""Evidence from which no further place is tried."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,54 +160,83 @@ def _verified(networks: Networks, image: np.ndarray, found: Detections) -> list[
 
 def _examined(networks: Networks, image: np.ndarray, found: Detections) -> list[Found]:
     """Those of the candidates that are faces when brought upright and looked at in the mirror as well."""
-    rois, scores = _upright(networks, image, rois_of_detections(found))
-    crops = [_look(image, roi) for roi in rois]
-    looks = networks.mesh(crops)
-    mirrored = networks.mesh([np.ascontiguousarray(picture[:, ::-1]) for picture in crops])
-    size, mirror = face_mesh.INPUT_PX, networks.canonical.mirror
     faces = []
-    for i, roi in enumerate(rois):
-        back = mirrored.points[i, mirror, :2] * (-1, 1) + (size, 0)
-        apart = float(np.abs(back - looks.points[i, : len(mirror), :2]).mean()) / size
-        chance = _chance(evidence(found.scores[i], scores[i], max(looks.presence[i], mirrored.presence[i]), apart))
-        if chance >= FACE_SCORE:
-            points = looks.points[i] / size
-            faces.append(Found(roi, points, float(looks.presence[i]), float(looks.tongue[i]), chance))
+    for roi, score in zip(rois_of_detections(found), found.scores.tolist(), strict=True):
+        best: Found | None = None
+        for place, upright_score in _uprights(networks, image, roi):
+            face, apart, presence = _mirrored_look(networks, image, place)
+            odds = evidence(score, upright_score, presence, apart)
+            if best is None or _chance(odds) > best.score:
+                best = replace(face, score=_chance(odds))
+            if odds > OBVIOUS:
+                break
+        if best is not None and best.score >= FACE_SCORE:
+            faces.append(best)
     return faces
 
 
-def _upright(networks: Networks, image: np.ndarray, rois: Sequence[Roi]) -> tuple[list[Roi], list[float]]:
-    """For every part: how BlazeFace sees its face best after some quarter turns, and how sure it then is."""
-    best, scores = [], []
-    for roi in rois:
-        wider = replace(roi, width_px=_UPRIGHT_SCALE * roi.width_px, height_px=_UPRIGHT_SCALE * roi.height_px)
-        turned = [replace(wider, angle=roi.angle + quarters * math.pi / 2) for quarters in range(4)]
-        views = _within(networks, image, turned)
-        answers = [
-            (float(view.scores[k]), other)
-            for view, side in zip(views, turned, strict=True)
-            for k, other in enumerate(rois_of_detections(view))
-            if math.dist(other.centre, roi.centre) < SAME_FACE / 2 * roi.size_px
+def _mirrored_look(networks: Networks, image: np.ndarray, roi: Roi) -> tuple[Found, float, float]:
+    """What the mesh sees in a part; how far from that what it sees in the mirror is, mean in sides of the part; and
+    the higher of both presence logits."""
+    size, mirror = face_mesh.INPUT_PX, networks.canonical.mirror
+    picture = _look(image, roi)
+    looks = networks.mesh([picture, np.ascontiguousarray(picture[:, ::-1])])
+    back = looks.points[1, mirror, :2] * (-1, 1) + (size, 0)
+    apart = float(np.abs(back - looks.points[0, : len(mirror), :2]).mean()) / size
+    face = Found(roi, looks.points[0] / size, float(looks.presence[0]), float(looks.tongue[0]), 0.0)
+    return face, apart, float(looks.presence.max())
+
+
+def _uprights(networks: Networks, image: np.ndarray, roi: Roi) -> list[tuple[Roi, float]]:
+    """Parts, upright by what BlazeFace sees in them, that may hold the face of a candidate; best first, with scores."""
+    views, sides = [], []
+    for context in _CONTEXTS:
+        wide = replace(roi, width_px=context * roi.width_px, height_px=context * roi.height_px)
+        view = _smooth_crop(image, wide)
+        for quarters in range(4):
+            views.append(np.rot90(view, quarters))
+            sides.append(replace(wide, angle=wide.angle + quarters * math.pi / 2))
+    answers = []
+    for found, side in zip(networks.detect(np.stack(views), least_score=UPRIGHT_SCORE), sides, strict=True):
+        seen = _placed(suppress(found), side)
+        answers += [
+            (other, float(score))
+            for score, other in zip(seen.scores, rois_of_detections(seen), strict=True)
+            if _LIKE_SIZES[0] < other.size_px / roi.size_px < _LIKE_SIZES[1]
+            and math.dist(other.centre, roi.centre) < SAME_FACE * 2 / 3 * roi.size_px
             and abs(math.remainder(other.angle - side.angle, math.tau)) < math.pi / 3
         ]
-        score, place = max(answers, key=lambda answer: answer[0], default=(CANDIDATE_SCORE / 2, roi))
-        best.append(place)
-        scores.append(score)
-    return best, scores
+    ranked: list[tuple[Roi, float]] = []
+    for other, score in sorted(answers, key=lambda answer: -answer[1]):
+        if all(abs(math.remainder(other.angle - one.angle, math.tau)) > _SAME_ANGLE for one, _ in ranked):
+            ranked.append((other, score))
+    return ranked[:MOST_UPRIGHTS]
+
+
+def _smooth_crop(image: np.ndarray, roi: Roi) -> np.ndarray:
+    """A part as (128, 128, 3) uint8, each pixel the mean over its area."""
+    size, fine = blazeface.INPUT_PX, 3 * blazeface.INPUT_PX
+    to_photo = roi.crop_to_photo
+    to_photo[:, :2] /= fine
+    to_photo[:, 2] += to_photo[:, :2].sum(axis=1) / 2 - 0.5
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    picture = cv2.warpAffine(image, to_photo, (fine, fine), flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
 
 
 def evidence(score: float, upright_score: float, presence: float, apart: float) -> float:
     """The log odds, roughly, that there is a face with its points in their places.
 
     From BlazeFace's score in the photo and for the part brought upright, the mesh's presence logit, and how far the
-    mesh's points in the part are from those in its mirror image, mean in sides of the part. Logistic regression.
+    mesh's points in the part are from those in its mirror image, mean in sides of the part. Logistic regression on
+    1,700 candidates in photos of training people, changed in 20 ways, and in 366 pictures without faces.
     """
     return (
-        1.478 * _logit(score)
-        + 2.276 * _logit(upright_score)
-        + 0.187 * min(max(presence, -10.0), 12.0)
-        - 2.151 * math.log(max(apart, 1e-4))
-        - 11.85
+        0.8 * _logit(score)
+        + 1.6 * _logit(upright_score)
+        + 0.19 * min(max(presence, -10.0), 12.0)
+        - 4.34 * math.log(max(apart, 1e-4))
+        - 20.8
     )
 
 
