@@ -71,7 +71,7 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     expressions(folder).save(IMAGES / "expressions.webp", quality=80, method=6)
     first, *rest = clip(folder)
-    first.save(IMAGES / "clip.webp", save_all=True, append_images=rest, duration=CLIP_MS, loop=0, quality=70, method=6)
+    first.save(IMAGES / "clip.webp", save_all=True, append_images=rest, duration=CLIP_MS, loop=0, quality=70, method=4)
     for path in (IMAGES / "expressions.webp", IMAGES / "clip.webp"):
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 

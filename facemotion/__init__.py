@@ -3,7 +3,7 @@
 >>> import facemotion
 >>> frames = facemotion.animate("photo.jpg", {"smile": 1.0}, frames=32)  # uint8 (32, H, W, 3)
 
-`animate`, `find_faces` and `read_photo` are loaded when first used: importing the package costs nothing.
+What needs NumPy or PyTorch is loaded when first used: importing the package costs nothing.
 """
 
 from typing import TYPE_CHECKING
@@ -13,13 +13,31 @@ from facemotion.expressions.grammar import EXPRESSIONS
 from facemotion.version import __version__
 
 if TYPE_CHECKING:
-    from facemotion.api import animate
+    from facemotion.api import AnimateResult, Animator, animate
     from facemotion.faces.find import find_faces
     from facemotion.media.photos import read_photo
+    from facemotion.settings import AnimateSettings
 
-__all__ = ["EXPRESSIONS", "FacemotionError", "__version__", "animate", "find_faces", "read_photo"]
+__all__ = [
+    "EXPRESSIONS",
+    "AnimateResult",
+    "AnimateSettings",
+    "Animator",
+    "FacemotionError",
+    "__version__",
+    "animate",
+    "find_faces",
+    "read_photo",
+]
 
-_HOMES = {"animate": "facemotion.api", "find_faces": "facemotion.faces.find", "read_photo": "facemotion.media.photos"}
+_HOMES = {
+    "AnimateResult": "facemotion.api",
+    "AnimateSettings": "facemotion.settings",
+    "Animator": "facemotion.api",
+    "animate": "facemotion.api",
+    "find_faces": "facemotion.faces.find",
+    "read_photo": "facemotion.media.photos",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -28,3 +46,7 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,6 @@
 """``python -m facemotion``."""
 
-from facemotion.cli.app import main
+from facemotion.cli.entry import main
 
 if __name__ == "__main__":
     main()

@@ -1,59 +1,80 @@
-"""One photo on its way to frames: which faces, which part of the photo, and every frame in order."""
+"""One photo on its way to frames: which faces, which part of the photo, what each of them does, and every frame."""
 
-import operator
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
+from facemotion.expressions.script import Script
 from facemotion.faces.framing import Box, Framing, crop_box, flattened, frame_photo
 from facemotion.faces.selection import choose_faces
 from facemotion.media.contact_sheet import side_by_side
 from facemotion.media.photos import Photo
-from facemotion.media.prefetch import Ahead
+from facemotion.media.prefetch import Prefetcher
 from facemotion.settings import AnimateSettings
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from facemotion.compositing.composite import Composite
+    from facemotion.compositing.performer import Performer
+    from facemotion.expressions.performance import Performance
+    from facemotion.faces.occlusion import Occlusion
     from facemotion.faces.types import Face
-    from facemotion.models.inference import Inference, MotionArrays, Note
+    from facemotion.head.rig import HeadMotion
+    from facemotion.rendering.face import Rendering
+
+Note = Callable[[str], None]
+"""Called with one line that the user should read."""
+
+_ADVISED_TURN_DEG = 6.0
+"""Beyond this turn of the head, what the photo does not show begins to be missed."""
 
 
 class Animation:
     """One photo on its way to frames."""
 
-    def __init__(
-        self,
-        photo: Photo,
-        settings: AnimateSettings,
-        track: list[tuple[float, ...]],
-        inference: "Inference",
-        *,
-        name: str,
-        on_note: "Note",
-    ):
-        from facemotion.compositing.composite import Composite
+    def __init__(self, photo: Photo, settings: AnimateSettings, script: Script, *, name: str, on_note: Note):
+        """Find the faces and get them ready; ``name`` is the photo's, for messages. Raises NoFaceError, UsageError."""
+        from facemotion.compositing.occluders import occluders_of
+        from facemotion.compositing.performer import Performer
         from facemotion.faces.find import find_faces
+        from facemotion.faces.mesh import measure_face
+        from facemotion.faces.occlusion import find_occlusion
 
-        self._settings, self._track, self._inference, self._on_note = settings, track, inference, on_note
-        found = find_faces(flattened(photo).pixels, aligner=settings.aligner, on_note=on_note)
+        self._settings, self._script = settings, script
+        seen = flattened(photo).pixels
+        found = find_faces(seen, aligner=settings.aligner, on_note=on_note)
         self.faces: list[Face] = choose_faces(found, settings.face, name=name)
-        _advise(self.faces, found, photo, on_note)
-        landmarks = [face.landmarks for face in self.faces]
-        self.framing: Framing = frame_photo(photo, landmarks, crop=settings.crop, size=settings.size)
-        size = inference.config.input_px
+        occlusions = [find_occlusion(seen, face.landmarks) for face in self.faces]
+        _advise(self.faces, occlusions, found, photo, on_note)
+        measured = [measure_face(seen, face) for face in self.faces]
+        self.framing: Framing = frame_photo(
+            photo, [face.landmarks for face in self.faces], crop=settings.crop, size=settings.size
+        )
+        self.seed = settings.seed if settings.seed is not None else seed_of(photo)
         visible = flattened(self.framing.photo).pixels
-        faces = [Composite(visible, points, size) for points in self.framing.landmarks]
-        self._crops = [face.crop(size) for face in faces]
-        self._colour: list[Composite] = faces
-        self._alpha: list[Composite] = []
-        alpha = self.framing.photo.alpha
-        if alpha is not None:
-            # Hidden colours stay the file's own, and the outline moves with the face.
-            pixels = self.framing.photo.pixels
-            self._colour = [Composite(pixels, points, size) for points in self.framing.landmarks]
-            outline = alpha[:, :, None].repeat(3, axis=2)
-            self._alpha = [Composite(outline, points, size, grain=False) for points in self.framing.landmarks]
+        self._performers: list[Performer] = [
+            Performer(
+                visible,
+                self.framing.placed(face.require_points()[:, :2]),
+                landmarks,
+                scores=face.scores,
+                occluders=occluders_of(occlusion, visible, landmarks),
+                seed=self.seed + number,
+            )
+            for number, (landmarks, face, occlusion) in enumerate(
+                zip(self.framing.landmarks, measured, occlusions, strict=True)
+            )
+        ]
+        self.performances: list[Performance] = [
+            script.performance(performer.own, self.seed + number) for number, performer in enumerate(self._performers)
+        ]
+        self._controls = [
+            played.controls(performer.own)
+            for played, performer in zip(self.performances, self._performers, strict=True)
+        ]
+        if script.turns and max(abs(_heads(p)).max() for p in self.performances) > _ADVISED_TURN_DEG + 0.5:
+            on_note(f"The head turns by more than {_ADVISED_TURN_DEG:.0f}°: what the photo does not show is stretched.")
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -65,73 +86,108 @@ class Animation:
     def changing(self) -> Box:
         """The part of the frames outside of which no pixel changes."""
         left = self.framing.photo.size_px[0] if self._settings.compare else 0
-        regions = [composite.region for composite in self._colour]
+        regions = [performer.region(turns=self._script.turns) for performer in self._performers]
         x0, y0 = (min(region[side] for region in regions) for side in (0, 1))
         x1, y1 = (max(region[side] for region in regions) for side in (2, 3))
         return left + x0, y0, left + x1, y1
 
     @property
-    def sheet_box(self) -> Box:
-        """The part of the frames that a contact sheet shows: the faces, or photo and clip side by side."""
-        if self._settings.compare:
-            return 0, 0, *self.size_px
-        return crop_box(self.framing.landmarks, self.framing.photo.size_px)
+    def sheet_boxes(self) -> list[Box]:
+        """The parts of the frames that a contact sheet shows: each face, of the clip and not of a photo beside it."""
+        width, height = self.framing.photo.size_px
+        left = width if self._settings.compare else 0
+        boxes = [crop_box([points], (width, height)) for points in self.framing.landmarks]
+        return [(left + x0, y0, left + x1, y1) for x0, y0, x1, y1 in boxes]
 
     def labels(self) -> list[str]:
-        """For every frame what its control is."""
-        known = self._inference.config.expressions
-        return [
-            " ".join(f"{name} {a:.2f}" for name, a in zip(known, control, strict=True) if a) or "neutral"
-            for control in self._track
-        ]
+        """For every frame its time."""
+        return [f"{frame / self._settings.fps:.2f} s" for frame in range(self._script.frames)]
 
-    def frames(self) -> "Iterator[np.ndarray]":
-        """All frames in order; those at control 0 are the photo."""
-        return self._frames(self._track)
+    def frames(self) -> Generator[np.ndarray, None, None]:
+        """All frames in order; those in which nothing is to change are the photo."""
+        return self._frames(range(self._script.frames))
 
-    def samples(self) -> "tuple[np.ndarray, ...]":
-        """The frame in which each expression of the clip is strongest."""
-        asked = [index for index, column in enumerate(zip(*self._track, strict=True)) if any(column)]
-        peaks = {max(self._track, key=operator.itemgetter(index)) for index in asked}
-        return tuple(self._frames(sorted(peaks)))
+    def record(self, write: Callable[..., None]) -> None:
+        """Hand every frame's time, units, head and landmarks of the first face to `TrackWriter.write`."""
+        performer, played, controls = self._performers[0], self.performances[0], self._controls[0]
+        for number in range(self._script.frames):
+            head = _head(played, number)
+            write(
+                number / self._settings.fps,
+                played.units[number],
+                head=None if played.head is None else played.head[number],
+                landmarks=performer.landmarks_at(controls[number], head),
+            )
 
-    def _frames(self, track: list[tuple[float, ...]]) -> "Iterator[np.ndarray]":
-        photo = self._join(self.framing.photo.pixels, self.framing.photo.alpha)
-        moving = [control for control in track if any(control)]
-        with Ahead(self._inference.motions(self._crops, moving, on_note=self._on_note)) as motions:
-            for control in track:
-                frame = photo
-                if any(control):
-                    motion = next(motions)
-                    pixels = self._composed(self._colour, motion)
-                    frame = self._join(pixels, self._moved_alpha(motion) if self._alpha else None)
-                yield side_by_side(photo, frame) if self._settings.compare else frame
-
-    @staticmethod
-    def _composed(composites: "list[Composite]", motion: "list[MotionArrays]") -> "np.ndarray":
-        frame = None
-        for composite, face in zip(composites, motion, strict=True):
-            frame = composite.frame(face.flow, face.shade, face.mask, face.colour, face.kept, onto=frame)
-        return frame
-
-    def _moved_alpha(self, motion: "list[MotionArrays]") -> "np.ndarray":
-        frame = None
-        for composite, face in zip(self._alpha, motion, strict=True):
-            frame = composite.frame(face.flow, 0 * face.shade, 0 * face.mask, 0 * face.colour, face.kept, onto=frame)
-        return frame[:, :, 0]
-
-    @staticmethod
-    def _join(pixels: "np.ndarray", alpha: "np.ndarray | None") -> "np.ndarray":
+    def samples(self) -> tuple[np.ndarray, ...]:
+        """The frames in which the faces are furthest from the photo, and some between, for what must know colours."""
         import numpy as np
 
-        return pixels if alpha is None else np.dstack([pixels, alpha])
+        frames = self._script.frames
+        peaks = {int(np.abs(control).sum(1).argmax()) for control in self._controls}
+        return tuple(self._frames(sorted(peaks | {frames // 3, 2 * frames // 3})))
+
+    def _frames(self, numbers: range | list[int]) -> Generator[np.ndarray, None, None]:
+        photo = _joined(self.framing.photo.pixels, self.framing.photo.alpha)
+        changing = [number for number in numbers if self._changes(number)]
+        with Prefetcher(self._rendered(number) for number in changing) as renderings:
+            for number in numbers:
+                frame = self._composed(next(renderings)) if self._changes(number) else photo
+                yield side_by_side(photo, frame) if self._settings.compare else frame
+
+    def _changes(self, number: int) -> bool:
+        return any(control[number].any() for control in self._controls) or any(
+            bool(_head(played, number)) for played in self.performances
+        )
+
+    def _rendered(self, number: int) -> list[Rendering]:
+        return [
+            performer.render(control[number], _head(played, number))
+            for performer, control, played in zip(self._performers, self._controls, self.performances, strict=True)
+        ]
+
+    def _composed(self, renderings: list[Rendering]) -> np.ndarray:
+        pixels, alpha = self.framing.photo.pixels.copy(), self.framing.photo.alpha
+        if alpha is not None:
+            alpha = alpha.copy()
+        for performer, rendering in zip(self._performers, renderings, strict=True):
+            performer.composite(rendering, onto=pixels, alpha=alpha)
+        return _joined(pixels, alpha)
 
 
-def _advise(chosen: "list[Face]", found: "list[Face]", photo: Photo, on_note: "Note") -> None:
-    from facemotion.faces.warnings import advice
+def seed_of(photo: Photo) -> int:
+    """The seed that belongs to a photo: the same picture, the same performance."""
+    from facemotion.expressions.recipes import seed_from_bytes
+
+    return seed_from_bytes(photo.pixels.tobytes())
+
+
+def _heads(played: Performance) -> np.ndarray:
+    import numpy as np
+
+    return np.zeros((1, 3)) if played.head is None else played.head
+
+
+def _head(played: Performance, number: int) -> HeadMotion | None:
+    from facemotion.head.rig import HeadMotion
+
+    if played.head is None or not played.head[number].any():
+        return None
+    yaw, pitch, roll = (float(angle) for angle in played.head[number])
+    return HeadMotion(yaw=yaw, pitch=pitch, roll=roll)
+
+
+def _joined(pixels: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    import numpy as np
+
+    return pixels if alpha is None else np.dstack([pixels, alpha])
+
+
+def _advise(chosen: list[Face], occlusions: list[Occlusion], found: list[Face], photo: Photo, on_note: Note) -> None:
+    from facemotion.faces.warnings import face_warnings
 
     if len(found) > len(chosen):
         on_note(f"{len(found)} faces found, {len(chosen)} animated: choose with --face all, N or X,Y.")
-    for face in chosen:
-        for line in advice(face, photo.pixels.shape):
+    for face, occlusion in zip(chosen, occlusions, strict=True):
+        for line in face_warnings(face, photo.pixels.shape, occlusion):
             on_note(line if len(chosen) == 1 else f"Face {found.index(face) + 1}: {line}")

@@ -1,5 +1,7 @@
 """Where and how precisely the network runs: what the machine has, what was asked for."""
 
+import os
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,10 +39,17 @@ def choose_placement(device: str = "auto", precision: str = "auto") -> Placement
 
     check_choice("precision", precision, PRECISIONS)
     check_choice("device", device.partition(":")[0], DEVICES)
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    forked = cuda_was_used_before_fork()
+    available = {
+        "cpu": True,
+        "cuda": not forked and torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if device == "auto":
         device = next(name for name in ("cuda", "mps", "cpu") if available[name])
     name, _, index = device.partition(":")
+    if forked and name == "cuda":
+        raise forked_cuda_error()
     if not available[name]:
         raise UsageError(f"No {name} device is available to PyTorch.", "Use --device auto, or --device cpu.")
     if index and not (name == "cuda" and index.isdigit() and int(index) < torch.cuda.device_count()):
@@ -53,6 +62,21 @@ def choose_placement(device: str = "auto", precision: str = "auto") -> Placement
     return Placement(torch.device(device), dtype)
 
 
+def cuda_was_used_before_fork() -> bool:
+    """Whether this process was forked from one that had used CUDA already, which then is out of reach here."""
+    import torch
+
+    return bool(torch.cuda._is_in_bad_fork())
+
+
+def forked_cuda_error() -> UsageError:
+    """What is said where CUDA is asked for nevertheless."""
+    return UsageError(
+        "CUDA was used before this process was forked and is out of reach here.",
+        "Start processes with the spawn method, use CUDA in them alone, or take device='cpu'.",
+    )
+
+
 def multiplies_in_bf16() -> bool:
     """Whether the CPU has instructions that multiply in bfloat16 (AVX-512 BF16, AMX) and make the network faster;
     without them it would be slower than in fp32."""
@@ -60,3 +84,15 @@ def multiplies_in_bf16() -> bool:
 
     questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not in every version of PyTorch
     return any(getattr(torch.cpu, question, bool)() for question in questions)
+
+
+def _compute_alone() -> None:
+    """In a forked process PyTorch's worker threads are missing, and waiting for them would never end."""
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_compute_alone)

@@ -3,9 +3,12 @@
 FacemotionError
 ├── UsageError            wrong words on the command line or wrong arguments to the API
 ├── InputError            a photo, video or data set that cannot be used
+│   ├── MissingFileError  what was named is not there (wrong usage)
 │   ├── ImageError        unreadable, truncated, too large, not an image
 │   └── NoFaceError       no face, or not the face that was asked for
-├── OutputError           exists already, unwritable, unsupported suffix, disk full
+├── OutputError           unwritable, disk full
+│   ├── OutputExistsError what is there would be lost (wrong usage)
+│   └── OutputNameError   unsupported suffix, impossible name (wrong usage)
 ├── WeightsError          missing, damaged, foreign or not to be had offline
 └── TrainingError         training cannot start or has diverged
 """
@@ -35,6 +38,15 @@ class InputError(FacemotionError):
     """What was given cannot be used."""
 
 
+class MissingFileError(InputError, FileNotFoundError):
+    """A file or folder that was named is not there."""
+
+    exit_code = 2
+
+    def __str__(self) -> str:
+        return self.message
+
+
 class ImageError(InputError, ValueError):
     """A file that is no readable image."""
 
@@ -48,6 +60,18 @@ class OutputError(FacemotionError, OSError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class OutputExistsError(OutputError, FileExistsError):
+    """Writing the result would destroy what is there already."""
+
+    exit_code = 2
+
+
+class OutputNameError(OutputError, ValueError):
+    """The name that was asked for cannot be written: an unsupported suffix, the photo itself, too long."""
+
+    exit_code = 2
 
 
 class WeightsError(FacemotionError):

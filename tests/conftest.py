@@ -3,6 +3,7 @@
 No test reaches the network or the user's own cache.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,13 +83,34 @@ def draw_photo(faces: list[Face], *, size_px: tuple[int, int] = PHOTO_SIZE_PX) -
     return photo
 
 
+def measured_as(face: Face) -> Face:
+    """What the landmarker would say of a drawn face: the canonical head, laid on its landmarks."""
+    from safetensors.numpy import load_file
+
+    from facemotion.faces.ibug68 import FROM_FACE_MESH
+    from facemotion.weights.registry import ASSETS
+
+    canonical = load_file(ASSETS / "landmarker.safetensors")["canonical.points"].astype(np.float64) * [1, -1, 1]
+    ours = canonical[list(FROM_FACE_MESH), :2]
+    (scale_x, scale_y), shift = (face.landmarks.std(0) / ours.std(0)), face.landmarks.mean(0)
+    points = np.zeros((478, 3), np.float32)
+    points[:468] = (canonical - [*ours.mean(0), 0]) * [scale_x, scale_y, scale_x] + [*shift, 0]
+    for eye, (outer, inner) in ((468, (33, 133)), (473, (362, 263))):
+        centre = (points[outer, :2] + points[inner, :2]) / 2
+        radius = 0.2 * np.linalg.norm(points[inner, :2] - points[outer, :2])
+        points[eye : eye + 5, :2] = centre + radius * np.array([(0, 0), (1, 0), (0, -1), (-1, 0), (0, 1)])
+    return replace(face, points=points, scores=np.zeros(52, np.float32), presence=1.0)
+
+
 @pytest.fixture
 def known_faces(monkeypatch: pytest.MonkeyPatch) -> list[Face]:
     """The faces that the finder will find in every photo: one, until a test changes the list."""
     import facemotion.faces.find
+    import facemotion.faces.mesh
 
     faces = [face_at((100.0, 110.0))]
     monkeypatch.setattr(facemotion.faces.find, "find_faces", lambda image, *, aligner="auto", on_note=None: list(faces))
+    monkeypatch.setattr(facemotion.faces.mesh, "measure_face", lambda image, face: measured_as(face))
     return faces
 
 

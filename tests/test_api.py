@@ -1,6 +1,9 @@
 """From a photo to a finished clip, with a tiny generator and a finder that knows the face."""
 
 import dataclasses
+import errno
+import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +13,11 @@ import facemotion
 from facemotion.api import AnimateSettings, Animator
 from facemotion.errors import ImageError, NoFaceError, OutputError, UsageError, WeightsError
 from facemotion.media.photos import read_photo
+from facemotion.media.video import FORMATS
 from tests.clips import open_clip
 from tests.conftest import PHOTO_SIZE_PX, draw_photo, face_at
 
+WRITE_SHEET = "facemotion.api._write_sheet"
 SHAPE = (PHOTO_SIZE_PX[1], PHOTO_SIZE_PX[0], 3)
 
 
@@ -45,9 +50,9 @@ def test_png_frames_are_exact_at_control_0_and_outside_the_face(animator, photo,
     assert (last[80:150, 60:140] != original[80:150, 60:140]).any()
 
 
-def test_intensity_zero_and_neutral_change_nothing(animator, photo, tmp_path):
+def test_photo_and_nothing_added_to_it_change_nothing(animator, photo, tmp_path):
     original = read_photo(photo).pixels
-    for number, settings in enumerate(({"intensity": 0.0}, {"expression": "neutral"})):
+    for number, settings in enumerate(({"intensity": 0.0, "relative": True}, {"expression": "photo"})):
         animator(**settings).animate_file(photo, tmp_path / f"still-{number}")
         for frame in open_clip(tmp_path / f"still-{number}").frames:
             np.testing.assert_array_equal(frame, original)
@@ -55,7 +60,7 @@ def test_intensity_zero_and_neutral_change_nothing(animator, photo, tmp_path):
 
 def test_loop_and_pulse_come_back(animator, photo, tmp_path):
     for shape in ("loop", "pulse"):
-        animator(frames=5, shape=shape).animate_file(photo, tmp_path / shape)
+        animator(frames=5, shape=shape, curve="linear").animate_file(photo, tmp_path / shape)
     pulse, loop = (open_clip(tmp_path / shape).frames for shape in ("pulse", "loop"))
     np.testing.assert_array_equal(pulse[0], pulse[-1])
     np.testing.assert_array_equal(loop[1], loop[-1])
@@ -106,9 +111,39 @@ def test_contact_sheet(animator, photo, tmp_path):
     with Image.open(result.sheet) as sheet:
         assert sheet.width > 400
         assert "AI-generated" in sheet.info["Comment"]
+        assert sheet.width == 4 * (320 + 6) + 6
     with pytest.raises(OutputError):
-        animator(sheet=True).animate_file(photo, tmp_path / "clip-2.mp4", overwrite=False)
-        animator(sheet=True).animate_file(photo, tmp_path / "clip-2.mp4", overwrite=False)
+        animator(sheet=True).animate_file(photo, tmp_path / "clip.mp4", overwrite=False)
+
+
+def test_a_sheet_shows_every_face_large(animator, two_faces, tmp_path):
+    """Each face in rows of its own, enlarged where it is small, and of photo and clip side by side the clip."""
+    settings = {"frames": 20, "face": "all", "sheet": True, "compare": True}
+    result = animator(**settings).animate_file(two_faces, tmp_path / "clip.mp4")
+    with Image.open(result.sheet) as sheet:
+        assert sheet.size == (4 * (320 + 6) + 6, 2 * (320 + 21 + 6) + 6)
+        pixels = np.asarray(sheet).astype(int)
+    for row in range(2):
+        top = 6 + row * 347
+        first, last = (pixels[top : top + 320, left : left + 320] for left in (6, 6 + 3 * 326))
+        assert np.abs(first - last).max() > 20  # the clip moves, the photo beside it would not
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "take.2", "x" * 246 + ".mp4"])
+def test_a_clip_and_its_sheet_appear_together_or_not_at_all(animator, photo, tmp_path, monkeypatch, name):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    format = FORMATS["mp4" if name.endswith(".mp4") else "frames"]
+    with monkeypatch.context() as patch:
+        patch.setattr("facemotion.media.animated_images.png_bytes" if format.name == "mp4" else WRITE_SHEET, full)
+        with pytest.raises(OutputError, match="No space"):
+            animator(sheet=True).animate_file(photo, tmp_path / name, format=format)
+    assert [path.name for path in tmp_path.iterdir()] == [photo.name]
+    result = animator(sheet=True).animate_file(photo, tmp_path / name, format=format)
+    assert Path(result.sheet).is_file()
+    assert Path(result.out).exists()
+    assert Path(result.sheet).name == "take.2-sheet.png" or format.name == "mp4"
 
 
 def test_alpha_is_written_where_the_format_can_and_laid_on_white_elsewhere(animator, known_faces, tmp_path):
@@ -234,6 +269,106 @@ def test_api_takes_words_and_mappings_paths_arrays_and_pictures(photo, tiny_weig
     assert grey.shape == (1, *SHAPE)
     with pytest.raises(UsageError, match="no picture"):
         facemotion.animate(pixels.astype(float), expression, weights=tiny_weights)
+
+
+PICTURE = np.zeros((40, 30, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"expression": ["smile", "surprise"]},
+        {"expression": {"smile": "0.5"}},
+        {"expression": {"smile": None}},
+        {"expression": {"smile": float("nan")}},
+        {"expression": {1: 0.5}},
+        {"expression": []},
+        {"expression": [{"smile": 1.0}, "neutral"]},
+        {"expression": None},
+        {"expression": 1.0},
+        {"expression": b"smile"},
+        {"face": 1},
+        {"face": None},
+        {"frames": "32"},
+        {"frames": 2.5},
+        {"frames": 0},
+        {"frames": True},
+        {"intensity": "1"},
+        {"intensity": 2},
+        {"curve": 1},
+        {"shape": None},
+        {"crop": "yes"},
+        {"size": "large"},
+        {"size": 3.5},
+        {"aligner": None},
+        {"weights": 3},
+        {"device": 0},
+        {"device": None},
+        {"precision": 16},
+        {"image": b"\x89PNG"},
+        {"image": io.BytesIO(b"\x89PNG")},
+        {"image": None},
+        {"image": [[0, 0], [0, 0]]},
+        {"image": np.zeros((0, 0, 3), np.uint8)},
+        {"image": np.zeros((40, 0), np.uint8)},
+        {"image": np.zeros((40, 30, 3))},
+        {"image": np.zeros((40, 30, 5), np.uint8)},
+        {"image": np.zeros(40, np.uint8)},
+        {"image": np.zeros((40, 30), object)},
+        {"image": Image.new("RGB", (0, 0))},
+        {"image": "a name with \0 in it.jpg"},
+        {"image": "x" * 5000},
+        {"image": Path("missing.jpg")},
+    ],
+    ids=str,
+)
+def test_what_the_api_cannot_use_is_told_in_words(tiny_weights, known_faces, arguments):
+    with pytest.raises(facemotion.FacemotionError) as caught:
+        facemotion.animate(**{"image": PICTURE, "frames": 2, "weights": tiny_weights, **arguments})
+    assert caught.value.message
+    assert caught.value.hint
+
+
+def test_a_picture_whose_file_is_damaged(photo, tiny_weights, tmp_path):
+    (tmp_path / "cut.png").write_bytes(photo.read_bytes()[:300])
+    with Image.open(tmp_path / "cut.png") as image, pytest.raises(ImageError, match="damaged"):
+        facemotion.animate(image, weights=tiny_weights)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [PICTURE.astype(float), PICTURE[..., 0], PICTURE[:0], np.dstack([PICTURE, PICTURE]), "photo.jpg", b"", None, [[1]]],
+    ids=lambda image: type(image).__name__,
+)
+def test_what_find_faces_cannot_use_is_told_in_words(image):
+    with pytest.raises(UsageError, match="no picture"):
+        facemotion.find_faces(image)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 4000, 3), (4000, 1, 3), (2, 2, 3)])
+def test_pictures_too_small_for_a_face_have_none(shape):
+    assert facemotion.find_faces(np.zeros(shape, np.uint8), aligner="builtin") == []
+
+
+def test_animators_say_what_they_cannot_use(animator, photo, tmp_path):
+    with pytest.raises(UsageError, match="no settings"):
+        Animator({"expression": "smile"})
+    for paths in ((None, tmp_path / "clip.mp4"), (photo, None), (photo, b"clip.mp4"), (5, tmp_path / "clip.mp4")):
+        with pytest.raises(UsageError, match="no path"):
+            animator().animate_file(*paths)
+    with pytest.raises(UsageError, match="no photo"):
+        next(animator().frames(PICTURE))
+
+
+def test_numbers_of_numpy_are_numbers(photo, tiny_weights):
+    blend = {"smile": np.float32(0.5)}
+    frames = facemotion.animate(photo, blend, frames=np.int64(2), intensity=np.float64(1), weights=tiny_weights)
+    assert len(frames) == 2
+
+
+def test_the_package_lists_its_api():
+    assert {"animate", "find_faces", "read_photo", "Animator", "AnimateSettings"} <= set(dir(facemotion))
+    assert {name for name in facemotion.__all__ if not hasattr(facemotion, name)} == set()
 
 
 def test_pictures_are_turned_upright_like_files(photo, tiny_weights, tmp_path):

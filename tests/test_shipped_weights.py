@@ -13,6 +13,10 @@ from PIL import Image
 from skimage.data import astronaut
 
 import facemotion
+from facemotion.api import AnimateSettings, Animator
+from facemotion.expressions.units import UNIT_NAMES
+from facemotion.faces.mesh import landmarker
+from facemotion.media.photos import Photo
 from facemotion.weights.registry import ASSETS
 
 PORTRAIT = Path(__file__).parents[1] / "docs" / "images" / "portrait.jpg"
@@ -82,7 +86,7 @@ def filled(shape: tuple[int, int], outline: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", PHOTOS)
 @pytest.mark.parametrize("expression", ["smile", "closed-smile"])
 def test_a_smile_lifts_and_spreads_the_corners_of_the_mouth(name, expression):
-    before, after = landmarks(name), landmarks(name, expression)
+    before, after = landmarks(name, "neutral"), landmarks(name, expression)
     assert corner_height(after) > corner_height(before) + 0.03
     assert mouth_width(after) > mouth_width(before) + 0.05
 
@@ -94,12 +98,22 @@ def test_sadness_lowers_the_corners_of_the_mouth(name):
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_surprise_opens_the_mouth(name):
-    assert mouth_opening(landmarks(name, "surprise")) > mouth_opening(landmarks(name)) + 0.05
+    assert mouth_opening(landmarks(name, "surprise")) > mouth_opening(landmarks(name, "neutral")) + 0.05
+
+
+def test_neutral_takes_a_smile_away():
+    assert corner_height(landmarks("smiling", "neutral")) < corner_height(landmarks("smiling")) - 0.02
+    assert mouth_opening(landmarks("smiling", "neutral")) < mouth_opening(landmarks("smiling")) - 0.05
 
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_a_blink_closes_the_eyes(name):
-    assert eye_detail(name, "blink") < 0.8 * eye_detail(name)
+    closed = [UNIT_NAMES.index("eyeBlinkLeft"), UNIT_NAMES.index("eyeBlinkRight")]
+    open_score, closed_score = (
+        landmarker().measure(pixels)[0].scores[closed].mean() for pixels in (photo(name), peak(name, "blink"))
+    )
+    assert closed_score > open_score + 0.2
+    assert eye_detail(name, "blink") < 0.9 * eye_detail(name)
 
 
 def test_a_smile_shows_teeth_and_a_closed_one_none():
@@ -135,3 +149,30 @@ def test_closed_lids_have_the_hue_of_the_skin_around_them(tint):
         skin = skin[skin[:, 0] > np.median(skin[:, 0])].mean(0)  # without the brow
         assert np.hypot(*(lids - skin)[1:]) < 9
         assert lids[0] > skin[0] - 13
+
+
+@pytest.mark.parametrize("part", ["mouth", "eyes"])
+def test_what_covers_mouth_or_eyes_stays_as_it_is_and_a_line_says_so(part):
+    pixels = photo("smiling").copy()
+    points = facemotion.find_faces(pixels)[0].landmarks
+    span = np.linalg.norm(points[45] - points[36])
+    cover = np.zeros(pixels.shape[:2], np.uint8)
+    if part == "mouth":
+        corners = points[48:60].mean(0) + span * np.array(
+            [(-0.4, -0.2), (0.4, -0.2), (0.45, 0.2), (0, 0.35), (-0.4, 0.2)]
+        )
+        cv2.fillPoly(cover, [corners.round().astype(np.int32)], 1)
+    else:
+        for eye in (points[36:42], points[42:48]):
+            axes = round(0.24 * span), round(0.16 * span)
+            cv2.ellipse(cover, eye.mean(0).round().astype(int).tolist(), axes, 0, 0, 360, 1, -1)
+    covered = cover.astype(bool)
+    pixels[covered] = (150, 190, 210) if part == "mouth" else (0, 0, 0)
+    notes: list[str] = []
+    settings = AnimateSettings(expression={"mouth": "smile,surprise", "eyes": "blink,smile"}[part], frames=3)
+    frames = list(Animator(settings).frames(Photo(pixels), on_note=notes.append))
+    for frame in frames[1:]:
+        np.testing.assert_array_equal(frame[covered], pixels[covered])
+        assert (frame[~covered] != pixels[~covered]).any()
+    [line] = [note for note in notes if "hidden" in note]
+    assert line.startswith("The mouth is hidden" if part == "mouth" else "The eyes are hidden")

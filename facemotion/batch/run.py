@@ -5,28 +5,27 @@ settings and weights each clip was made, so that the same command run again goes
 does again exactly the clips whose photo, settings or weights have changed. ``report.json`` says how it ended.
 """
 
-import hashlib
 import json
 import logging
 import os
+import shutil
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 
+from facemotion.batch.journal import Journal
 from facemotion.batch.plan import Shard, Task
 from facemotion.errors import FacemotionError, OutputError
-from facemotion.media.atomic import check_output
+from facemotion.media.atomic import check_output, is_frames_folder, staged
 from facemotion.version import __version__
-from facemotion.weights.registry import file_sha256
 
 REPORT_NAME = "report{shard}.json"
-MEMORY_NAME = ".facemotion-batch{shard}.jsonl"
-MEMORY_PATTERN = ".facemotion-batch*.jsonl"
 
 Animate = Callable[[Path, Path, Callable[[], None]], Mapping[str, object]]
 """Makes one clip: photo, output, and a function to call at every frame, by which a stopping batch interrupts it.
@@ -47,6 +46,12 @@ class Result:
     hint: str = ""
     details: dict[str, object] = field(default_factory=dict)
 
+    @property
+    def notes(self) -> list[str]:
+        """The lines of advice about the photo."""
+        notes = self.details.get("notes")
+        return [str(note) for note in notes] if isinstance(notes, list) else []
+
 
 @dataclass
 class BatchReport:
@@ -57,6 +62,8 @@ class BatchReport:
     results: list[Result] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
+    file: str = REPORT_NAME.format(shard="")
+    """The report's own name in the folder."""
 
     def count(self, status: str) -> int:
         """Number of results of that status."""
@@ -94,12 +101,12 @@ def run_batch(
     tasks = shard.of(tasks) if shard else list(tasks)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        memory = _Memory(folder, name=MEMORY_NAME.format(shard=suffix), settings=settings)
-    report = BatchReport(folder=str(folder), settings=settings)
+        journal = Journal(folder, shard=suffix, settings=settings)
+    report = BatchReport(folder=str(folder), settings=settings, file=REPORT_NAME.format(shard=suffix))
     started = time.monotonic()
     stop = threading.Event()
     results = _in_threads(
-        lambda task: _carry_out(task, animate, memory=memory, overwrite=overwrite, stop=stop),
+        lambda task: _carry_out(task, animate, journal=journal, overwrite=overwrite, stop=stop),
         tasks,
         workers=workers or max(2, _cores() // 2),
         stop=stop,
@@ -117,7 +124,7 @@ def run_batch(
         report.results.sort(key=lambda result: result.photo)
         report.seconds = round(time.monotonic() - started, 2)
         with _writing(folder):
-            _write_report(folder / REPORT_NAME.format(shard=suffix), report)
+            _write_report(folder / report.file, report)
     return report
 
 
@@ -127,12 +134,14 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if isinstance(error, OutputError):
+            raise
         raise OutputError(
             f"{folder} cannot be written: {error.strerror or error}.", "Choose another place with --out."
         ) from error
 
 
-def _carry_out(task: Task, animate: Animate, *, memory: "_Memory", overwrite: bool, stop: threading.Event) -> Result:
+def _carry_out(task: Task, animate: Animate, *, journal: Journal, overwrite: bool, stop: threading.Event) -> Result:
     def go_on() -> None:
         if stop.is_set():
             raise KeyboardInterrupt
@@ -141,16 +150,19 @@ def _carry_out(task: Task, animate: Animate, *, memory: "_Memory", overwrite: bo
     started = time.monotonic()
     result = Result(photo=str(task.photo), out=str(task.out), status="done")
     try:
-        fingerprint = memory.fingerprint(task.photo)
-        if memory.holds(task.out, fingerprint):
+        fingerprint = journal.fingerprint(task.photo)
+        if journal.holds(task, fingerprint):
             result.status = "skipped"
             return result
-        check_output(task.out, overwrite=overwrite)
+        if task.out.exists() and not overwrite and journal.is_own(task, fingerprint):
+            _remove_incomplete(task)
+        for path in filter(None, (task.out, task.sheet)):
+            check_output(path, overwrite=overwrite)
         if not task.out.exists():
-            memory.note(task.out, fingerprint, size_bytes=None)
+            journal.begin(task, fingerprint)
         task.out.parent.mkdir(parents=True, exist_ok=True)
         result.details = dict(animate(task.photo, task.out, go_on))
-        memory.note(task.out, fingerprint, size_bytes=_size_bytes(task.out))
+        journal.finish(task, fingerprint)
     except FacemotionError as error:
         result.status, result.error, result.hint = "failed", error.message, error.hint
     except OSError as error:
@@ -164,27 +176,60 @@ def _carry_out(task: Task, animate: Animate, *, memory: "_Memory", overwrite: bo
     return result
 
 
+def _remove_incomplete(task: Task) -> None:
+    """Make room for a clip whose sheet is missing, and which the batch itself has made of the same photo."""
+    for path in filter(None, (task.out, task.sheet)):
+        if path.is_dir() and is_frames_folder(path):
+            shutil.rmtree(path)
+        elif path.is_file():
+            path.unlink()
+
+
 def _in_threads(
     work: Callable[[Task], Result], tasks: Iterable[Task], *, workers: int, stop: threading.Event
 ) -> Generator[Result, None, None]:
     """``work`` of all tasks as they finish; few are in flight, so memory does not grow with their number.
 
     Threads, not processes: the network, the composite and the encoder work outside the interpreter's lock, and the
-    weights are loaded once.
+    weights are loaded once. What passes between the threads goes through queues that an interrupt cannot leave locked.
     """
-    with ThreadPoolExecutor(workers, initializer=_share_cores, initargs=(workers,)) as executor:
-        flying: set[Future[Result]] = set()
-        try:
-            for task in tasks:
-                flying.add(executor.submit(work, task))
-                if len(flying) > workers:
-                    landed, flying = wait(flying, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in landed)
-            while flying:
-                landed, flying = wait(flying, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in landed)
-        finally:
-            stop.set()
+    waiting: SimpleQueue[Task | None] = SimpleQueue()
+    finished: SimpleQueue[Result | BaseException] = SimpleQueue()
+
+    def work_on() -> None:
+        _share_cores(workers)
+        while (task := waiting.get()) is not None:
+            try:
+                finished.put(work(task))
+            except BaseException as error:  # raised again where the result is asked for
+                finished.put(error)
+
+    threads: list[threading.Thread] = []
+    rest = iter(tasks)
+    flying = 0
+    try:
+        for _ in range(workers):
+            thread = threading.Thread(target=work_on, name="photo", daemon=True)
+            thread.start()
+            threads.append(thread)
+        for task in islice(rest, workers + 1):
+            waiting.put(task)
+            flying += 1
+        while flying:
+            landed = finished.get()
+            flying -= 1
+            if isinstance(landed, BaseException):
+                raise landed
+            for task in islice(rest, 1):
+                waiting.put(task)
+                flying += 1
+            yield landed
+    finally:
+        stop.set()
+        for _ in threads:
+            waiting.put(None)
+        for thread in threads:
+            thread.join()
 
 
 def _share_cores(workers: int) -> None:
@@ -199,69 +244,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _Memory:
-    """Which clip was made of what, kept in lines that a killed process leaves readable.
-
-    A line is written before a clip is begun where nothing lies under its name (size None), and when it is whole.
-    Clips get their names only when whole: if a process dies in between, a clip under the name is whole.
-    """
-
-    def __init__(self, folder: Path, *, name: str, settings: Mapping[str, object]):
-        self._folder = folder
-        self._path = folder / name
-        self._settings = json.dumps([__version__, settings], sort_keys=True)
-        self._lock = threading.Lock()
-        self._known: dict[str, tuple[str, int | None]] = {}
-        for path in sorted(folder.glob(MEMORY_PATTERN), key=lambda path: path.stat().st_mtime):
-            self._read(path)
-        if self._path.exists() and not self._path.read_bytes().endswith(b"\n"):
-            self._append("\n")  # the last line was cut off when its process died
-
-    def fingerprint(self, photo: Path) -> str:
-        """Hash of the photo's bytes and the settings; of the settings alone where the photo cannot be read."""
-        try:
-            pixels = file_sha256(photo)
-        except OSError:
-            pixels = ""
-        return hashlib.sha256(f"{pixels} {self._settings}".encode()).hexdigest()
-
-    def holds(self, out: Path, fingerprint: str) -> bool:
-        """Whether the clip is there, whole, and was made of the same."""
-        known, size_bytes = self._known.get(self._key(out), ("", None))
-        return known == fingerprint and out.exists() and size_bytes in (None, _size_bytes(out))
-
-    def note(self, out: Path, fingerprint: str, *, size_bytes: int | None) -> None:
-        """Remember, also for the next run."""
-        line = json.dumps({"out": self._key(out), "made_of": fingerprint, "size_bytes": size_bytes})
-        with self._lock:
-            self._append(line + "\n")
-            self._known[self._key(out)] = (fingerprint, size_bytes)
-
-    def _append(self, text: str) -> None:
-        with open(self._path, "a", encoding="utf-8") as stream:
-            stream.write(text)
-
-    def _key(self, out: Path) -> str:
-        return os.path.relpath(out, self._folder)
-
-    def _read(self, path: Path) -> None:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                row = json.loads(line)
-                self._known[row["out"]] = (row["made_of"], row["size_bytes"])
-            except (ValueError, KeyError, TypeError):
-                log.info("%s: passing over a line that was not written to its end", path)
-
-
-def _size_bytes(out: Path) -> int:
-    """Bytes of a clip: a file, or a folder of frames."""
-    if out.is_dir():
-        return sum(path.stat().st_size for path in out.iterdir())
-    return out.stat().st_size
-
-
 def _write_report(path: Path, report: BatchReport) -> None:
-    part = path.with_name(path.name + ".part")
     text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n"
-    part.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file name need not be valid UTF-8
-    os.replace(part, path)
+    with staged(path, overwrite=True) as part:
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file name need not be valid UTF-8

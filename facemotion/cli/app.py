@@ -3,32 +3,22 @@
 Exit codes: 0 done, 1 this job failed, 2 wrong usage, 3 some of a batch failed, 130 interrupted.
 """
 
-import io
-import signal
 import sys
 from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
-from facemotion.cli import console
+from facemotion.cli import console, process
+from facemotion.cli.help import App, Group
+from facemotion.cli.process import INTERRUPTED
 from facemotion.errors import FacemotionError
 
-COMMANDS = (
-    "animate",
-    "faces",
-    "expressions",
-    "sample",
-    "weights",
-    "prepare",
-    "train",
-    "train_paint",
-    "evaluate",
-)
-"""Modules of this package, in the order of the help; each has ``register(app)``."""
-
-INTERRUPTED = 130
+COMMANDS = {
+    "Make clips": ("animate", "faces", "expressions", "track", "sample", "weights"),
+    "Train and measure": ("prepare", "train", "train_paint", "evaluate"),
+}
+"""Modules of this package by the title under which the help shows them, in its order; each has ``register(app)``."""
 
 # Typer brings the parser's errors along, under a path that changes between its versions: the family of BadParameter.
 _ParserUsageError: Any
@@ -36,7 +26,7 @@ _ParserError: Any
 _ParserUsageError, _ParserError = typer.BadParameter.__mro__[1:3]
 
 
-class _Commands(TyperGroup):
+class _Commands(Group):
     """Runs a command and ends with an exit code instead of an exception, also under a test runner."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
@@ -70,12 +60,17 @@ class _Commands(TyperGroup):
             sys.exit(code if isinstance(code, int) else 0)
         return code
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order of the table above."""
+        order = [module.replace("_", "-") for modules in COMMANDS.values() for module in modules]
+        return sorted(super().list_commands(ctx), key=order.index)
 
-app = typer.Typer(
+
+app = App(
     name="facemotion",
     cls=_Commands,
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="One photo of a face in, a video of that person performing an expression out.",
@@ -105,29 +100,19 @@ def _options(
         warnings.simplefilter("ignore")  # of libraries, about themselves
 
 
-for _name in COMMANDS:
-    import_module(f"facemotion.cli.{_name}").register(app)
+for app.panel, _modules in COMMANDS.items():
+    for _module in _modules:
+        import_module(f"facemotion.cli.{_module}").register(app)
 
 
-def main() -> None:
-    """Entry point of the console script."""
-    signal.signal(signal.SIGTERM, _terminated)
-    for stream in (sys.stdout, sys.stderr):  # a file name need not be printable
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    app()
-
-
-def _terminated(*_: object) -> NoReturn:
-    """A polite kill tidies up like Ctrl-C."""
-    raise KeyboardInterrupt
+def main() -> NoReturn:
+    """Runs the command and ends the process with its exit code."""
+    process.run(app)
 
 
 def _failed(error: BaseException, message: str, hint: str, *, code: int) -> int:
     if console.is_verbose():
-        import traceback
-
-        traceback.print_exception(error)
+        console.show_traceback(error)
     console.fail(message, hint)
     return code
 

@@ -123,9 +123,9 @@ def _write_report(settings: "Settings", *, as_json: bool) -> None:
     with show_downloads(console.stderr()), _Bar("evaluate") as bar:
         report = run(settings, watch=bar)
     for case, reason in report.problems:
-        console.advise(f"{case} left out: {reason}")
+        console.warn(f"{case} left out: {reason}")
     for name, reason in report.skipped.items():
-        console.advise(f"{name} skipped: {reason}")
+        console.warn(f"{name} skipped: {reason}")
     if as_json:
         console.say_json({"out": str(settings.out), "cases": report.cases, "people": report.people})
     else:

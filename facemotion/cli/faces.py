@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facemotion.cli import console
-from facemotion.errors import FacemotionError, InputError, NoFaceError, OutputError, UsageError
+from facemotion.errors import FacemotionError, InputError, NoFaceError, OutputError, OutputNameError, UsageError
 
 if TYPE_CHECKING:
     from facemotion.faces.types import Face
@@ -82,9 +82,9 @@ def faces(
         console.say_json({"photos": results})
     if as_csv:
         _print_csv(results, units=units)
-    for error in failures:
+    for failure in failures:
         if as_json or as_csv:
-            console.fail(error.message, error.hint)
+            console.fail(failure.message, failure.hint)
     if failures:
         raise typer.Exit(SOME_FAILED if len(failures) < len(photos) else failures[0].exit_code)
 
@@ -95,7 +95,7 @@ def _overlay_paths(photos: list[str], overlay: Path | None) -> list[Path | None]
         return [None] * len(photos)
     if len(photos) == 1 and not overlay.is_dir():
         if overlay.suffix.lower() != ".png":
-            raise OutputError(f"An overlay cannot be written as {overlay.name}.", "Give a name that ends in .png.")
+            raise OutputNameError(f"An overlay cannot be written as {overlay.name}.", "Give a name that ends in .png.")
         return [overlay]
     names = ["stdin" if photo == "-" else Path(photo).stem for photo in photos]
     # Photos of the same name from different folders keep apart by their number.
@@ -115,7 +115,7 @@ def _look_at(name: str, *, aligner: str, units: bool, overlay: Path | None, over
         check_output(overlay, overwrite=overwrite)
     photo = flattened(read_photo(name))
     with show_downloads(console.stderr()):
-        found = find_faces(photo.pixels, aligner=aligner, on_note=console.advise)
+        found = find_faces(photo.pixels, aligner=aligner, on_note=console.warn)
     if overlay is not None:
         _write_overlay(photo, found, overlay, overwrite=overwrite)
     if not found:
@@ -142,8 +142,10 @@ def _write_overlay(photo: "Photo", found: "list[Face]", path: Path, *, overwrite
 
 
 def _describe(number: int, face: "Face", photo: "Photo") -> dict[str, Any]:
-    from facemotion.faces.warnings import advice
+    from facemotion.faces.occlusion import find_occlusion
+    from facemotion.faces.warnings import face_warnings
 
+    occlusion = find_occlusion(photo.pixels, face.landmarks)
     yaw, pitch, roll = (round(angle, 1) for angle in face.pose)
     return {
         "number": number,
@@ -152,7 +154,12 @@ def _describe(number: int, face: "Face", photo: "Photo") -> dict[str, Any]:
         "score": round(float(face.score), 3),
         "pose_deg": {"yaw": yaw, "pitch": pitch, "roll": roll},
         "found_by": face.source,
-        "advice": advice(face, photo.pixels.shape),
+        "visible": {
+            "lips": round(occlusion.lips, 2),
+            "left_eye": round(occlusion.left_eye, 2),
+            "right_eye": round(occlusion.right_eye, 2),
+        },
+        "advice": face_warnings(face, photo.pixels.shape, occlusion),
         "landmarks": [[round(float(x), 2), round(float(y), 2)] for x, y in face.landmarks],
     }
 
@@ -221,7 +228,7 @@ def _print_result(result: dict[str, Any]) -> None:
     told = result["faces"]
     count = "1 face" if len(told) == 1 else f"{len(told)} faces"
     shown = console.stdout()
-    shown.print(f"{result['photo']}: {result['width_px']}×{result['height_px']} px, {count}", markup=False)
+    console.say(f"{result['photo']}: {result['width_px']}×{result['height_px']} px, {count}")
     table = Table(box=None, pad_edge=False)
     for title in ("face", "box x0 y0 x1 y1", "size px", "score", "yaw pitch roll", "found by"):
         table.add_column(title, justify="left" if title == "found by" else "right", no_wrap=True)
@@ -238,11 +245,11 @@ def _print_result(result: dict[str, Any]) -> None:
     shown.print(table, soft_wrap=False)
     for face in told:
         for line in face["advice"]:
-            console.advise(f"Face {face['number']}: {line}")
+            console.warn(f"Face {face['number']}: {line}")
         if "units" in face:
             _print_units(face)
     if "overlay" in result:
-        shown.print(f"Numbered picture: {result['overlay']}", markup=False)
+        console.say(f"Numbered picture: {result['overlay']}")
 
 
 def _print_units(face: dict[str, Any]) -> None:

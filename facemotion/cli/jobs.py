@@ -1,10 +1,12 @@
 """What ``facemotion animate`` does once it knows what is wanted: one photo, or many; and what it says afterwards."""
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from facemotion.api import AnimateResult, Animator
+from facemotion.batch.journal import earlier_outputs
 from facemotion.batch.plan import Shard, batch_folder, plan_tasks
 from facemotion.batch.run import BatchReport, Result, run_batch
 from facemotion.cli import console
@@ -26,13 +28,22 @@ class Job:
     precision: str
     overwrite: bool
 
-    def run_one(self, photo: str, target: Path, format: ClipFormat) -> AnimateResult:
-        """Animates one photo (``-``: standard input), with a bar of frames."""
+    def run_one(self, photo: str, target: Path, format: ClipFormat, *, track_out: Path | None = None) -> AnimateResult:
+        """Animates one photo (``-``: standard input), with a bar of frames that names what is going on."""
         check_readable(photo)
         check_output(target, overwrite=self.overwrite)
-        with show_downloads(console.stderr()), console.progress(target.name, self.settings.frames) as step:
-            return self._animator().animate_file(
-                photo, target, format=format, overwrite=self.overwrite, on_note=console.advise, on_frame=step
+        animator = self._animator()
+        with show_downloads(console.stderr()), console.progress(target.name, animator.script.frames) as step:
+            step.stage("loading")
+            return animator.animate_file(
+                photo,
+                target,
+                format=format,
+                overwrite=self.overwrite,
+                track_out=track_out,
+                on_note=console.warn,
+                on_frame=step,
+                on_stage=step.stage,
             )
 
     def run_batch(
@@ -45,28 +56,42 @@ class Job:
         shard: str | None,
         workers: int | None,
     ) -> BatchReport:
-        """Animates the photos and folders ``inputs``, with a bar of photos; failures are told as they come."""
+        """Animates the photos and folders ``inputs``, with a bar of photos; failures and advice are told at once."""
         for path in inputs:
-            if not path.is_dir():
+            if not os.path.isdir(path):
                 check_readable(path)
         part = Shard.parse(shard) if shard else None
         folder = batch_folder(inputs, out, word=word)
-        tasks = plan_tasks(inputs, folder, ending=f"-{word}{format.suffixes[0]}", beside=out is None)
-        animator = self._animator()
-        settings = {**asdict(self.settings), "format": format.name, "weights": file_sha256(animator.weights)}
-
-        def animate_one(photo: Path, target: Path, go_on: Callable[[], None]) -> dict[str, object]:
-            result = animator.animate_file(photo, target, format=format, overwrite=self.overwrite, on_frame=go_on)
-            return {"size_px": result.size_px, "faces": result.faces, "notes": result.notes, "sheet": result.sheet}
-
+        passed_over: list[Path] = []
+        tasks = plan_tasks(
+            inputs,
+            folder,
+            ending=f"-{word}{format.suffixes[0]}",
+            beside=out is None,
+            sheet=self.settings.sheet,
+            earlier=earlier_outputs(folder),
+            on_passed_over=passed_over.append,
+        )
+        if passed_over:
+            console.warn(f"{_counted(len(passed_over))} made by facemotion passed over, such as {passed_over[0]}.")
         total = len(part.of(tasks)) if part else len(tasks)
         with show_downloads(console.stderr()), console.progress("Animating", total, unit="photos") as step:
+            step.stage("loading")
+            animator = self._animator()
+            settings = {**asdict(self.settings), "format": format.name, **self._files(animator)}
+
+            def animate_one(photo: Path, target: Path, go_on: Callable[[], None]) -> dict[str, object]:
+                result = animator.animate_file(photo, target, format=format, overwrite=self.overwrite, on_frame=go_on)
+                return {"size_px": result.size_px, "faces": result.faces, "notes": result.notes, "sheet": result.sheet}
 
             def tell(result: Result) -> None:
                 step()
                 if result.status == "failed":
-                    console.advise(f"{result.photo}: {result.error}")
+                    console.warn(f"{result.photo}: {result.error}")
+                for note in result.notes:
+                    console.warn(f"{result.photo}: {note}")
 
+            step.stage("rendering")
             return run_batch(
                 tasks,
                 animate_one,
@@ -79,7 +104,23 @@ class Job:
             )
 
     def _animator(self) -> Animator:
-        return Animator(self.settings, weights=self.weights, device=self.device, precision=self.precision)
+        return Animator(
+            self.settings,
+            weights=self.weights,
+            device=self.device,
+            precision=self.precision,
+            on_note=console.warn,
+        )
+
+    def _files(self, animator: Animator) -> dict[str, str]:
+        """Hashes of the files that decide how clips look, by the setting that names them."""
+        named = {
+            "weights": animator.weights,
+            "recipes": self.settings.recipes,
+            "track": self.settings.track,
+            "drive": self.settings.drive,
+        }
+        return {f"{name}_sha256": file_sha256(Path(file)) for name, file in named.items() if file is not None}
 
 
 def print_result(result: AnimateResult) -> None:
@@ -93,18 +134,13 @@ def print_result(result: AnimateResult) -> None:
 
 def print_report(report: BatchReport) -> None:
     """A table of what failed, and one line about the rest."""
-    from rich.table import Table
-    from rich.text import Text
-
-    if console.is_quiet():
-        return
     failed = [result for result in report.results if result.status == "failed"]
     if failed:
-        table = Table(box=None, pad_edge=False)
-        for title in ("failed", "why", "what to do"):
-            table.add_column(title, overflow="fold")
-        for result in failed:
-            table.add_row(Text(result.photo), Text(result.error), Text(result.hint))
-        console.stdout().print(table, soft_wrap=False)
+        rows = [(result.photo, result.error, result.hint) for result in failed]
+        console.say_table(("failed", "why", "what to do"), rows)
     counts = ", ".join(f"{report.count(status)} {status}" for status in ("done", "skipped", "failed"))
-    console.say(f"{counts} in {report.seconds:.1f} s. Clips and report.json: {report.folder}")
+    console.say(f"{counts} in {report.seconds:.1f} s. Clips and {report.file}: {report.folder}")
+
+
+def _counted(pictures: int) -> str:
+    return "1 picture" if pictures == 1 else f"{pictures} pictures"

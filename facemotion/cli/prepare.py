@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facemotion.cli import console
+from facemotion.cli.help import App
 from facemotion.cli.prepare_run import Common, SplitChoice, run
 
 if TYPE_CHECKING:
     from facemotion.datasets.clip_writer import Source
     from facemotion.datasets.landmark_files import LandmarkFile
 
-prepare_app = typer.Typer(
+prepare_app = App(
     no_args_is_help=True,
     help="Turn photos and recordings of faces into training clips.\n\n"
     "Every command writes the same clip format, goes on where it was interrupted, and reports what it cannot use item "
@@ -46,7 +47,7 @@ Head = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Other numbers draw other variations.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes, one thread each; default: one a core.")]
+Workers = Annotated[int | None, console.workers("Items", default="one a core")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first items, to try things out.")]
 Split = Annotated[SplitChoice, typer.Option(help="Only people of one split.")]
 Validation = Annotated[

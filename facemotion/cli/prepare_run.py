@@ -90,7 +90,7 @@ def _work(preparation: "Preparation", out: Path) -> None:
             for outcome in outcomes:
                 watch.item(outcome, left=preparation.left)
     except KeyboardInterrupt:
-        console.advise(f"What is done is kept in {out}: run the same command again to go on.")
+        console.warn(f"What is done is kept in {out}: run the same command again to go on.")
         raise
 
 

@@ -35,15 +35,13 @@ def train(
     ] = None,
     preset: Annotated[str, typer.Option(help="default (flow, mask, colour) or paper (colour alone).")] = "default",
     images: Annotated[str | None, typer.Option(help="Length in images shown, as in 400k or 2M.")] = None,
-    time_budget: Annotated[
-        str | None, typer.Option(help="Stop in good order after this time, as in 90s, 25m or 2h.")
-    ] = None,
+    time_budget: Annotated[str | None, console.time_budget("Stop in good order")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting: NAME=VALUE; may be repeated.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16 (faster on recent CPUs and GPUs).")] = "auto",
-    workers: Annotated[int, typer.Option(help="Threads that read clips ahead.", min=1)] = 1,
+    workers: Annotated[int, console.workers("Clips read ahead", default="1")] = 1,
     cache_gb: Annotated[float, typer.Option(help="Memory for decoded frames, per process.", min=0)] = 0.0,
     show_settings: Annotated[bool, typer.Option(help="Print all settings as JSON and stop.")] = False,
 ) -> None:

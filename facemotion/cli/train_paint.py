@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from facemotion.cli import console
+
 EPILOG = (
     "Example: facemotion train-paint clips/studio clips/portraits --weights runs/first/release.safetensors "
     "--out runs/first/painted.safetensors"
@@ -23,7 +25,7 @@ def train_paint(
     clips: Annotated[list[Path], typer.Argument(help="Clip sets of facemotion prepare.", show_default=False)],
     weights: Annotated[Path, typer.Option(help="What facemotion train made: release.safetensors.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="File of the new weights.", show_default=False)],
-    time_budget: Annotated[float, typer.Option(min=0.01, help="Minutes of training.")] = 8.0,
+    time_budget: Annotated[str, console.time_budget("Finish")] = "8m",
     frames: Annotated[
         int, typer.Option(min=8, help="Frames to learn from; 100 take some 75 MB of memory at 384 px.")
     ] = 5000,
@@ -39,34 +41,35 @@ def train_paint(
 
     import torch
 
-    from facemotion.errors import OutputError
+    from facemotion.errors import OutputExistsError
     from facemotion.models.release import load_release, save_release
     from facemotion.training import paint
     from facemotion.training.dataset import ClipPool
+    from facemotion.training.duration import parse_duration
     from facemotion.training.glasses import fit_glasses
 
     if out.exists() and not overwrite:
-        raise OutputError(f"{out} is there already.", "Choose another name with --out, or add --overwrite.")
+        raise OutputExistsError(f"{out} is there already.", "Choose another name with --out, or add --overwrite.")
     if threads:
         torch.set_num_threads(threads)
     generator, record = load_release(weights)
-    config = paint.PaintConfig(frames=frames, seconds=60 * time_budget, paint_px=paint_px, seed=seed)
+    config = paint.PaintConfig(frames=frames, seconds=parse_duration(time_budget), paint_px=paint_px, seed=seed)
     generator = config.begun(generator)
     pool = ClipPool.open(clips, split="train", expressions=generator.config.expressions)
     memories = paint.remember(generator, pool, config)
     missed = paint.fit_teeth(generator, memories.points)
-    typer.echo(f"{frames:,} frames remembered; teeth placed to {missed:.1%} of the eye distance")
+    console.say(f"{frames:,} frames remembered; teeth placed to {missed:.1%} of the eye distance")
     wearers = fit_glasses(generator, pool)
-    typer.echo(f"glasses learnt from {wearers} people" if wearers else "too few known people to learn glasses from")
+    console.say(f"glasses learnt from {wearers} people" if wearers else "too few known people to learn glasses from")
     losses: list[float] = []
 
     def report(step: int, loss: float) -> None:
         losses.append(loss)
         if step % _REPORT_EVERY == 0:
-            typer.echo(f"step {step:,}: loss {sum(losses) / len(losses):.4f}")
+            console.say(f"step {step:,}: loss {sum(losses) / len(losses):.4f}")
             losses.clear()
 
     trained = paint.train_paint(generator, memories, config, on_step=report)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_release(out, trained, {**record, "paint": asdict(config)})
-    typer.echo(f"Finished: {out}")
+    console.say(f"Finished: {out}")

@@ -1,17 +1,17 @@
 """``facemotion weights``: what is stored where, checked by sha256."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from facemotion.cli import console
+from facemotion.cli.help import App
 
 if TYPE_CHECKING:
     from facemotion.weights.registry import WeightFile
 
-weights_app = typer.Typer(
+weights_app = App(
     no_args_is_help=True,
     help="Weight files: what is stored where, checked by sha256.\n\n"
     "The model and the face finder come with the package; face-alignment's files (the fallback detector) are "
@@ -43,7 +43,7 @@ def list_weights(as_json: console.Json = False) -> None:
         (file.name, _size(file.size_bytes), file.licence, found[0].place if found else "not here", file.purpose)
         for file, found in rows
     ]
-    _print_table(("name", "size", "licence", "where", "what for"), cells)
+    console.say_table(("name", "size", "licence", "where", "what for"), cells)
 
 
 @weights_app.command(epilog="Examples: facemotion weights fetch · facemotion weights fetch s3fd 2dfan4")
@@ -81,7 +81,7 @@ def verify(names: Names = None, as_json: console.Json = False) -> None:
         )
     else:
         cells = [(file.name, "ok" if error is None else "damaged", str(path)) for file, path, error in rows]
-        _print_table(("name", "sha256", "file"), cells)
+        console.say_table(("name", "sha256", "file"), cells)
     damaged = [error for *_, error in rows if error is not None]
     if damaged:
         raise damaged[0]
@@ -95,7 +95,7 @@ def path(
     """Print where a weight file is, verified, downloaded when it has to be."""
     from facemotion.weights.registry import cache_folder, weight_path
 
-    typer.echo(weight_path(name, offline=offline or None) if name else cache_folder())
+    console.say_raw(str(weight_path(name, offline=offline or None) if name else cache_folder()))
 
 
 @weights_app.command(epilog="Example: facemotion weights clear s3fd")
@@ -138,14 +138,3 @@ def _size(size_bytes: int | None) -> str:
     if size_bytes is None:
         return ""
     return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.0f} kB"
-
-
-def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console.stdout().print(table, soft_wrap=False)

@@ -6,7 +6,6 @@ Everything fades out within the face's region, and no pixel outside of it change
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import cv2
@@ -14,18 +13,19 @@ import numpy as np
 
 from facemotion.compositing.feather import face_feather, paint_feather
 from facemotion.compositing.grain import TILE_PX, grain_tile
+from facemotion.compositing.occluders import MAP_PX, Occluders
 from facemotion.compositing.shading import relit
 from facemotion.compositing.texture import ZERO, fine_texture, share_kept, unstretched_share
 from facemotion.compositing.tint import Tint
 from facemotion.faces import geometry
+from facemotion.media.prefetch import for_each
 
-_MAP_PX = 512  # size at which feather and flow are prepared before they go to photo pixels
-_STRIP_PX = 96  # rows worked on at a time, no wider than the face is there: little memory, warm caches
+_MAP_PX = MAP_PX  # size at which feather and flow are prepared before they go to photo pixels
+_STRIP_PX = 96  # rows worked on at a time, no wider than the face is there: little memory, warm caches, two threads
 _PAINT_BLUR = 1 / 256  # of the crop's width: what is finer the generator paints badly, if at all
 _LEAST_BLUR_PX = 0.7  # where paint is about as sharp as the photo, there is no finer texture to keep
 _SHARPENED = 0.7  # of what paint has beyond its blur by a pixel of its own is added where the photo is finer
 _TILE_PX = 96  # paint is laid on tile by tile, and only where there is any
-_THREADS = 2  # strips worked on at a time; OpenCV and NumPy let go of the interpreter while they work
 _MASK_FLOOR = 1 / 32  # a mask below this paints nothing: faint paint everywhere would only blur the skin
 
 Bounds = tuple[int, int, int, int]
@@ -61,18 +61,29 @@ class Composite:
     photo: (H, W, 3) uint8, kept and never written to. landmarks: (68, 2) photo px. crop_px: size of the square crop
     that `geometry.photo_to_crop` defines; the generator's maps cover that square edge to edge, whatever their size.
     grain: whether painted pixels get grain of the photo's own strength; not wanted where pixels are no picture.
+    occluders: what hides a part of the face (`occluders.occluders_of`).
 
     region: bounds (x0, y0, x1, y1), ends excluded, outside of which no pixel changes.
     """
 
-    def __init__(self, photo: np.ndarray, landmarks: np.ndarray, crop_px: int = 256, *, grain: bool = True):
+    def __init__(
+        self,
+        photo: np.ndarray,
+        landmarks: np.ndarray,
+        crop_px: int = 256,
+        *,
+        grain: bool = True,
+        occluders: Occluders | None = None,
+    ):
         self.photo = photo
         self.crop_px = crop_px
         self.photo_to_crop = geometry.photo_to_crop(landmarks, crop_px)
         self._photo_to_map = self._photo_to_square(_MAP_PX)
         in_map = geometry.apply(self._photo_to_map, landmarks)
         self._feather, self._paint_feather = face_feather(in_map, _MAP_PX), paint_feather(in_map, _MAP_PX)
-        self._motion_feather = cv2.merge([self._feather] * 3 + [np.ones_like(self._feather)])
+        self._occluders = occluders
+        moving = self._feather if occluders is None else self._feather * occluders.motion
+        self._motion_feather = cv2.merge([moving] * 3 + [np.ones_like(self._feather)])
         self.region = _reach(self._feather, self._photo_to_map, photo.shape)
         self._source = _source_bounds(self.photo_to_crop, crop_px, photo.shape)
         self._crop_in_photo_px = crop_px / geometry.scale_of(self.photo_to_crop)
@@ -91,7 +102,6 @@ class Composite:
         opacity = np.linspace(0, 1, 256, dtype=np.float32)
         kept = 1 - opacity if self._texture is None else share_kept(opacity)
         self._texture_saved, self._grain_missing = kept - (1 - opacity), np.sqrt(1 - kept * kept)
-        self._threads = ThreadPoolExecutor(_THREADS)
 
     def crop(self, size: int) -> np.ndarray:
         """The upright face, (size, size, 3) uint8: what the generator sees."""
@@ -123,7 +133,7 @@ class Composite:
         """
         frame = self.photo.copy() if onto is None else onto
         motion, paint = self._prepare_motion(flow, shade), self._prepare_paint(mask, colour, kept, flow)
-        list(self._threads.map(lambda strip: self._write_strip(frame, motion, paint, strip), self._strips))
+        for_each(lambda strip: self._write_strip(frame, motion, paint, strip), self._strips)
         return frame
 
     def _photo_to_square(self, size: int) -> np.ndarray:
@@ -147,12 +157,20 @@ class Composite:
         """Colour and mask of the part of the crop where anything is painted or kept; None where nothing is."""
         size = mask.shape[0]
         kept = np.zeros_like(mask) if kept is None else kept
+        if self._occluders is not None:
+            moving = self._occluders.front * (self._occluders.motion > 0)  # elsewhere the photo is seen anyway
+            front, paint = (
+                cv2.resize(layer, (size, size), interpolation=cv2.INTER_LINEAR)
+                for layer in (moving, self._occluders.paint)
+            )
+            mask, kept = mask * paint, np.maximum(kept, front)
         touched = (mask > _MASK_FLOOR) | (kept > 0)
         if not touched.any():
             return None
         # Paint finer than the photo is shrunk by area, in whole steps, before it is interpolated.
         shrink = max(1, int(size / self._crop_in_photo_px))
-        box = x0, y0, x1, y1 = tuple(edge // shrink * shrink for edge in _box_of(touched, margin=3 * shrink))
+        x0, y0, x1, y1 = (edge // shrink * shrink for edge in _box_of(touched, margin=3 * shrink))
+        box = x0, y0, x1, y1
         alpha, kept, levels = (layer[y0:y1, x0:x1].astype(np.float32) for layer in (mask, kept, colour))
         to_map = geometry.resized(size, _MAP_PX)
         inside = _sample(self._feather, to_map, box, border=cv2.BORDER_REPLICATE)
@@ -192,8 +210,8 @@ class Composite:
         """Write one strip of the region into a frame, where the face may change and nowhere else."""
         x0, y0, x1, y1 = strip
         moved = self._move(motion, strip)
-        for run in [] if paint is None else paint.runs:
-            if part := _overlap(run, strip):
+        if paint is not None:
+            for part in filter(None, (_overlap(run, strip) for run in paint.runs)):
                 inner = np.s_[part[1] - y0 : part[3] - y0, part[0] - x0 : part[2] - x0]
                 self._paint_over(moved.cut(inner), paint, part)
         rounded = cv2.convertScaleAbs(np.maximum(moved.levels, 0, out=moved.levels))  # saturates, too
@@ -275,7 +293,7 @@ def _box_of(values: np.ndarray, *, margin: int) -> Bounds:
 def _reach(values: np.ndarray, photo_to_values: np.ndarray, photo_shape: tuple[int, ...]) -> Bounds:
     """Bounds of the photo pixels that see anything but zero in a map, at any interpolation; never empty."""
     x0, y0, x1, y1 = _box_of(values, margin=3)
-    corners = geometry.apply(geometry.invert(photo_to_values), [[x0, y0], [x1, y0], [x0, y1], [x1, y1]])
+    corners = geometry.apply(geometry.invert(photo_to_values), np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]]))
     return _clamped(corners, photo_shape)
 
 

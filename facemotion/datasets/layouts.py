@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from facemotion.datasets.clip_writer import Source
-from facemotion.errors import InputError
+from facemotion.errors import InputError, MissingFileError
 from facemotion.expressions.grammar import EXPRESSIONS
 from facemotion.media.photos import PHOTO_SUFFIXES
 
@@ -156,7 +156,7 @@ def _has_known_company(path: Path, part: str) -> bool:
 
 def _existing(folder: Path) -> Path:
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder", "Check the path.")
+        raise MissingFileError(f"{folder}: no such folder", "Check the path.")
     return folder
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from facemotion.datasets.clip_writer import Source
 from facemotion.datasets.single_face import read_pixels
-from facemotion.errors import InputError, UsageError
+from facemotion.errors import InputError, MissingFileError, UsageError
 from facemotion.expressions.grammar import NEUTRAL, canonical
 from facemotion.media.photos import PHOTO_SUFFIXES
 
@@ -41,7 +41,7 @@ def find_sequences(folders: Iterable[Path], *, own_source: Source, expression: s
     items = []
     for folder in folders:
         if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder", "Check the path.")
+            raise MissingFileError(f"{folder}: no such folder", "Check the path.")
         found = list(_recordings(folder))
         if not found:
             raise InputError(f"{folder}: holds no videos and no frame sequences", "Name the folder above them.")

@@ -13,7 +13,7 @@ import numpy as np
 from facemotion.datasets.clip_writer import Source
 from facemotion.datasets.layouts import NEUTRAL_FOLDERS
 from facemotion.datasets.splits import Splits
-from facemotion.errors import InputError, UsageError
+from facemotion.errors import InputError, MissingFileError, UsageError
 from facemotion.evaluation.alignment import head_similarity
 from facemotion.faces.geometry import apply, photo_to_crop, warp_crop
 
@@ -105,7 +105,7 @@ def find_cases(
     cases: list[Case] = []
     for path in map(Path, paths):
         if not path.exists():
-            raise InputError(f"No such file or folder: {path}", "Check the name.")
+            raise MissingFileError(f"No such file or folder: {path}", "Check the name.")
         cases += _cases_of(path, known, wanted, locate)
     found = len(cases)
     cases = [case for case in cases if split in (None, case.split) and _is_wanted(case, expressions, known)]

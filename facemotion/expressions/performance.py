@@ -36,6 +36,11 @@ class Performance:
         """The performance on top of what a photo shows, with its units ``own`` (52,)."""
         return replace(self, units=np.clip(self.units + np.asarray(own, np.float32), 0, MAX_STRENGTH))
 
+    def first(self, frames: int | None) -> Performance:
+        """Its first frames; all of it for None."""
+        head, time_s = (None if each is None else each[:frames] for each in (self.head, self.time_s))
+        return Performance(self.units[:frames], head, time_s)
+
     def resampled(self, fps: float) -> Performance:
         """The same performance with a frame every ``1 / fps`` seconds, in between by linear interpolation.
 

@@ -17,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facemotion.errors import InputError, UsageError
+from facemotion.errors import InputError, MissingFileError, UsageError
 from facemotion.expressions.units import GROUPS, UNIT_COUNT, UNIT_INDEX, find_unit, hint_for, unit_words, words_for
 
 if TYPE_CHECKING:
@@ -149,6 +149,10 @@ class Recipes:
         variants = (f"{name}-{variant}" for name in self.names for variant in self.variants_of(name))
         return (*self.names, *self.aliases, *variants)
 
+    def aliases_of(self, name: str) -> tuple[str, ...]:
+        """Other names of a recipe."""
+        return tuple(alias for alias, recipe in self.aliases.items() if recipe == name)
+
     def variants_of(self, name: str) -> tuple[str, ...]:
         """Names of the variants that can be asked for, as in ``wink-left``."""
         return tuple(variant.name for variant in self.by_name[name].variants if variant.name)
@@ -252,6 +256,8 @@ def _builtin() -> Recipes:
 def _read(path: str | Path) -> tuple[list[str], dict[str, Recipe]]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise MissingFileError(f"Cannot read the recipes {path}: they do not exist.", "Check the name.") from error
     except OSError as error:
         raise InputError(f"Cannot read the recipes {path}: {error.strerror or error}", _HINT) from error
     except UnicodeDecodeError as error:

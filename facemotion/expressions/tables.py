@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from facemotion.errors import InputError
+from facemotion.errors import InputError, MissingFileError
 
 _SEPARATORS = ",;\t"
 _MISSING = frozenset(("", "nan", "na", "n/a", "null", "none", "-", "inf", "-inf", "infinity", "-infinity"))
@@ -33,7 +33,7 @@ class Table:
 def open_table(path: str | Path, *, hint: str) -> Iterator[Table]:
     """The table in a file. Empty lines and lines that start with ``#`` are left out.
 
-    Raises InputError, with ``hint``, for a file that cannot be read, is no text, or is empty.
+    Raises MissingFileError, and InputError, with ``hint``, for a file that cannot be read, is no text, or is empty.
     """
     try:
         with open(path, "rb") as stream:
@@ -43,6 +43,8 @@ def open_table(path: str | Path, *, hint: str) -> Iterator[Table]:
             raise InputError(f"{path} is no CSV file.", hint)
         with open(path, encoding=encoding, errors="replace", newline="") as text:
             yield _table(str(path), text, hint)
+    except FileNotFoundError as error:
+        raise MissingFileError(f"Cannot read {path}: it does not exist.", "Check its name.") from error
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror or error}.", hint) from error
     except csv.Error as error:

@@ -43,10 +43,15 @@ def control_track(
     check_choice("shape", shape, SHAPES)
     check_choice("curve", curve, tuple(CURVES))
     peak = max((weight for blend in steps for weight in blend.values()), default=0.0)
-    if not 0 <= intensity <= MAX_WEIGHT or peak * intensity > MAX_WEIGHT + 1e-9:
+    if not 0 <= intensity <= MAX_WEIGHT:
         raise UsageError(
-            f"An intensity of {intensity:g} at a weight of {peak:g} is out of range.",
-            f"Intensity, and intensity times weight, run from 0 to {MAX_WEIGHT:g}; 1 is the natural peak.",
+            f"An intensity of {intensity:g} is out of range.",
+            f"Give a number from 0 to {MAX_WEIGHT:g}; 1 is the natural peak.",
+        )
+    if peak * intensity > MAX_WEIGHT + 1e-9:
+        raise UsageError(
+            f"A weight of {peak:g} times an intensity of {intensity:g} is out of range: {peak * intensity:g}.",
+            f"The two together may be {MAX_WEIGHT:g} at most; 1 is the natural peak.",
         )
     peaks = [tuple(intensity * a for a in control_vector(blend, known=known)) for blend in steps]
     if frames == 1:

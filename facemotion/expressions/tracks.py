@@ -47,7 +47,7 @@ _SECONDS = {"time": 1.0, "time_s": 1.0, "seconds": 1.0, "timestamp": 1.0, "t": 1
     ("time_ms", "timestamp_ms", "milliseconds", "ms"), 1e-3
 )
 _IGNORED = re.compile(
-    r"frame|index|blendshapecount|(left|right)eye(yaw|pitch|roll)|_?neutral|[xy]_\d+", re.IGNORECASE
+    r"frame|index|cut|blendshapecount|(left|right)eye(yaw|pitch|roll)|_?neutral|[xy]_\d+", re.IGNORECASE
 )  # known, and not part of a performance; ARKit says where the eyes look by units as well
 _HINT = "docs/expressions.md describes tracks; Live Link Face's CSV files are read as they are."
 _PERCENT = 10.0  # units beyond this are not units but percent
@@ -81,13 +81,21 @@ def read_track(path: str | Path, *, source_fps: float | None = None, on_note: No
 class TrackWriter:
     """Writes a performance row by row, in the form that `read_track` reads.
 
-    Columns: ``frame``, ``time``, ``face`` (with ``gaps``), the 52 units, the head's angles, those of the eyes (with
-    ``eyes``), and the 68 landmarks ``x_0, y_0, … x_67, y_67`` in px (with ``landmarks``).
+    Columns: ``frame``, ``time``, ``face`` (with ``gaps``), ``cut`` (with ``cuts``), the 52 units, the head's angles,
+    those of the eyes (with ``eyes``), and the 68 landmarks ``x_0, y_0, … x_67, y_67`` in px (with ``landmarks``).
     """
 
-    def __init__(self, path: str | Path, *, gaps: bool = False, eyes: bool = False, landmarks: bool = False):
-        self._gaps, self._eyes, self._landmarks = gaps, eyes, landmarks
-        names = ["frame", "time", *["face"] * gaps, *UNIT_NAMES, *HEAD_COLUMNS]
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        gaps: bool = False,
+        cuts: bool = False,
+        eyes: bool = False,
+        landmarks: bool = False,
+    ):
+        self._gaps, self._cuts, self._eyes, self._landmarks = gaps, cuts, eyes, landmarks
+        names = ["frame", "time", *["face"] * gaps, *["cut"] * cuts, *UNIT_NAMES, *HEAD_COLUMNS]
         names += [*EYE_COLUMNS] * eyes + [*LANDMARK_COLUMNS] * landmarks
         self._stream = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115 (closed by close)
         self._stream.write(",".join(names) + "\n")
@@ -101,13 +109,15 @@ class TrackWriter:
         head: Iterable[float] | None = None,
         eyes: Iterable[float] | None = None,
         landmarks: np.ndarray | None = None,
+        cut: bool = False,
     ) -> None:
         """Adds a row: units (52,), head (yaw, pitch, roll) and eyes (as `EYE_COLUMNS`) degrees, landmarks (68, 2) px.
 
-        What is None stays empty; without units the row is marked as one without a face.
+        What is None stays empty; without units the row is marked as one without a face; ``cut`` marks the first frame
+        of a scene.
         """
         cells = [str(self._frame), f"{time_s:.5f}".rstrip("0").rstrip(".")]
-        cells += [str(int(units is not None))] * self._gaps
+        cells += [str(int(units is not None))] * self._gaps + [str(int(cut))] * self._cuts
         cells += _cells(units, UNIT_COUNT, 4) + _cells(head, len(HEAD_COLUMNS), 3)
         cells += _cells(eyes, len(EYE_COLUMNS), 3) * self._eyes
         flat = None if landmarks is None else np.asarray(landmarks).reshape(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facemotion.errors import UsageError, WeightsError
+from facemotion.faces import mesh
 from facemotion.faces.types import Face
+from facemotion.media.photos import check_pixels
 
 if TYPE_CHECKING:
     from facemotion.faces.fallback import FallbackDetector
-    from facemotion.faces.landmarker import Landmarker
 
 ALIGNERS = ("auto", "builtin", "face-alignment")
 
@@ -24,11 +26,10 @@ _SAME_FACE = 0.4  # distance between the middles of two faces, in sizes of the l
 
 
 class FaceFinder:
-    """Both finders, each loaded when first needed. May be used from several threads."""
+    """The landmarker and face-alignment, each loaded when first needed. May be used from several threads."""
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._builtin: Landmarker | None = None
         self._fallback: FallbackDetector | None = None
         self._out_of_reach: WeightsError | None = None
 
@@ -47,7 +48,7 @@ class FaceFinder:
             raise UsageError(f"There is no aligner {aligner!r}.", f"Use one of: {', '.join(ALIGNERS)}.")
         if aligner == "face-alignment":
             return self._load_fallback().find(image)
-        faces = self._load_builtin().measure(image)
+        faces = mesh.landmarker().measure(image)
         if aligner == "builtin" or any(_is_sure(face) for face in faces):
             return faces
         second = self._fallback_if_worth_it(faces, on_note)
@@ -55,15 +56,7 @@ class FaceFinder:
 
     def follow(self, frames: np.ndarray) -> np.ndarray:
         """Landmarks (T, 68, 2) px of a clip (T, H, W, 3) uint8 by the landmarker, see `Landmarker.hold`."""
-        return self._load_builtin().hold(frames)
-
-    def _load_builtin(self) -> Landmarker:
-        from facemotion.faces.landmarker import Landmarker
-
-        with self._lock:
-            if self._builtin is None:
-                self._builtin = Landmarker.load()
-            return self._builtin
+        return mesh.landmarker().hold(frames)
 
     def _load_fallback(self, *, offline: bool | None = None) -> FallbackDetector:
         from facemotion.faces.fallback import FallbackDetector
@@ -104,8 +97,18 @@ def merged(builtin: list[Face], second: list[Face]) -> list[Face]:
 _shared = FaceFinder()
 
 
+def _renew_lock() -> None:
+    """In a forked process a lock that another thread held would never be let go."""
+    _shared._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def find_faces(image: np.ndarray, *, aligner: str = "auto", on_note: Callable[[str], None] | None = None) -> list[Face]:
-    """`FaceFinder.find` of a finder that is loaded once for the whole process."""
+    """`FaceFinder.find` of a finder that is loaded once for the whole process; UsageError for what is no photo."""
+    check_pixels(image, shapes=((3,),))
     return _shared.find(image, aligner=aligner, on_note=on_note)
 
 

@@ -23,6 +23,14 @@ class Framing:
     photo: Photo
     landmarks: "list[np.ndarray]"
     box: Box
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Pixels of ``photo`` per pixel of the whole photo, across and down."""
+
+    def placed(self, points: "np.ndarray") -> "np.ndarray":
+        """Points (n, 2) px of the whole photo, in px of ``photo``."""
+        import numpy as np
+
+        return (np.asarray(points, np.float64) - self.box[:2] + 0.5) * self.scale - 0.5
 
 
 def frame_photo(photo: Photo, landmarks: "Sequence[np.ndarray]", *, crop: bool, size: int | None) -> Framing:
@@ -35,7 +43,6 @@ def frame_photo(photo: Photo, landmarks: "Sequence[np.ndarray]", *, crop: bool, 
     width, height = photo.size_px
     box = crop_box(landmarks, (width, height)) if crop else (0, 0, width, height)
     x0, y0, x1, y1 = box
-    moved = [np.asarray(points, np.float64) - (x0, y0) for points in landmarks]
     part = replace(
         photo,
         pixels=np.ascontiguousarray(photo.pixels[y0:y1, x0:x1]),
@@ -43,16 +50,17 @@ def frame_photo(photo: Photo, landmarks: "Sequence[np.ndarray]", *, crop: bool, 
     )
     longer = max(part.size_px)
     if size is None or size == longer:
-        return Framing(part, moved, box)
+        return Framing(part, [np.asarray(points, np.float64) - (x0, y0) for points in landmarks], box)
     new_width, new_height = (max(1, round(side * size / longer)) for side in part.size_px)
     new_size = new_width, new_height
-    scale = np.array(new_size) / part.size_px
+    scale = new_width / part.size_px[0], new_height / part.size_px[1]
     resized = replace(
         part,
         pixels=_resize(part.pixels, new_size),
         alpha=None if part.alpha is None else _resize(part.alpha, new_size),
     )
-    return Framing(resized, [(points + 0.5) * scale - 0.5 for points in moved], box)
+    framing = Framing(resized, [], box, scale)
+    return replace(framing, landmarks=[framing.placed(points) for points in landmarks])
 
 
 def crop_box(landmarks: "Sequence[np.ndarray]", size_px: tuple[int, int]) -> Box:

@@ -50,7 +50,7 @@ def gaze(points: np.ndarray, rotation: np.ndarray) -> Gaze:
 def mouth_opening(landmarks: np.ndarray) -> float:
     """Height of the gap between the lips of 68 landmarks, in units of the distance between the eyes."""
     gap = np.linalg.norm(landmarks[61:64] - landmarks[[67, 66, 65]], axis=1).mean()
-    return float(gap / max(float(inter_ocular(landmarks)), 1e-6))
+    return float(gap) / max(float(inter_ocular(landmarks)), 1e-6)
 
 
 def eye_openings(landmarks: np.ndarray) -> tuple[float, float]:
@@ -60,4 +60,4 @@ def eye_openings(landmarks: np.ndarray) -> tuple[float, float]:
 
 def _aspect_ratio(eye: np.ndarray) -> float:
     height = (np.linalg.norm(eye[1] - eye[5]) + np.linalg.norm(eye[2] - eye[4])) / 2
-    return float(height / max(np.linalg.norm(eye[0] - eye[3]), 1e-6))
+    return float(height) / max(float(np.linalg.norm(eye[0] - eye[3])), 1e-6)

@@ -10,6 +10,7 @@ import numpy as np
 from facemotion.faces.ibug68 import inter_ocular
 
 if TYPE_CHECKING:
+    from facemotion.faces.landmarker.roi import Roi
     from facemotion.faces.measures import Gaze
 
 FaceSource = Literal["builtin", "face-alignment"]
@@ -56,6 +57,19 @@ class Face:
     def inter_ocular_px(self) -> float:
         """Distance between the centres of the two eyes."""
         return float(inter_ocular(self.landmarks))
+
+    def require_points(self) -> np.ndarray:
+        """The 478 points; ValueError where only 68 are known (see `mesh.measure_face`)."""
+        if self.points is None:
+            raise ValueError("of this face, only 68 landmarks are known")
+        return self.points
+
+    @property
+    def roi(self) -> Roi:
+        """The part of the photo that the landmarker looks at to see this face."""
+        from facemotion.faces.landmarker.crops import roi_of_landmarks, roi_of_points
+
+        return roi_of_landmarks(self.landmarks) if self.points is None else roi_of_points(self.points)
 
     @property
     def units(self) -> np.ndarray | None:

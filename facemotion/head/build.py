@@ -30,6 +30,11 @@ ARKIT = (
 _IDENTITIES = 60
 _LAST_VERTEX = 11248
 """Face, head and neck; eyes, teeth and sockets are drawn from the photo and the donors."""
+_REACH = {
+    "browDown": 1.7, "browInnerUp": 1.3, "mouthFrown": 1.3, "eyeSquint": 1.8, "mouthStretch": 1.4, "mouthPress": 1.5,
+    "mouthLowerDown": 1.3, "eyeWide": 0.65,
+}  # fmt: skip
+"""How much further than the kit's shapes people's faces go: measured by what MediaPipe reads of rendered units."""
 _DRAWN_TOGETHER = 0.7
 """How much of the corrugator's pull towards the middle belongs to browDown (FACS 4), which the kit's shape lacks."""
 
@@ -38,8 +43,9 @@ def unit_deltas(kit: HeadModel) -> np.ndarray:
     """(52, V, 3) displacements of the ARKit units from the kit's shapes."""
     result = np.zeros((len(ARKIT), *kit.vertices.shape), np.float32)
     for i, name in enumerate(ARKIT):
+        reach = next((factor for stem, factor in _REACH.items() if name.startswith(stem)), 1.0)
         for part, weight in _shapes(name, kit):
-            result[i] += weight * kit.unit_deltas[kit.unit_index[part]]
+            result[i] += reach * weight * kit.unit_deltas[kit.unit_index[part]]
     return result
 
 

@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from facemotion.head.fit import HeadFit, fit_head
 from facemotion.head.model import FACE_VERTICES, Head, load_head
+from facemotion.head.rasteriser import vertex_normals
 
 UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 LOWER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
@@ -24,6 +25,36 @@ _APART = 6.0
 """How far (cm) what follows the jaw counts as from what does not, when landmarks say how vertices are corrected."""
 _LOWER_LID_SHARE = 0.12
 """How much of a blink the lower lid does."""
+_PIVOT_CM = (0.0, -5.0, -1.0)
+"""About where a head turns: the top of the spine."""
+_NECK_CM = (-16.0, -8.5)
+"""Heights between which the neck follows the head, from not at all to fully."""
+
+
+@dataclass(frozen=True)
+class HeadMotion:
+    """How the head turns, beyond how the photo shows it; degrees, signs as in `facemotion.faces.pose.head_pose`."""
+
+    yaw: float = 0.0
+    """To the right of the picture."""
+    pitch: float = 0.0
+    """Up."""
+    roll: float = 0.0
+    """Clockwise, as the picture is seen."""
+    scale: float = 1.0
+    """Of the head in the picture: leaning in."""
+
+    def __bool__(self) -> bool:
+        return (self.yaw, self.pitch, self.roll, self.scale) != (0.0, 0.0, 0.0, 1.0)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """(3, 3) float32 for points (x right, y down, z towards the camera) as columns."""
+        yaw, pitch, roll = np.radians([self.yaw, self.pitch, self.roll])
+        about_y = [[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]]
+        about_x = [[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]]
+        about_z = [[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]]
+        return (self.scale * np.array(about_z) @ about_x @ about_y).astype(np.float32)
 
 
 @cache
@@ -111,6 +142,34 @@ class Rig:
         scaled[:, 2] = blink[:, 2]
         return scaled.astype(np.float32)
 
+    @cached_property
+    def _pivot(self) -> np.ndarray:
+        """(3,) px the point about which the head turns."""
+        return _projected(np.array([_PIVOT_CM]), self.fit)[0].astype(np.float32)
+
+    @cached_property
+    def _follows(self) -> np.ndarray:
+        """(V, 1) how much of a turn of the head each vertex takes part in."""
+        low, high = _NECK_CM
+        share = np.clip((self.head.vertices[:, 1] - low) / (high - low), 0, 1)
+        share[:FACE_VERTICES] = 1
+        return (share * share * (3 - 2 * share)).astype(np.float32)[:, None]
+
+    def turned(self, head: HeadMotion) -> np.ndarray:
+        """(V, 3) float32 px the vertices with the photo's own expression after a turn of the head."""
+        turned = self._pivot + (self.source - self._pivot) @ head.matrix.T
+        return self.source + self._follows * (turned - self.source)
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """(V,) in [0, 1] how well the photo shows each vertex, for views from elsewhere; not ears, neck and hair."""
+        x, y, z = self.head.vertices.T
+        normals = vertex_normals(self.source, self.head.face_triangles)
+        front = (y > -7.9) & (np.abs(x) < 6.4) & (z > 3.5)
+        shown = np.where(front, np.clip((normals[:, 2] - 0.35) / 0.2, 0, 1), 0)
+        shown[FACE_VERTICES:] = 0
+        return shown.astype(np.float32)
+
     def teeth_edges(self, control: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n, 2) px along the biting edges of the upper and of the lower teeth, image left to right."""
         shape = np.tensordot(
@@ -118,9 +177,9 @@ class Rig:
         )
         about = shape.mean(0)  # teeth lie where this person's mouth is
         jaw = (np.asarray(control) + self.fit.units) @ self.head.jaw_deltas
-        upper = _projected(self.head.upper_teeth + about, self.fit)[:, :2]
-        lower = _projected(self.head.lower_teeth + about + jaw, self.fit)[:, :2]
-        return upper, lower
+        upper = _projected(self.head.upper_teeth + about, self.fit)
+        lower = _projected(self.head.lower_teeth + about + jaw, self.fit)
+        return upper[:, :2], lower[:, :2]
 
     @cached_property
     def _mouth_vertices(self) -> np.ndarray:

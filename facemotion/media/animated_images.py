@@ -69,7 +69,8 @@ class FramesWriter:
         path.mkdir()
 
     def write(self, frame: "np.ndarray") -> None:
-        name = f"frame-{self._count:0{self._digits}d}.png"
+        names = self._spec.names
+        name = f"{names[self._count]}.png" if names else f"frame-{self._count:0{self._digits}d}.png"
         (self._folder / name).write_bytes(png_bytes(frame, self._spec.mark))
         self._count += 1
 

@@ -1,5 +1,6 @@
 """Photos from files: upright, in sRGB, 8 bits a channel, alpha apart; and pixels back to still pictures."""
 
+import os
 import sys
 import threading
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facemotion.errors import ImageError, InputError
+from facemotion.errors import ImageError, InputError, MissingFileError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,16 @@ _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", 
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 _ORIENTATION_TAG = 0x0112
 _OPEN_LOCK = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """In a forked process a lock that another thread held would never be let go."""
+    global _OPEN_LOCK
+    _OPEN_LOCK = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,7 @@ def read_photo(path: str | Path) -> Photo:
     Turned upright by its EXIF, converted to sRGB by its colour profile, reduced to 8 bits; of an animation the
     first frame. Raises InputError where there is no such file, ImageError where it is no photo that can be used.
     """
+    check_readable(path)
     from_stdin = str(path) == STDIN
     name = "standard input" if from_stdin else str(path)
     data = sys.stdin.buffer.read() if from_stdin else _file_bytes(Path(path))
@@ -71,14 +83,27 @@ def photo_of(image: "Image.Image", *, path: Path | None = None) -> Photo:
     return Photo(pixels=pixels, alpha=alpha, path=path)
 
 
+def check_pixels(array: object, *, shapes: tuple[tuple[int, ...], ...] = ((), (3,), (4,))) -> None:
+    """Raises UsageError unless ``array`` is a picture for the Python API: uint8 (H, W) and one of ``shapes``."""
+    import numpy as np
+
+    wanted = " or ".join(f"(H, W{''.join(f', {side}' for side in shape)})" for shape in shapes)
+    hint = f"Give a uint8 array of shape {wanted}; facemotion.read_photo makes one of a file (its .pixels)."
+    if not isinstance(array, np.ndarray):
+        raise UsageError(f"A {type(array).__name__} is no picture.", hint)
+    if array.dtype != np.uint8 or array.ndim < 2 or array.shape[2:] not in shapes or array.size == 0:
+        raise UsageError(f"An array of {array.dtype} {array.shape} is no picture.", hint)
+
+
 def check_readable(path: str | Path) -> None:
     """Raises InputError where there is no such file, before anything costly is loaded."""
-    if str(path) != STDIN and not Path(path).exists():
-        raise InputError(f"No such file: {path}", "Check the name and the folder.")
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"A {type(path).__name__} is no path of a photo.", "Give the name of a file.")
+    if str(path) != STDIN and not os.path.exists(path):
+        raise MissingFileError(f"No such file: {path}", "Check the name and the folder.")
 
 
 def _file_bytes(path: Path) -> bytes:
-    check_readable(path)
     try:
         return path.read_bytes()
     except IsADirectoryError:

@@ -1,9 +1,15 @@
-"""Threads between the steps of a clip: the network runs ahead of the composite, the encoder follows behind."""
+"""Threads between the steps of a clip: the network runs ahead of the composite, the encoder follows behind.
 
+What passes between threads goes through `queue.SimpleQueue` alone. A KeyboardInterrupt may come between any two
+bytecodes; in the other queues, and in what `concurrent.futures` is made of, it can leave a lock taken for ever.
+"""
+
+import _thread
 import contextlib
-import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -12,10 +18,45 @@ if TYPE_CHECKING:
     from facemotion.media.video import ClipWriter
 
 Item = TypeVar("Item")
-_POLL_S = 0.05
 
 
-class Ahead(Generic[Item]):
+def for_each(work: Callable[[Item], None], items: Iterable[Item]) -> None:
+    """``work`` of every item, on this thread and a second one; raises what ``work`` raises, when both have ended.
+
+    The second thread lives as long as the call: one that waited between calls would be missing in a forked process.
+    """
+    left = deque(items)
+    ended: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def work_on() -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                item = left.popleft()
+                work(item)
+
+    def help_out() -> None:
+        try:
+            work_on()
+        except BaseException as error:  # handed to the thread that asked for the work
+            left.clear()
+            ended.put(error)
+        else:
+            ended.put(None)
+
+    if len(left) < 2:
+        work_on()
+        return
+    _thread.start_new_thread(help_out, ())
+    try:
+        work_on()
+    finally:
+        left.clear()
+        error = ended.get()
+    if error is not None:
+        raise error
+
+
+class Prefetcher(Generic[Item]):
     """Goes through ``items`` in another thread, at most ``ahead`` items before they are asked for.
 
     A context manager, which gives the iterator; leaving it stops the thread. What ``items`` raises is raised again
@@ -24,8 +65,11 @@ class Ahead(Generic[Item]):
 
     def __init__(self, items: Iterable[Item], *, ahead: int = 2):
         self._items = items
-        self._ready: queue.Queue[tuple[bool, Item | Exception | None]] = queue.Queue(ahead)
-        self._stop = threading.Event()
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(ahead):
+            self._room.put(None)
+        self._ready: SimpleQueue[tuple[bool, Item | Exception | None]] = SimpleQueue()
+        self._stopped = False
         self._thread = threading.Thread(target=self._work, name="ahead", daemon=True)
 
     def __enter__(self) -> Iterator[Item]:
@@ -33,34 +77,31 @@ class Ahead(Generic[Item]):
         return self._taken()
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self._stopped = True
+        self._room.put(None)
         self._thread.join()
 
     def _taken(self) -> Iterator[Item]:
         while True:
             more, item = self._ready.get()
             if more:
-                yield item
-            elif item is None:
-                return
-            else:
+                self._room.put(None)
+                yield item  # type: ignore[misc]
+            elif isinstance(item, Exception):
                 raise item
+            else:
+                return
 
     def _work(self) -> None:
         try:
             for item in self._items:
-                if not self._hand_over(True, item):
+                self._room.get()
+                if self._stopped:
                     return
-            self._hand_over(False, None)
+                self._ready.put((True, item))
+            self._ready.put((False, None))
         except Exception as error:  # handed to the thread that asks for the item
-            self._hand_over(False, error)
-
-    def _hand_over(self, more: bool, item: Item | Exception | None) -> bool:
-        while not self._stop.is_set():
-            with contextlib.suppress(queue.Full):
-                self._ready.put((more, item), timeout=_POLL_S)
-                return True
-        return False
+            self._ready.put((False, error))
 
 
 class BackgroundWriter:
@@ -72,7 +113,10 @@ class BackgroundWriter:
 
     def __init__(self, writer: "ClipWriter", *, ahead: int = 2):
         self._writer = writer
-        self._frames: queue.Queue[np.ndarray | None] = queue.Queue(ahead)
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(ahead):
+            self._room.put(None)
+        self._frames: SimpleQueue[np.ndarray | None] = SimpleQueue()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
         self._thread.start()
@@ -80,6 +124,7 @@ class BackgroundWriter:
     def write(self, frame: "np.ndarray") -> None:
         """Waits while the encoder is behind."""
         self._raise_error()
+        self._room.get()
         self._frames.put(frame)
 
     def __enter__(self) -> "BackgroundWriter":
@@ -87,12 +132,17 @@ class BackgroundWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._frames.put(None)
-        self._thread.join()
-        if kind is not None or self._error is not None:
-            with contextlib.suppress(OSError, ValueError, EOFError):  # only to let go of the file; it will be removed
+        whole = False
+        try:
+            self._thread.join()
+            whole = kind is None and self._error is None
+            if whole:
                 self._writer.close()
-        else:
-            self._writer.close()
+        finally:
+            if not whole:
+                self._thread.join()
+                with contextlib.suppress(OSError, ValueError, EOFError):  # only to let go of what will be removed
+                    self._writer.close()
         if kind is None:
             self._raise_error()
 
@@ -107,3 +157,4 @@ class BackgroundWriter:
                     self._writer.write(frame)
                 except Exception as error:  # handed to the thread that asked for the frame
                     self._error = error
+            self._room.put(None)

@@ -1,12 +1,20 @@
 """The mark in every output's metadata that says: AI-generated, by what, showing what."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from xml.sax.saxutils import escape
 
 from facemotion.version import __version__
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 """IPTC's digital source type of a photo of which parts were made by a trained model."""
+
+_SIGN = b"AI-generated with facemotion "
+"""What every mark's comment begins with."""
+
+_SEARCHED_BYTES = 1 << 16
+"""At either end of a file, where the mark is looked for."""
 
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -32,4 +40,20 @@ class Mark:
 
 def mark_for(expression: str) -> Mark:
     """The mark of a clip that shows ``expression`` (as it was asked for)."""
-    return Mark(f"AI-generated with facemotion {__version__} from one photo: {expression}")
+    return Mark(f"{_SIGN.decode()}{__version__} from one photo: {expression}")
+
+
+def is_marked(path: Path) -> bool:
+    """Whether a png, gif or webp carries the mark, at its beginning or end, where all writers put it."""
+    if not os.path.isfile(path):  # a pipe would be waited for
+        return False
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(_SEARCHED_BYTES)
+            if not head.startswith((b"\x89PNG", b"GIF8", b"RIFF")):
+                return False
+            end = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, end - _SEARCHED_BYTES))
+            return _SIGN in head or _SIGN in stream.read()
+    except OSError:
+        return False

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from facemotion.errors import OutputError
+from facemotion.errors import OutputError, OutputNameError
 from facemotion.media.provenance import Mark
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class ClipSpec:
     ``size_px`` (width, height); ``fps`` frames per second; ``frames`` their number; ``alpha`` whether frames carry
     it; ``repeats`` of gif, webp and png (0 = for ever); ``mark`` for the metadata, None for none; ``changing`` the
     part (x0, y0, x1, y1) px, ends excluded, outside of which all frames are the same (None: anything may change);
-    ``samples`` frames typical of the clip, from which gif takes its colours.
+    ``samples`` frames typical of the clip, from which gif takes its colours; ``names`` of the files of a folder of
+    frames, without suffix, where they are not to be numbered.
     """
 
     size_px: tuple[int, int]
@@ -69,16 +70,19 @@ class ClipSpec:
     mark: Mark | None = None
     changing: tuple[int, int, int, int] | None = None
     samples: "tuple[np.ndarray, ...]" = ()
+    names: tuple[str, ...] = ()
 
 
 def format_of(path: str | Path) -> ClipFormat:
-    """The format that a file name stands for; raises OutputError for a suffix that is none of ours."""
+    """The format that a file name stands for; raises OutputNameError for a suffix that is none of ours."""
     suffix = Path(path).suffix.lower()
     for format in FORMATS.values():
         if suffix in format.suffixes:
             return format
     known = ", ".join(suffix for format in FORMATS.values() for suffix in format.suffixes if suffix)
-    raise OutputError(f"{suffix} is not a format that can be written.", f"Use one of {known}, or no suffix for frames.")
+    raise OutputNameError(
+        f"{suffix} is not a format that can be written.", f"Use one of {known}, or no suffix for frames."
+    )
 
 
 def open_writer(path: str | Path, format: ClipFormat, spec: ClipSpec) -> ClipWriter:

@@ -1,12 +1,14 @@
 """The generator at work: crops and controls in, motions as arrays out; falls back by itself where a device fails."""
 
 import copy
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from facemotion.device import Placement
+from facemotion.device import Placement, cuda_was_used_before_fork, forked_cuda_error
 from facemotion.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -34,12 +36,16 @@ class MotionArrays:
     kept: "np.ndarray"
 
 
+_instances: "weakref.WeakSet[Inference]" = weakref.WeakSet()
+
+
 class Inference:
     """A generator on a device. May be used from several threads; a fallback holds for all that follows."""
 
     def __init__(self, generator: "Generator", placement: Placement):
         self.config = generator.config
         self._lock = threading.Lock()
+        _instances.add(self)
         self._generator = generator
         self._place(placement)
 
@@ -53,6 +59,8 @@ class Inference:
         """
         import torch
 
+        if self.placement.device.type == "cuda" and cuda_was_used_before_fork():
+            raise forked_cuda_error()
         return self._motions(crops, track, on_note=on_note, threads=torch.get_num_threads())
 
     def _motions(
@@ -170,3 +178,13 @@ def _release_memory(placement: Placement) -> None:
 
     if placement.device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def _renew_locks() -> None:
+    """In a forked process a lock that another thread held would never be let go."""
+    for inference in _instances:
+        inference._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)

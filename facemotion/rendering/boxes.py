@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 
 from facemotion.head.rasteriser import HIDDEN, rasterise
+from facemotion.rendering.flow import pull_push
 
 
 def f32(values: object) -> np.ndarray:
     """An array of single precision."""
-    return np.asarray(values, np.float32)
+    return np.ascontiguousarray(values, np.float32)
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,58 @@ class Box:
         return np.dstack(np.meshgrid(columns, rows))
 
 
-def mesh_cover(points: np.ndarray, triangles: np.ndarray, box: Box, *, finer: int = 2) -> np.ndarray:
-    """(h, w) float32 in [0, 1]: how much of each pixel of the box the triangles cover, seen from the front.
+@dataclass(frozen=True)
+class LayerCanvas:
+    """What is drawn over the moved skin of a crop: made once per frame, drawn into by one layer after the other."""
 
-    points: (V, 3) px of the crop; each pixel is looked at ``finer`` x ``finer`` times.
+    image: np.ndarray
+    """(N, N, 3) float32 RGB in [0, 1]: the moved skin, and on it what has been drawn."""
+    opacity: np.ndarray
+    """(N, N) float32 in [0, 1]: where the drawing is to be seen."""
+    fresh: np.ndarray
+    """(N, N) float32 in [0, 1]: how much of it is not made of the photo's own pixels, and wants their grain."""
+
+    @classmethod
+    def blank(cls, size_px: int) -> LayerCanvas:
+        """Of a crop of ``size_px``."""
+        square = (size_px, size_px)
+        return cls(np.zeros((*square, 3), np.float32), np.zeros(square, np.float32), np.zeros(square, np.float32))
+
+    def close(self, box: Box, opening: np.ndarray) -> None:
+        """Continue the skin around an opening (h, w) over it, so that soft edges meet skin and nothing else."""
+        known = (opening < 0.04).astype(np.float32)
+        part = self.image[box.of]
+        part[:] = np.where(known[..., None] > 0, part, pull_push(part, known))
+
+    def draw(self, box: Box, colour: np.ndarray, share: np.ndarray, *, shown: np.ndarray, fresh: float = 0.0) -> None:
+        """Blend a colour (h, w, 3) in by a share (h, w) and show it; ``fresh`` of it is not of the photo's pixels."""
+        part = self.image[box.of]
+        part += share[..., None] * (colour - part)
+        self.opacity[box.of] = np.maximum(self.opacity[box.of], np.clip(shown, 0, 1))
+        before = self.fresh[box.of]
+        before += share * (fresh - before)
+
+
+def around(opening: np.ndarray, reach: float) -> np.ndarray:
+    """(h, w) in [0, 1]: an opening and its rim so many px wide, softly ending."""
+    size = 2 * max(1, round(reach)) + 1
+    grown = cv2.dilate(opening, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+    return np.clip(1.5 * cv2.GaussianBlur(grown, (0, 0), max(0.6, 0.4 * reach)), 0, 1)
+
+
+def mesh_view(
+    points: np.ndarray, source: np.ndarray, triangles: np.ndarray, box: Box, *, finer: int = 2
+) -> tuple[np.ndarray, np.ndarray]:
+    """A mesh seen in a box: how much of each pixel it covers, and where in the photo that came from.
+
+    points, source: (V, 3) px of the crop, moved and in the photo; each pixel is looked at ``finer`` x ``finer`` times.
+    Returns (h, w) float32 in [0, 1], and (h, w, 2) px of the crop, which mean nothing where nothing is covered.
     """
     moved = points.copy()
     moved[:, :2] = (moved[:, :2] - (box.x0 - 0.5, box.y0 - 0.5)) * finer - 0.5
     height, width = box.shape
-    nothing = np.zeros((len(points), 0), np.float32)
-    depth, _ = rasterise(moved, triangles, nothing, size=(height * finer, width * finer))
-    covered = (depth > HIDDEN).astype(np.float32)
-    return cv2.resize(covered, (width, height), interpolation=cv2.INTER_AREA)
+    depth, places = rasterise(moved, triangles, f32(source[:, :2]), size=(height * finer, width * finer))
+    seen = (depth > HIDDEN).astype(np.float32)
+    summed = cv2.resize(np.dstack([places * seen[..., None], seen]), (width, height), interpolation=cv2.INTER_AREA)
+    cover = summed[..., 2]
+    return cover, summed[..., :2] / np.maximum(cover, 1e-6)[..., None]

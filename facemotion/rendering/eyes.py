@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import EYES, Rig
-from facemotion.rendering.boxes import Box, f32, mesh_cover
+from facemotion.rendering.boxes import Box, LayerCanvas, around, f32, mesh_view
 
 IRISES = {"Right": (468, 469, 470, 471, 472), "Left": (473, 474, 475, 476, 477)}
 """Face Mesh landmarks of the irises: centre, then four on the rim."""
@@ -14,13 +14,13 @@ _IRIS_RADIUS = 0.068
 """Of the distance of the outer eye corners: 11.7 mm of 87 mm average at most what is fitted."""
 _GAZE = {"LookIn": 0.075, "LookOut": 0.075, "LookUp": 0.05, "LookDown": 0.05}
 """How far an iris moves at strength 1, in distances of the outer eye corners: some 30 and 20 degrees."""
-_LID_LIGHT = 0.97, 0.16
+_LID_LIGHT = 0.99, 0.16
 """Brightness of a closed lid at its edges, and how much more of it the bulge over the eyeball has."""
 _SKIN_SPREAD = 0.06
 """How far around an eye its lids' colour is read."""
 
 
-class Eye:
+class EyeRenderer:
     """One eye of a photo."""
 
     def __init__(self, image: np.ndarray, rig: Rig, side: str):
@@ -44,6 +44,8 @@ class Eye:
         self._ball, self._white = self._extended(patch)
         self._lashes = _lash_colour(patch, rig.landmarks[self._upper] - self._offset, eye)
         self._lid, self._band = self._lid_skin(patch)
+        self._soft = cv2.GaussianBlur(patch, (0, 0), 0.02 * eye)
+        self._window = _faded(patch.shape[:2], 0.03 * eye)
 
     def gap(self, points: np.ndarray) -> float:
         """Largest distance of the lid margins at moved vertices (V, 3), px."""
@@ -72,65 +74,74 @@ class Eye:
         x = outwards if self._side == "Left" else -outwards
         return f32([x, value["LookDown"] - value["LookUp"]]) * self._rig.eye_px
 
-    def draw(
-        self, image: np.ndarray, alpha: np.ndarray, points: np.ndarray, at: np.ndarray, control: np.ndarray
-    ) -> None:
-        """Draw eyeball, lids and lashes over a moved image (N, N, 3) in its box, and the opacity into ``alpha``.
+    def view(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`mesh_view` of the lids in the eye's box."""
+        return mesh_view(points, self._rig.source, self._triangles, self.box)
 
-        points: (V, 3) moved vertices. at: (h, w, 2) px of the photo from which each pixel of the box came.
+    def draw(
+        self, canvas: LayerCanvas, cover: np.ndarray, at: np.ndarray, points: np.ndarray, control: np.ndarray
+    ) -> None:
+        """Draw lids, eyeball and lashes in the eye's box, over the lids' ``cover`` (h, w).
+
+        at: (h, w, 2) px of the photo from which each pixel of the box came. points: (V, 3) moved vertices.
         """
         rig, eye, box = self._rig, self._rig.eye_px, self.box
-        part, opacity = image[box.of], alpha[box.of]
         closing = self.closing(points)
-        shift = self.gaze_shift(control)
+        stretched = _stretched(at) * self._window
+        if stretched.max() > 0.05:
+            canvas.draw(box, _sampled(self._soft, at - self._offset), stretched, shown=4 * stretched, fresh=0.5)
         if closing > 0.08:
-            share = min(1.0, (closing - 0.08) / 0.35)
-            plain = self._lid_share(part, at - self._offset, share)
-            lid = _sampled(self._lid, at - self._offset)
-            part += plain[..., None] * (lid - part)
-            opacity[:] = np.maximum(opacity, plain)
+            # The lid is there already, crumpled above the eye; stretched out, its skin is that around the eye.
+            plain = self._lid_share(canvas.image[box.of], at - self._offset, min(1.0, (closing - 0.08) / 0.35))
+            canvas.draw(box, self._lid, plain, shown=plain, fresh=0.6)
         margins = rig.landmarks_at(points)
         upper, lower = margins[self._upper] - self._offset, margins[self._lower] - self._offset
-        inside = 1 - mesh_cover(points, self._triangles, box)
+        inside = 1 - cover
         middle = _polygon(np.concatenate([upper, lower[-2:0:-1]]), box.shape, grown=0.03 * eye)
         inside = inside * middle * np.clip((self.gap(points) / eye - 0.004) / 0.012, 0, 1)
         if inside.max() > 0:
-            ball = self._looking(shift)
-            rows = np.arange(box.shape[0], dtype=np.float32)[:, None]
-            line = np.interp(np.arange(box.shape[1]), upper[:, 0], upper[:, 1]).astype(np.float32)
-            own = np.interp(np.arange(box.shape[1]), *(rig.landmarks[self._upper] - self._offset).T)
+            canvas.close(box, inside)
+            ball = self._looking(self.gaze_shift(control))
+            rows, columns = np.arange(box.shape[0], dtype=np.float32)[:, None], np.arange(box.shape[1])
+            line, own = (
+                np.interp(columns, at[:, 0], at[:, 1]).astype(np.float32)
+                for at in (upper, rig.landmarks[self._upper] - self._offset)
+            )
             # The shadow of the upper lid moves with it; the photo has its own where the lid was.
             shade = _lid_shadow(rows - line, eye) / _lid_shadow(rows - own, eye)
-            ball = ball * np.clip(shade, 0.5, 1.5)[..., None]
-            soft = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.003 * eye))
+            soft = cv2.GaussianBlur(inside, (0, 0), max(0.7, 0.005 * eye))
             soft = np.clip(1.2 * soft - 0.1, 0, 1)
-            part += soft[..., None] * (ball - part)
-            opacity[:] = np.maximum(opacity, np.clip(4 * soft, 0, 1))
+            canvas.draw(box, ball * np.clip(shade, 0.5, 1.5)[..., None], soft, shown=around(inside, 0.03 * eye))
         if closing > 0.3:
-            line = self._lash_line(upper, box.shape, strength=min(1.0, (closing - 0.3) / 0.45))
-            part += line[..., None] * (self._lashes - part)
-            opacity[:] = np.maximum(opacity, np.clip(3 * line, 0, 1))
+            lashes = self._lash_line(upper, box.shape, strength=min(1.0, (closing - 0.3) / 0.45))
+            canvas.draw(box, np.broadcast_to(self._lashes, (*box.shape, 3)), lashes, shown=3 * lashes)
 
     def _lid_share(self, moved: np.ndarray, at: np.ndarray, share: float) -> np.ndarray:
         """(h, w) how much of each moved pixel is to become plain lid: where the photo shows eye, rim or lashes."""
         band, rim = _sampled(self._band, at), _sampled(self._opening, at)
-        lid = _sampled(self._lid, at)
-        darker = 1 - moved.sum(2) / (lid.sum(2) + 1e-3)
-        plain = np.maximum(rim, band * np.clip((darker - 0.03) / 0.15, 0, 1))
+        darker = 1 - moved.sum(2) / (self._lid.sum(2) + 1e-3)
+        plain = np.maximum(rim, band * np.clip((darker - 0.02) / 0.1, 0, 1))
         return share * np.clip(cv2.GaussianBlur(plain, (0, 0), 0.02 * self._rig.eye_px + 0.3), 0, 1)
 
     def _lash_line(self, upper: np.ndarray, shape: tuple[int, int], *, strength: float) -> np.ndarray:
-        """(h, w) opacity of a line of lashes along the upper margin."""
+        """(h, w) opacity of lashes along the upper margin: a dense line, and strands that hang below it."""
         eye = self._rig.eye_px
-        x = np.linspace(upper[0, 0], upper[-1, 0], 33)
-        curve = np.column_stack([x, np.polyval(np.polyfit(upper[:, 0], upper[:, 1], 3), x)])
-        mask = np.zeros(shape, np.uint8)
-        width = max(1, round(0.014 * eye))
-        cv2.polylines(mask, [np.round(curve * 16).astype(np.int32)], False, 255, width, cv2.LINE_AA, 4)
-        line = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), 0.003 * eye + 0.35)
-        along = (np.arange(shape[1]) - upper[0, 0]) / max(upper[-1, 0] - upper[0, 0], 1)
-        taper = np.sin(np.pi * np.clip(0.06 + 0.9 * along, 0, 1)) ** 0.6
-        return np.clip(0.85 * strength * line * taper, 0, 1).astype(np.float32)
+        height, width = shape
+        columns = np.arange(width, dtype=np.float32)
+        curve = np.polyval(np.polyfit(upper[:, 0], upper[:, 1], 3), columns)
+        below = (np.arange(height, dtype=np.float32)[:, None] - curve) / eye
+        along = (columns - upper[0, 0]) / max(upper[-1, 0] - upper[0, 0], 1)
+        taper = np.where((along > -0.02) & (along < 1.02), np.sin(np.pi * np.clip(0.06 + 0.9 * along, 0, 1)) ** 0.6, 0)
+        line = np.exp(-((below / (0.011 + 0.4 / eye)) ** 2))
+        # strands fan outwards; the same for the same face
+        outwards = (along - 0.5) * np.maximum(below, 0) * eye * 0.9
+        source = np.random.default_rng(round(1000 * eye))
+        density = np.convolve(source.uniform(0, 1, 4 * width), np.ones(5) / 5, "same").astype(np.float32)
+        at = np.clip(2 * (columns - outwards) + width, 0, 4 * width - 1)
+        strands = np.clip(2.2 * np.interp(at, np.arange(4 * width), density) - 0.5, 0, 1)
+        hanging = np.where(below > 0, np.exp(-below / 0.02) * (0.55 + 0.45 * strands), 0)
+        lashes = cv2.GaussianBlur(np.maximum(line, 0.95 * hanging).astype(np.float32), (0, 0), 0.45)
+        return np.clip(0.9 * strength * taper * lashes, 0, 1).astype(np.float32)
 
     def _looking(self, shift: np.ndarray) -> np.ndarray:
         """(h, w, 3) the eyeball with its iris moved by ``shift`` px; the photo's own where it does not move."""
@@ -156,7 +167,7 @@ class Eye:
         from_centre = np.hypot(grid_x - centre[0], grid_y - centre[1])
         iris = from_centre < 1.08 * radius
         white = seen & ~iris
-        colour = np.percentile(patch[white], 35, axis=0) if white.sum() > 8 else f32([0.74, 0.71, 0.69])
+        colour = 0.92 * np.percentile(patch[white], 30, axis=0) if white.sum() > 8 else f32([0.74, 0.71, 0.69])
         spread = max(2.0, radius)
         weight = white.astype(np.float32)
         values = cv2.GaussianBlur(patch * weight[..., None], (0, 0), spread) + 0.03 * colour
@@ -184,7 +195,7 @@ class Eye:
     def _lid_skin(self, patch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The patch with eye and upper lashes replaced by the skin around, and where that is, (h, w) in [0, 1]."""
         eye = self._rig.eye_px
-        up, around = max(2, round(0.045 * eye)), max(1, round(0.02 * eye))
+        up, around = max(2, round(0.062 * eye)), max(1, round(0.022 * eye))
         band = cv2.dilate((self._opening > 0.5).astype(np.uint8), np.ones((2 * around + 1, 2 * around + 1), np.uint8))
         band = cv2.dilate(band, np.ones((up + 1, 1), np.uint8), anchor=(0, 0))
         known = 1 - cv2.dilate(band, np.ones((3, 3), np.uint8)).astype(np.float32)
@@ -203,19 +214,33 @@ class Eye:
         return plain.astype(np.float32), cv2.GaussianBlur(band.astype(np.float32), (0, 0), 0.008 * eye + 0.3)
 
     def _borrowed_texture(self, texture: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """(h, w, 3) pores for the lid: those of the skin below the eye, mirrored up, at half strength."""
+        """(h, w, 3) pores for the lid: those of the skin below the eye."""
         height = texture.shape[0]
-        lowest = int(min(height - 2, self._outline[:, 1].max() + 0.035 * self._rig.eye_px))
-        rows = np.abs((np.arange(height) - lowest) % (2 * (height - 1 - lowest) + 1) - (height - 1 - lowest))
-        rows = np.clip(height - 1 - rows, lowest, height - 1)
-        fill = texture[rows]
-        limit = 2.5 * float(fill.std()) + 1e-4
-        return 0.7 * np.clip(fill, -limit, limit) * (1 - known)[..., None]
+        lowest = self._outline[:, 1].max() + 0.03 * self._rig.eye_px
+        step = max(1, int(lowest - self._outline[:, 1].min()))
+        rows = np.arange(height) + step
+        while (rows >= height).any():
+            rows = np.where(rows >= height, rows - max(1, int(height - lowest)), rows)
+        fill = texture[np.maximum(rows, int(lowest))]
+        limit = 2.0 * float(fill.std()) + 1e-4
+        return 0.8 * np.clip(fill, -limit, limit) * (1 - known)[..., None]
+
+
+def _faded(shape: tuple[int, int], over: float) -> np.ndarray:
+    """(h, w) float32: 1 inside, falling to 0 at the border over so many px."""
+    down, across = (np.clip(np.minimum(np.arange(n), np.arange(n)[::-1]) / over, 0, 1) for n in shape)
+    return (down[:, None] * across[None]).astype(np.float32)
+
+
+def _stretched(at: np.ndarray) -> np.ndarray:
+    """(h, w) in [0, 1] how far skin is pulled so long that its texture would turn to streaks; at: (h, w, 2) px."""
+    step = cv2.blur(np.abs(np.gradient(at[..., 1], axis=0)).astype(np.float32), (3, 3))
+    return cv2.GaussianBlur(np.clip((0.6 - step) / 0.35, 0, 0.85).astype(np.float32), (0, 0), 1.5)
 
 
 def _lid_shadow(below: np.ndarray, eye: float) -> np.ndarray:
     """How much light an eyeball keeps so far (px) below the upper lid."""
-    return 1 - 0.45 * np.exp(-np.maximum(below, 0) / (0.018 * eye))
+    return 1 - 0.5 * np.exp(-np.maximum(below, 0) / (0.022 * eye))
 
 
 def _polygon(outline: np.ndarray, shape: tuple[int, int], *, grown: float) -> np.ndarray:

@@ -13,18 +13,22 @@ import numpy as np
 
 from facemotion.head.model import FACE_VERTICES
 from facemotion.head.rasteriser import HIDDEN, rasterise, vertex_normals
-from facemotion.head.rig import EYES, Rig
+from facemotion.head.rig import EYES, HeadMotion, Rig
 from facemotion.rendering import light
-from facemotion.rendering.boxes import Box, f32
-from facemotion.rendering.eyes import Eye
+from facemotion.rendering.boxes import Box, LayerCanvas, f32
+from facemotion.rendering.eyes import EyeRenderer
 from facemotion.rendering.flow import continued
-from facemotion.rendering.mouth import Mouth, choose_donor
+from facemotion.rendering.mouth import MouthRenderer, choose_donor
 from facemotion.rendering.wrinkles import Wrinkles, smile_gain
 
 FLOW_PX = 320
 """Side of the maps of flow and light."""
 _REACH = 0.07
 """How far the motion of the face reaches beyond the mesh, in crop widths."""
+TURN_SPAN = 1.75
+"""Side, in crop widths, of the square in which a turn of the head moves anything."""
+_TURN_REACH = 0.06, 0.16, 0.015
+"""How far a turn of the head reaches beyond the mesh: fully, over hair and hat; fading; and how smoothly."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Layer:
     """(h, w, 3) float32 RGB in [0, 1]."""
     opacity: np.ndarray
     """(h, w) float32 in [0, 1]."""
+    fresh: np.ndarray
+    """(h, w) float32 in [0, 1]: how much of it is not made of the photo's own pixels, and wants their grain."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,10 @@ class Rendering:
     log_gain: np.ndarray
     """(n, n) float32 logarithm of the factor by which luminance changes, in linear light."""
     layers: tuple[Layer, ...]
+    """Drawn over the moved skin in this order."""
+    turn: np.ndarray | None
+    """(n, n, 2) float32 backward displacement in crop widths of the turned head, after all else, over a square of
+    `TURN_SPAN` crop widths about the crop's middle; None where it stays: ``turned(p) = frame(p + turn)``."""
     landmarks: np.ndarray
     """(468, 2) px of the crop."""
 
@@ -66,10 +76,12 @@ class FaceRenderer:
         skin, likeness = self._skin()
         self._wrinkles = Wrinkles(self.rig, likeness, FLOW_PX)
         self._fit_light(likeness)
-        self.eyes = {side: Eye(self._image, self.rig, side) for side in EYES}
+        self.eyes = {side: EyeRenderer(self._image, self.rig, side) for side in EYES}
         bright = float(np.percentile((self._small @ light.LUMA)[likeness > 0.4], 97)) if (likeness > 0.4).any() else 0.9
         donor = choose_donor(float(skin @ light.LUMA), seed)
-        self.mouth = Mouth(self._image, self.rig, donor, skin=skin, white=self._eye_white(), bright=bright)
+        self.mouth = MouthRenderer(
+            self._image, self.rig, donor, skin=skin, white=max(self._eye_white(), 0.6 * bright), bright=bright
+        )
 
     def _in_small(self, points: np.ndarray) -> np.ndarray:
         moved = points.copy()
@@ -126,18 +138,43 @@ class FaceRenderer:
         values = (self._image @ light.LUMA)[mask > 0]
         return float(np.percentile(values, 80)) if len(values) else 0.6
 
-    def render(self, control: np.ndarray) -> Rendering:
-        """The face at a control (52,): units beyond the photo's own, negative where they are to go away."""
+    def render(self, control: np.ndarray, head: HeadMotion | None = None) -> Rendering:
+        """The face at a control (52,): units beyond the photo's own, negative where they are to go away; and turned."""
         control = self._within_reach(np.asarray(control, np.float32))
         points = self.rig.moved(control)
         flow, gain = self._skin_motion(points, control)
-        image, alpha = self._draft(flow, gain, points, control)
-        layers = []
-        for box in self._boxes:
-            opacity = alpha[box.of]
-            if opacity.any():
-                layers.append(Layer(box, image[box.of].copy(), opacity.copy()))
-        return Rendering(flow / FLOW_PX, gain, tuple(layers), self.rig.landmarks_at(points))
+        canvas, boxes = self._drawn(flow, gain, points, control)
+        layers = tuple(
+            Layer(box, canvas.image[box.of], canvas.opacity[box.of], canvas.fresh[box.of])
+            for box in boxes
+            if canvas.opacity[box.of].any()
+        )
+        return Rendering(flow / FLOW_PX, gain, layers, self._turn(head), self.rig.landmarks_at(points))
+
+    def landmarks_at(self, control: np.ndarray, head: HeadMotion | None = None) -> np.ndarray:
+        """(468, 2) px of the crop where the landmarks are at a control (52,), with the head turned."""
+        rig = self.rig
+        points = rig.landmarks_at(rig.moved(self._within_reach(np.asarray(control, np.float32))))
+        if head:
+            at = rig.head.landmark_vertices
+            points = points + (rig.turned(head) - rig.source)[at, :2]
+        return points
+
+    def _turn(self, head: HeadMotion | None) -> np.ndarray | None:
+        """Where each pixel of a turned head comes from: exactly on the face, smooth over hair, hat and neck."""
+        if not head:
+            return None
+        # On a square of TURN_SPAN crop widths about the crop's middle, since hair and hat go beyond the crop.
+        points, source = (_on_span(self._in_small(each)) for each in (self.rig.turned(head), self.rig.source))
+        attributes = np.column_stack([source[:, :2], self.rig.shown])
+        depth, values = rasterise(points, self.rig.head.triangles, attributes, size=(FLOW_PX, FLOW_PX))
+        seen = depth > HIDDEN
+        known = seen & (values[..., 2] > 0.5)
+        flow = np.where(known[..., None], values[..., :2] - Box(0, 0, FLOW_PX, FLOW_PX).grid(), 0)
+        solid = _filled(seen.astype(np.uint8)).astype(bool)
+        full, fade, blur = (share * FLOW_PX / TURN_SPAN for share in _TURN_REACH)
+        flow = continued(flow, known, solid, fade, full=full, blur=blur)
+        return (cv2.GaussianBlur(flow, (0, 0), 1.0) * (TURN_SPAN / FLOW_PX)).astype(np.float32)
 
     def _within_reach(self, control: np.ndarray) -> np.ndarray:
         """Lids that meet close no further, whatever else narrows them."""
@@ -171,33 +208,37 @@ class FaceRenderer:
             gain = gain + cv2.remap(folds, grid + flow, None, cv2.INTER_LINEAR)
         return flow, gain.astype(np.float32)
 
-    @cached_property
-    def _boxes(self) -> tuple[Box, ...]:
-        """Where layers may lie: both eyes and the mouth, as far as jaw and lips go."""
-        eye = self.rig.eye_px
-        lips = self.rig.landmarks[[61, 291, 0, 17]]
-        mouth = Box.around(
-            np.concatenate([lips + f32(shift) * eye for shift in ((0.22, 0), (-0.22, 0), (0, 0.5))]),
-            0.08 * eye,
-            self.size_px,
-        )
-        return (*(each.box for each in self.eyes.values()), mouth)
-
-    def _draft(
+    def _drawn(
         self, flow: np.ndarray, gain: np.ndarray, points: np.ndarray, control: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The layers drawn over the moved skin, at the crop's resolution, and their opacity."""
-        n = self.size_px
-        image, alpha = np.zeros((n, n, 3), np.float32), np.zeros((n, n), np.float32)
-        at = {}
-        for box in self._boxes:
-            at[box] = box.grid() + _enlarged(flow, box, n) * (n / FLOW_PX)
-            moved = cv2.remap(self._image, at[box], None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-            image[box.of] = light.relit(moved, _enlarged(gain, box, n))
-        self.mouth.draw(image, alpha, points, control)
+    ) -> tuple[LayerCanvas, tuple[Box, ...]]:
+        """The layers over the moved skin, at the crop's resolution, and the boxes in which they lie."""
+        canvas = LayerCanvas.blank(self.size_px)
+        mouth = self.mouth.box_at(points)
+        cover, at = self.mouth.view(points, mouth)
+        self._show_skin(canvas, mouth, cover, at, flow, gain)
+        self.mouth.draw(canvas, mouth, cover, points, control)
         for eye in self.eyes.values():
-            eye.draw(image, alpha, points, at[eye.box], control)
-        return image, alpha
+            cover, at = eye.view(points)
+            at = self._show_skin(canvas, eye.box, cover, at, flow, gain)
+            eye.draw(canvas, cover, at, points, control)
+        return canvas, (mouth, *(eye.box for eye in self.eyes.values()))
+
+    def _show_skin(
+        self, canvas: LayerCanvas, box: Box, cover: np.ndarray, at: np.ndarray, flow: np.ndarray, gain: np.ndarray
+    ) -> np.ndarray:
+        """The moved skin in a box, as exactly as the mesh says; returns where in the photo it came from, (h, w, 2)."""
+        coarse = box.grid() + _enlarged(flow, box, self.size_px) * (self.size_px / FLOW_PX)
+        at = np.where(cover[..., None] > 0.5, at, coarse)
+        moved = cv2.remap(self._image, f32(at), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        canvas.image[box.of] = light.relit(moved, _enlarged(gain, box, self.size_px))
+        return at
+
+
+def _on_span(points: np.ndarray) -> np.ndarray:
+    """Points (n, 3) px of the small crop as px of a map of the same size that spans `TURN_SPAN` crops."""
+    moved = points / TURN_SPAN
+    moved[:, :2] += (0.5 + 0.5 * (TURN_SPAN - 1) * FLOW_PX) / TURN_SPAN - 0.5
+    return moved.astype(np.float32)
 
 
 def _enlarged(values: np.ndarray, box: Box, size_px: int) -> np.ndarray:

@@ -30,10 +30,13 @@ def pull_push(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return current
 
 
-def continued(flow: np.ndarray, known: np.ndarray, solid: np.ndarray, reach: float) -> np.ndarray:
+def continued(
+    flow: np.ndarray, known: np.ndarray, solid: np.ndarray, reach: float, *, full: float = 0, blur: float = 0
+) -> np.ndarray:
     """Flow (n, n, 2) continued beyond where it is ``known`` (n, n) bool, fading out over ``reach`` px beyond ``solid``.
 
-    solid: (n, n) bool, what counts as the head: holes in it (mouth, eyes) are filled without fading.
+    solid: (n, n) bool, what counts as the head: holes in it (mouth, eyes) are filled without fading. full: px beyond
+    ``solid`` where fading begins. blur: standard deviation (px) of what is continued.
     """
     n = flow.shape[0]
     half = n // 2
@@ -41,7 +44,9 @@ def continued(flow: np.ndarray, known: np.ndarray, solid: np.ndarray, reach: flo
     coarse = cv2.resize(flow * known[..., None].astype(np.float32), (half, half), interpolation=cv2.INTER_AREA)
     filled = pull_push(coarse / np.maximum(weight, 1e-6)[..., None], weight)
     outside = cv2.resize((~solid).astype(np.uint8), (half, half), interpolation=cv2.INTER_AREA)
-    away = cv2.distanceTransform(outside, cv2.DIST_L2, 3) * (2 / reach)
+    away = np.maximum(cv2.distanceTransform(outside, cv2.DIST_L2, 3) * 2 - full, 0) / reach
     filled *= np.exp(-(away**2))[..., None]
+    if blur:
+        filled = cv2.GaussianBlur(filled, (0, 0), blur / 2)
     filled = cv2.resize(filled, (n, n), interpolation=cv2.INTER_LINEAR)
     return np.where(known[..., None], flow, filled).astype(np.float32)

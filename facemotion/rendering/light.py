@@ -33,21 +33,34 @@ def irradiance(light: np.ndarray, normals: np.ndarray) -> np.ndarray:
 
 
 def relit(image: np.ndarray, log_gain: np.ndarray) -> np.ndarray:
-    """RGB (h, w, 3) in [0, 1] with its luminance changed by a factor in linear light; hue and saturation stay.
+    """RGB (h, w, 3) float32 in [0, 1] with its luminance changed by a factor in linear light; hue and saturation stay.
 
     Where a channel would leave the range, the colour goes towards white of the wanted luminance instead of changing
     its hue.
     """
-    gain = np.exp(log_gain / GAMMA)[..., None]
-    brighter = image * gain
-    top = brighter.max(-1, keepdims=True)
-    over = top > 1
+    brighter = image * np.exp(log_gain / GAMMA)[..., None].astype(np.float32)
+    over = (brighter > 1).any(-1)
     if over.any():
-        luma = brighter @ LUMA
-        share = np.where(over, (1 - luma[..., None]) / np.maximum(top - luma[..., None], 1e-3), 1)
-        share = np.clip(share, 0, 1)
-        brighter = luma[..., None] + share * (brighter - luma[..., None])
+        brighter[over] = _within(brighter[over], 1.0)
     return np.clip(brighter, 0, 1)
+
+
+def relit_levels(levels: np.ndarray, log_gain: np.ndarray) -> np.ndarray:
+    """What `relit` does for uint8 (h, w, 3): highlights that are clipped already darken along with the skin around."""
+    gain = cv2.exp(np.ascontiguousarray(log_gain, np.float32) / np.float32(GAMMA))
+    brighter = cv2.multiply(levels, cv2.merge([gain] * 3), dtype=cv2.CV_32F)
+    over = (brighter > 255).any(-1)
+    if over.any():
+        brighter[over] = _within(brighter[over], 255.0)
+    return cv2.convertScaleAbs(brighter)
+
+
+def _within(colours: np.ndarray, most: float) -> np.ndarray:
+    """Colours (n, 3) of the same luminance, none of whose channels is above ``most``."""
+    luma = (colours @ LUMA)[:, None]
+    top = colours.max(-1, keepdims=True)
+    share = np.clip((most - luma) / np.maximum(top - luma, 1e-3 * most), 0, 1)
+    return np.minimum(luma + share * (colours - luma), most)
 
 
 def smooth(image: np.ndarray, sigma: float) -> np.ndarray:

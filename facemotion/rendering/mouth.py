@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import LOWER_LIP, UPPER_LIP, Rig
-from facemotion.rendering.boxes import Box, mesh_cover
+from facemotion.rendering.boxes import Box, LayerCanvas, around, mesh_view
 from facemotion.rendering.light import LUMA
 
 DONOR_EYE_PX = 320.0
@@ -65,7 +65,7 @@ def choose_donor(skin_luminance: float, seed: int) -> TeethDonor:
     return near[int(np.random.default_rng(seed).integers(len(near)))]
 
 
-class Mouth:
+class MouthRenderer:
     """The mouth of one photo."""
 
     def __init__(
@@ -88,32 +88,38 @@ class Mouth:
             return None
         return np.stack([self._rig.landmarks[list(lip)] for lip in (UPPER_LIP, LOWER_LIP)])
 
-    def draw(self, image: np.ndarray, alpha: np.ndarray, points: np.ndarray, control: np.ndarray) -> Box | None:
-        """Draw the inside of the mouth over an image (N, N, 3) and its opacity into ``alpha`` (N, N), in place.
+    def box_at(self, points: np.ndarray) -> Box:
+        """Where the mouth is drawn when the vertices are at ``points`` (V, 3)."""
+        lips = self._rig.landmarks_at(points)[list(UPPER_LIP + LOWER_LIP)]
+        return Box.around(lips, 0.06 * self._rig.eye_px + 4, self._rig.size_px)
 
-        points: (V, 3) the moved vertices. Returns the box that was drawn in, None where the lips are closed.
+    def view(self, points: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray]:
+        """`mesh_view` of the lips in their box."""
+        return mesh_view(points, self._rig.source, self._triangles, box)
+
+    def draw(self, canvas: LayerCanvas, box: Box, cover: np.ndarray, points: np.ndarray, control: np.ndarray) -> None:
+        """Draw the inside of the mouth in its box, over the lips' ``cover`` (h, w); nothing where they are closed.
+
+        points: (V, 3) the moved vertices.
         """
         rig = self._rig
         at = rig.landmarks_at(points)
-        lips = at[list(UPPER_LIP + LOWER_LIP)]
-        box = Box.around(lips, 0.03 * rig.eye_px + 3, image.shape[0])
-        inside = 1 - mesh_cover(points, self._triangles, box)
-        inside = _largest(inside)
+        inside = _largest(1 - cover)
         gap = float(rig.lip_gaps(points).max()) / rig.eye_px
         strength = float(np.clip((gap - 0.012) / 0.018, 0, 1))
         if strength == 0 or inside.sum() < 6:
-            return None
+            return
+        canvas.close(box, inside)
         cavity = self._cavity(box, inside, at, control, gap)
+        fresh = 1.0
         if self._own is not None:
             own, ratio = self._photographed(box, inside, *self._own)
             share = float(np.clip((1.9 - ratio) / 0.6, 0, 1))
             cavity += share * (own - cavity)
+            fresh -= share
         edge = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.0035 * rig.eye_px))
         opacity = strength * np.clip(1.25 * edge - 0.12, 0, 1)
-        part = image[box.of]
-        part += opacity[..., None] * (cavity - part)
-        alpha[box.of] = np.maximum(alpha[box.of], np.clip(strength * 4 * edge, 0, 1))
-        return box
+        canvas.draw(box, cavity, opacity, shown=strength * around(inside, 0.02 * rig.eye_px), fresh=fresh)
 
     def _photographed(
         self, box: Box, inside: np.ndarray, upper: np.ndarray, lower: np.ndarray
@@ -161,7 +167,8 @@ class Mouth:
         shown, usual = upper - top, float(np.median(height[0, columns]))
         usual_shown = float(np.median(shown[0, columns]))
         if 0 < usual_shown < usual:  # a smile's lower lip follows the upper teeth where these nearly fill the opening
-            upper = upper + (0.97 * height - shown) * float(np.clip((3.0 - usual / usual_shown) / 0.8, 0, 1))
+            follows = float(np.clip((2.2 - usual / usual_shown) / 0.7, 0, 1))
+            upper = upper + np.minimum(0.97 * height - shown, 0.4 * np.maximum(shown, 0)) * follows
         middle = float(rig.teeth_edges(control)[0][:, 0].mean())
         left, right = float(lips[0][0, 0]), float(lips[0][-1, 0])
         from_middle = np.abs(x - (left + right) / 2) / max(1.0, (right - left) / 2)
@@ -218,11 +225,14 @@ class Mouth:
 
 
 def _largest(inside: np.ndarray) -> np.ndarray:
-    """The largest connected opening, (h, w) float32; small ones are cracks of the mesh."""
+    """The largest opening within the box, (h, w) float32; others are cracks of the mesh, or lie beyond it."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((inside > 0.25).astype(np.uint8))
-    if count <= 2:
-        return inside
-    sizes = stats[1:, cv2.CC_STAT_AREA]
+    height, width = inside.shape
+    x, y, w, h, sizes = stats[1:].T
+    within = (x > 0) & (y > 0) & (x + w < width) & (y + h < height)
+    sizes = np.where(within, sizes, 0)
+    if count < 2 or not sizes.any():
+        return np.zeros_like(inside)
     kept = np.isin(labels, 1 + np.flatnonzero(sizes > 0.15 * sizes.max()))
     return np.where(cv2.dilate(kept.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0, inside, 0)
 

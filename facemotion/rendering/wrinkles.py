@@ -17,7 +17,7 @@ _CROW = {"cheekSquint": 0.6, "mouthSmile": 0.3, "eyeSquint": 0.3}
 
 
 @dataclass(frozen=True)
-class Fold:
+class FoldCurve:
     """A curve on the neutral head that darkens its valley and lightens its rims."""
 
     name: str
@@ -32,17 +32,17 @@ class Fold:
 
 
 FOLDS = (
-    Fold("glabella", ((0.60, 4.9), (0.56, 5.7), (0.62, 6.6)), 0.25, 0.50, {"browDown": 0.9}),
-    Fold(
+    FoldCurve("glabella", ((0.60, 4.9), (0.56, 5.7), (0.62, 6.6)), 0.25, 0.50, {"browDown": 0.9}),
+    FoldCurve(
         "nose root", ((-0.75, 4.35), (0.0, 4.25), (0.75, 4.35)), 0.18, 0.6, {"noseSneer": 0.6, "browDown": 0.4}, False
     ),
-    Fold("nose bridge", ((-0.6, 3.75), (0.0, 3.65), (0.6, 3.75)), 0.16, 0.44, {"noseSneer": 0.9}, False),
-    Fold("bunny upper", ((0.55, 3.25), (1.0, 2.9), (1.5, 2.75)), 0.16, 0.5, {"noseSneer": 0.9}),
-    Fold("bunny lower", ((0.6, 2.6), (1.05, 2.2), (1.5, 2.0)), 0.17, 0.5, {"noseSneer": 0.9}),
-    Fold(
+    FoldCurve("nose bridge", ((-0.6, 3.75), (0.0, 3.65), (0.6, 3.75)), 0.16, 0.44, {"noseSneer": 0.9}, False),
+    FoldCurve("bunny upper", ((0.55, 3.25), (1.0, 2.9), (1.5, 2.75)), 0.16, 0.5, {"noseSneer": 0.9}),
+    FoldCurve("bunny lower", ((0.6, 2.6), (1.05, 2.2), (1.5, 2.0)), 0.17, 0.5, {"noseSneer": 0.9}),
+    FoldCurve(
         "forehead low", ((-3.9, 7.7), (-2.0, 7.95), (0.0, 7.75), (2.0, 7.95), (3.9, 7.7)), 0.22, 0.4, _BROW_RAISE, False
     ),
-    Fold(
+    FoldCurve(
         "forehead middle",
         ((-3.6, 8.6), (-1.8, 8.85), (0.0, 8.7), (1.8, 8.85), (3.6, 8.6)),
         0.22,
@@ -50,26 +50,26 @@ FOLDS = (
         _BROW_RAISE,
         False,
     ),
-    Fold("forehead high", ((-3.0, 9.5), (0.0, 9.65), (3.0, 9.5)), 0.22, 0.3, _BROW_RAISE, False),
-    Fold(
+    FoldCurve("forehead high", ((-3.0, 9.5), (0.0, 9.65), (3.0, 9.5)), 0.22, 0.3, _BROW_RAISE, False),
+    FoldCurve(
         "nasolabial",
         ((1.5, -0.35), (2.0, -0.95), (2.7, -1.9), (3.2, -2.9), (3.35, -3.7)),
         0.34,
         0.6,
         {"mouthSmile": 0.85, "noseSneer": 0.6, "mouthUpperUp": 0.45, "mouthStretch": 0.2},
     ),
-    Fold("crow upper", ((4.85, 3.75), (5.5, 4.1)), 0.15, 0.32, _CROW),
-    Fold("crow lower", ((4.85, 3.15), (5.5, 2.85)), 0.15, 0.36, _CROW),
-    Fold(
+    FoldCurve("crow upper", ((4.85, 3.75), (5.5, 4.1)), 0.15, 0.32, _CROW),
+    FoldCurve("crow lower", ((4.85, 3.15), (5.5, 2.85)), 0.15, 0.36, _CROW),
+    FoldCurve(
         "lower lid",
         ((1.9, 2.55), (2.7, 2.25), (3.6, 2.2), (4.5, 2.6)),
         0.18,
         0.42,
         {"eyeSquint": 0.5, "cheekSquint": 0.5, "noseSneer": 0.3, "mouthSmile": 0.25},
     ),
-    Fold("mouth corner", ((2.75, -3.7), (3.05, -4.4), (3.1, -5.1)), 0.30, 0.5, {"mouthFrown": 0.9}),
-    Fold("dimple", ((3.0, -3.0), (3.15, -3.5), (3.05, -4.0)), 0.25, 0.5, {"mouthDimple": 0.8}),
-    Fold(
+    FoldCurve("mouth corner", ((2.75, -3.7), (3.05, -4.4), (3.1, -5.1)), 0.30, 0.5, {"mouthFrown": 0.9}),
+    FoldCurve("dimple", ((3.0, -3.0), (3.15, -3.5), (3.05, -4.0)), 0.25, 0.5, {"mouthDimple": 0.8}),
+    FoldCurve(
         "chin",
         ((-1.1, -5.35), (0.0, -5.15), (1.1, -5.35)),
         0.24,
@@ -138,7 +138,7 @@ def smile_gain(control: np.ndarray, index: dict[str, int], vertices: int) -> np.
     return gain
 
 
-def _units_of(fold: Fold, side: str, index: dict[str, int]) -> dict[str, float]:
+def _units_of(fold: FoldCurve, side: str, index: dict[str, int]) -> dict[str, float]:
     weights: dict[str, float] = {}
     for unit, value in fold.units.items():
         names = [

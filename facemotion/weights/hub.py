@@ -1,5 +1,6 @@
 """torch's hub folder for libraries that load their weights from it: verified files, and no download of their own."""
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,16 @@ from facemotion.errors import WeightsError
 from facemotion.weights.registry import private_copies
 
 _LOCK = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """In a forked process a lock that another thread held would never be let go."""
+    global _LOCK
+    _LOCK = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @contextmanager

@@ -130,3 +130,94 @@ def test_without_photos(tmp_path, tiny_weights):
     done = run("animate", tmp_path / "empty", "--weights", tiny_weights)
     assert done.exit_code == 1
     assert "No photos in" in done.stderr
+
+
+def frames_of(path: Path) -> int:
+    with av.open(str(path)) as opened:
+        return sum(1 for _ in opened.decode(video=0))
+
+
+def test_photos_of_one_name_each_get_their_clip(tmp_path, photo, tiny_weights):
+    """From two folders, in other letters, under other suffixes; and the same file under several spellings only once."""
+    places = ["p1/front.png", "p2/front.png", "p2/FRONT.png", "p2/front.jpg", "p2/front.jpg.png"]
+    for place in places:
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        with Image.open(photo) as image:
+            image.save(tmp_path / place)
+    (tmp_path / "link.png").symlink_to(tmp_path / "p1" / "front.png")
+    spellings = [tmp_path / "p1" / ".." / "p2" / "front.png", tmp_path / "link.png"]
+    words = ("--out", tmp_path / "c", "--frames", 2, "--weights", tiny_weights, "--json", "--sheet")
+    first = json.loads(run("animate", *(tmp_path / place for place in places), *spellings, *words).stdout)
+    assert (first["done"], first["failed"]) == (5, 0)
+    outs = [result["out"] for result in first["results"]]
+    assert len({out.casefold() for out in outs}) == 5
+    assert [frames_of(Path(out)) for out in outs] == [2] * 5
+
+    (tmp_path / "p0").mkdir()
+    (tmp_path / "p0" / "front.png").write_bytes(photo.read_bytes())
+    again = json.loads(
+        run("animate", tmp_path / "p0/front.png", *(tmp_path / place for place in places), *words).stdout
+    )
+    assert (again["done"], again["skipped"], again["failed"]) == (1, 5, 0)
+    assert set(outs) < {result["out"] for result in again["results"]}
+
+
+def test_folders_of_one_name_keep_apart(tmp_path, photo, tiny_weights):
+    for place in ("x/photos", "y/photos"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "1.png").write_bytes(photo.read_bytes())
+    words = ("--out", tmp_path / "c", "--frames", 2, "--weights", tiny_weights, "--json")
+    one = json.loads(run("animate", tmp_path / "x/photos", *words).stdout)
+    both = json.loads(run("animate", tmp_path / "x/photos", tmp_path / "y/photos", *words).stdout)
+    assert one["done"] == 1
+    assert (both["done"], both["skipped"], both["failed"]) == (1, 1, 0)
+    assert len({result["out"] for result in both["results"]}) == 2
+
+
+@pytest.mark.parametrize("options", [(), ("--no-metadata",)])
+@pytest.mark.parametrize("format", ["gif", "png", "webp", "frames"])
+def test_a_batch_never_animates_its_own_results(tmp_path, photo, tiny_weights, format, options):
+    words = ("animate", tmp_path, "--out", tmp_path, "--frames", 2, "--weights", tiny_weights, "--json", "--sheet")
+    for expression in ("smile", "anger"):
+        report = json.loads(run(*words, "--format", format, *options, "--expr", expression).stdout)
+        assert [result["photo"] for result in report["results"]] == [str(photo)]
+        assert report["done"] == 1
+    shown = run("animate", *(path for path in tmp_path.iterdir() if path.is_file()), *words[4:], "--overwrite")
+    assert "passed over" in shown.stderr
+    assert all(
+        result["photo"] == str(photo) for result in json.loads(shown.stdout)["results"] if "json" not in result["photo"]
+    )
+
+
+def test_advice_is_told_as_the_clips_are_made(tmp_path, photo, known_faces, tiny_weights):
+    import dataclasses
+
+    known_faces[0] = dataclasses.replace(known_faces[0], pose=(45.0, 0.0, 0.0))
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "me.png").write_bytes(photo.read_bytes())
+    done = run("animate", tmp_path / "photos", "--frames", 2, "--weights", tiny_weights)
+    lines = [line for line in done.stderr.splitlines() if "me.png: " in line]
+    assert any("turned" in line for line in lines)
+    assert any("small" in line for line in lines)
+    assert (
+        run("animate", tmp_path / "photos", "--frames", 2, "--weights", tiny_weights, "-q", "--overwrite").stderr == ""
+    )
+
+
+def test_a_sheet_that_is_missing_is_made_again(tmp_path, photo, tiny_weights, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    words = ("animate", tmp_path / "photos", "--frames", 2, "--weights", tiny_weights, "--json", "--sheet")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "me.png").write_bytes(photo.read_bytes())
+    clips = tmp_path / "photos-smile"
+    with monkeypatch.context() as patch:
+        patch.setattr("facemotion.api._write_sheet", full)
+        assert json.loads(run(*words).stdout)["failed"] == 1
+    assert not list(clips.glob("me*"))
+    assert json.loads(run(*words).stdout)["done"] == 1
+    assert json.loads(run(*words).stdout)["skipped"] == 1
+    (clips / "me-smile-sheet.png").unlink()
+    assert json.loads(run(*words).stdout)["done"] == 1
+    assert (clips / "me-smile-sheet.png").exists()

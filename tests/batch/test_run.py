@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from facemotion.batch.journal import NAME as JOURNAL_NAME
 from facemotion.batch.plan import Shard, Task, plan_tasks
-from facemotion.batch.run import MEMORY_NAME, BatchReport, run_batch
+from facemotion.batch.run import BatchReport, run_batch
 from facemotion.errors import ImageError, OutputError
 from facemotion.media.photos import read_photo
 
@@ -83,9 +84,9 @@ def test_a_removed_or_cut_clip_is_done_again(photos, tmp_path):
 
 def test_a_clip_whose_process_died_before_saying_so_is_kept(photos, tmp_path):
     run(photos, tmp_path / "out")
-    memory = tmp_path / "out" / MEMORY_NAME.format(shard="")
-    begun = [line for line in memory.read_text().splitlines() if '"size_bytes": null' in line]
-    memory.write_text("\n".join(begun) + '\n{"out": "3-smi')
+    journal = tmp_path / "out" / JOURNAL_NAME.format(shard="")
+    begun = [line for line in journal.read_text().splitlines() if '"size_bytes": null' in line]
+    journal.write_text("\n".join(begun) + '\n{"out": "3-smi')
     assert counts(run(photos, tmp_path / "out")) == (0, 4, 0)
     (photos / "4.png").write_bytes((photos / "3.png").read_bytes())
     run(photos, tmp_path / "out")

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from facemotion.cli.app import app
+from facemotion.expressions.grammar import EXPRESSIONS
 from facemotion.version import __version__
 
 COMMANDS = (
@@ -42,6 +43,67 @@ def test_every_command_has_help_with_an_example(command):
         assert "Example" in shown.output
 
 
+def widen(monkeypatch) -> None:
+    """Every option on one line."""
+    monkeypatch.setenv("COLUMNS", "1000")
+    monkeypatch.setattr("facemotion.cli.help._MAX_WIDTH", 1000)
+
+
+def words_of(shown: str) -> set[str]:
+    """Words of a help text; what stands between brackets, such as a default, may be spread over two lines."""
+    return set(shown.replace("[", " ").replace("]", " ").split())
+
+
+EVERY_COMMAND = [
+    *COMMANDS,
+    *(f"weights {name}" for name in ("list", "fetch", "verify", "path", "clear")),
+    *(f"prepare {name}" for name in ("pairs", "teacher", "clips", "ckplus")),
+]
+
+
+@pytest.mark.parametrize("command", ["", *EVERY_COMMAND])
+def test_help_fits_80_columns_and_breaks_no_word(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = run(*command.split(), "--help").output
+    widen(monkeypatch)
+    wide = run(*command.split(), "--help").output
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert words_of(narrow) == words_of(wide)
+    assert "<" not in narrow.replace("<!--", "")  # types in brackets, such as <bool>
+    assert "list[" not in narrow
+
+
+def test_help_has_two_groups_of_commands_in_their_order():
+    lines = run("--help").output.splitlines()
+    make, train = lines.index("Make clips"), lines.index("Train and measure")
+    first = {line.split()[0]: number for number, line in enumerate(lines) if line.startswith("  ")}
+    for command in ("animate", "faces", "expressions", "sample", "weights"):
+        assert make < first[command] < train
+    for command in ("prepare", "train", "train-paint", "train-finder", "evaluate"):
+        assert train < first[command]
+
+
+def test_help_of_animate_says_what_can_be_asked_for(monkeypatch):
+    widen(monkeypatch)
+    shown = run("animate", "--help").output
+    assert all(name in shown for name in (*EXPRESSIONS, "neutral"))
+    (shape,) = [line for line in shown.splitlines() if line.startswith("  --shape")]
+    for explained in ("onset: from the photo to the peak", "pulse: to the peak, a hold, and back", "loop: there and"):
+        assert explained in shape
+
+
+def test_time_budgets_and_workers_are_one_thing_everywhere(monkeypatch):
+    widen(monkeypatch)
+    for command in ("train", "train-paint", "train-finder"):
+        (line,) = [line for line in run(command, "--help").output.splitlines() if line.startswith("  --time-budget")]
+        assert "after this time: 90s, 25m, 2h or 1h30m" in line
+    for command in ("animate", "train", "prepare pairs"):
+        (line,) = [
+            line for line in run(*command.split(), "--help").output.splitlines() if line.startswith("  --workers")
+        ]
+        assert "at a time." in line
+
+
 def test_version():
     assert run("--version").output.strip() == f"facemotion {__version__}"
 
@@ -70,7 +132,7 @@ def test_as_a_module():
 def test_a_name_that_is_no_unicode_is_told_all_the_same(tmp_path):
     name = os.fsencode(tmp_path) + b"/\xff.jpg"
     done = subprocess.run([sys.executable, "-m", "facemotion", "animate", name], capture_output=True, text=True)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "No such file" in done.stderr
     assert "\\udcff.jpg" in done.stderr
 

@@ -143,7 +143,7 @@ def test_an_overlay_is_not_overwritten_unless_told(photo, tmp_path):
     out = tmp_path / "numbered.png"
     out.write_bytes(b"mine")
     done = run(photo, "--overlay", out)
-    assert done.exit_code == 1 and "exists already" in done.stderr
+    assert done.exit_code == 2 and "exists already" in done.stderr
     assert out.read_bytes() == b"mine"
     assert run(photo, "--overlay", out, "--overwrite").exit_code == 0
     assert Image.open(out).size == (200, 240)
@@ -151,7 +151,7 @@ def test_an_overlay_is_not_overwritten_unless_told(photo, tmp_path):
 
 def test_an_overlay_is_a_png(photo, tmp_path):
     done = run(photo, "--overlay", tmp_path / "numbered.gif")
-    assert done.exit_code == 1 and ".png" in done.stderr
+    assert done.exit_code == 2 and ".png" in done.stderr
     assert not (tmp_path / "numbered.gif").exists()
 
 
@@ -203,7 +203,7 @@ def test_one_bad_photo_does_not_stop_the_rest(photo, tmp_path):
 
 
 def test_all_photos_bad(tmp_path):
-    assert run(tmp_path / "one.jpg", tmp_path / "two.jpg").exit_code == 1
+    assert run(tmp_path / "one.jpg", tmp_path / "two.jpg").exit_code == 2
 
 
 def test_an_unknown_aligner_is_wrong_usage(photo):

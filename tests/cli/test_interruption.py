@@ -13,8 +13,10 @@ from facemotion.media.atomic import staged
 
 COMMAND = """
 import facemotion.faces.find
-from tests.conftest import face_at
+import facemotion.faces.mesh
+from tests.conftest import face_at, measured_as
 facemotion.faces.find.find_faces = lambda image, **_: [face_at((100.0, 110.0))]
+facemotion.faces.mesh.measure_face = lambda image, face: measured_as(face)
 from facemotion.cli.app import main
 main()
 """

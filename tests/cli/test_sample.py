@@ -24,7 +24,7 @@ def test_again_is_no_error(tmp_path):
 
 def test_nothing_is_overwritten_unasked(tmp_path):
     (tmp_path / "mine.png").write_bytes(b"mine")
-    assert run("--out", tmp_path / "mine.png").exit_code == 1
+    assert run("--out", tmp_path / "mine.png").exit_code == 2
     assert (tmp_path / "mine.png").read_bytes() == b"mine"
     assert run("--out", tmp_path / "mine.png", "--overwrite").exit_code == 0
 

@@ -146,7 +146,7 @@ def test_splits_and_limits(finder, recordings, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("clips", "nowhere"), 1, "no such folder"),
+        (("clips", "nowhere"), 2, "no such folder"),
         (("ckplus", "."), 1, "no folder cohn-kanade-images"),
         (("clips", ".", "--control", "magic"), 2, "magic"),
         (("pairs", "."), 2, "--head"),

@@ -34,7 +34,7 @@ def test_a_report_from_the_command_line(place):
     assert list(report["without_truth"]) == ["smile", "all"]
     assert report["settings"]["frames"] == 5
     again = run("set", "--weights", "w.safetensors", "--out", "r", "--no-learned")
-    assert again.exit_code == 1
+    assert again.exit_code == 2
     assert "r exists already" in again.stderr
     assert "--overwrite" in again.stderr
 
@@ -75,7 +75,7 @@ def test_answers_as_json(place):
     ("words", "code", "message"),
     [
         (["set"], 2, "No --out"),
-        (["nowhere", "--out", "r", "--weights", "w.safetensors"], 1, "No such file or folder: nowhere"),
+        (["nowhere", "--out", "r", "--weights", "w.safetensors"], 2, "No such file or folder: nowhere"),
         (["set", "--out", "r", "--weights", "none.safetensors"], 1, "No such weights"),
         (["set", "--out", "r", "--weights", "w.safetensors", "--expr", "smlie"], 2, "smlie"),
         (["set", "--out", "r", "--weights", "w.safetensors", "--split", "test"], 2, "'test' is no split"),

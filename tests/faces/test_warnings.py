@@ -5,7 +5,7 @@ import pytest
 
 from facemotion.faces.measures import eye_openings, mouth_opening
 from facemotion.faces.types import Face
-from facemotion.faces.warnings import advice, outside_share
+from facemotion.faces.warnings import face_warnings, outside_share
 from tests.faces.faces import frontal_landmarks
 
 SHAPE = (400, 400, 3)
@@ -17,29 +17,29 @@ def face(**changes) -> Face:
 
 
 def test_a_good_face_needs_no_advice():
-    assert advice(face(), SHAPE) == []
+    assert face_warnings(face(), SHAPE) == []
 
 
 def test_small():
-    [line] = advice(face(box=(100.0, 100.0, 160.0, 180.0)), SHAPE)
+    [line] = face_warnings(face(box=(100.0, 100.0, 160.0, 180.0)), SHAPE)
     assert "small (80 px)" in line and "96" in line
 
 
 @pytest.mark.parametrize("pose", [(41.0, 0.0, 0.0), (-41.0, 3.0, 10.0), (0.0, -41.0, 0.0)])
 def test_turned(pose):
-    [line] = advice(face(pose=pose), SHAPE)
+    [line] = face_warnings(face(pose=pose), SHAPE)
     assert "turned by 41°" in line
 
 
 def test_a_rolled_head_is_not_turned():
-    assert advice(face(pose=(0.0, 0.0, 80.0)), SHAPE) == []
+    assert face_warnings(face(pose=(0.0, 0.0, 80.0)), SHAPE) == []
 
 
 def test_open_mouth():
     points = face().landmarks.copy()
     points[65:68, 1] += 25
     assert mouth_opening(points) > 0.3
-    [line] = advice(face(landmarks=points), SHAPE)
+    [line] = face_warnings(face(landmarks=points), SHAPE)
     assert "mouth is open" in line
 
 
@@ -48,16 +48,16 @@ def test_closed_eyes():
     for upper, lower in ((37, 41), (38, 40), (43, 47), (44, 46)):
         points[upper] = points[lower] = (points[upper] + points[lower]) / 2
     assert max(eye_openings(points)) < 0.1
-    [line] = advice(face(landmarks=points), SHAPE)
+    [line] = face_warnings(face(landmarks=points), SHAPE)
     assert "eyes seem closed" in line
 
 
 def test_cut_off():
     points = face().landmarks - np.float32([160, 0])
     assert outside_share(points, SHAPE) > 0.1
-    [line] = advice(face(landmarks=points), SHAPE)
+    [line] = face_warnings(face(landmarks=points), SHAPE)
     assert "cut off" in line
 
 
 def test_several_things_are_several_lines():
-    assert len(advice(face(box=(0.0, 0.0, 30.0, 30.0), pose=(50.0, 0.0, 0.0)), SHAPE)) == 2
+    assert len(face_warnings(face(box=(0.0, 0.0, 30.0, 30.0), pose=(50.0, 0.0, 0.0)), SHAPE)) == 2

@@ -1,9 +1,16 @@
 import itertools
+import os
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
-from facemotion.media.prefetch import Ahead, BackgroundWriter
+from facemotion.media.prefetch import BackgroundWriter, Prefetcher, for_each
+
+ROOT = Path(__file__).parents[2]
 
 
 class Recorder:
@@ -23,14 +30,14 @@ class Recorder:
 
 def test_items_come_in_order_and_the_thread_ends():
     before = threading.active_count()
-    with Ahead(iter(range(100))) as items:
+    with Prefetcher(iter(range(100))) as items:
         assert list(items) == list(range(100))
     assert threading.active_count() == before
 
 
 def test_only_a_few_items_are_made_before_they_are_asked_for():
     made = []
-    with Ahead((made.append(n) or n for n in itertools.count()), ahead=2) as items:
+    with Prefetcher((made.append(n) or n for n in itertools.count()), ahead=2) as items:
         assert [next(items), next(items)] == [0, 1]
     assert len(made) <= 6
 
@@ -40,7 +47,7 @@ def test_errors_arrive_where_the_item_is_asked_for():
         yield 1
         raise ValueError("no more")
 
-    with Ahead(failing()) as items:
+    with Prefetcher(failing()) as items:
         assert next(items) == 1
         with pytest.raises(ValueError, match="no more"):
             next(items)
@@ -71,3 +78,70 @@ def test_an_error_of_the_producer_releases_the_file_and_goes_on_up():
         background.write(1)
         raise KeyboardInterrupt
     assert writer.closed
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 50])
+def test_every_item_is_worked_on_once_by_two_threads(count):
+    meeting, seen = threading.Barrier(2, timeout=20), []
+
+    def work(item: int) -> None:
+        if count == 2:
+            meeting.wait()
+        seen.append(item)
+
+    for_each(work, range(count))
+    assert sorted(seen) == list(range(count))
+
+
+@pytest.mark.parametrize("reason", [ValueError, KeyboardInterrupt])
+def test_what_the_work_raises_comes_back_and_ends_it(reason):
+    seen = []
+
+    def work(item: int) -> None:
+        seen.append(item)
+        if item == 3:
+            raise reason
+        if item > 3:
+            time.sleep(0.01)
+
+    with pytest.raises(reason):
+        for_each(work, range(1000))
+    assert len(seen) < 100
+
+
+INTERRUPTED = """
+import signal, sys, threading
+from facemotion.media.prefetch import Prefetcher, BackgroundWriter, for_each
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+
+class Writer:
+    def write(self, frame): pass
+    def close(self): pass
+
+def numbers():
+    while True:
+        yield 1
+
+for _ in range(400):
+    signal.setitimer(signal.ITIMER_REAL, 0.002)
+    try:
+        with BackgroundWriter(Writer()) as writer, Prefetcher(numbers()) as items:
+            for item in items:
+                for_each(lambda _: None, range(3))
+                writer.write(item)
+    except KeyboardInterrupt:
+        pass
+print("over")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="timers of POSIX")
+def test_an_interrupt_at_any_moment_leaves_no_lock_taken():
+    """The signal comes at another bytecode every time."""
+    command = [sys.executable, "-c", INTERRUPTED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.stdout == "over\n", done.stderr

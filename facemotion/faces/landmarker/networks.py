@@ -84,7 +84,11 @@ class Networks:
         prefix = name + "."
         network.load_state_dict({key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)})
         # Pictures come with their channels last; with weights laid out alike, convolutions are a fifth faster.
-        return network.float().eval().requires_grad_(False).to(self._device, memory_format=torch.channels_last)
+        network.float().eval().requires_grad_(False).to(self._device)
+        for parameter in network.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        return network
 
     def _input(self, pictures: np.ndarray) -> torch.Tensor:
         """(B, H, W, 3) uint8 as (B, 3, H, W) in [0, 1]."""

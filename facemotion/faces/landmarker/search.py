@@ -33,6 +33,9 @@ SMALL_FACE = 0.06
 CANDIDATE_SCORE = 0.3
 """BlazeFace's score from which a place is looked at."""
 
+MEDIAPIPE_SCORE = 0.5
+"""The score from which MediaPipe takes a place for a face."""
+
 MOST_CANDIDATES = 400
 
 SURE_SCORE, SURE_PRESENCE = 0.8, 8.0
@@ -43,6 +46,9 @@ FACE_SCORE = 0.5
 
 SAME_FACE = 0.5
 """Distance between the middles of two faces, in sizes of the larger, below which they are one."""
+
+SOFTNESS = 0.005
+"""Standard deviation of the blur, in longer sides of the photo, with which a photo without faces is looked at again."""
 
 _SAME_PLACE_IOU = 0.3
 _CONTEXTS = (2, 3)
@@ -77,11 +83,36 @@ class Found:
 
 def find(networks: Networks, image: np.ndarray) -> list[Found]:
     """The faces of a photo (H, W, 3) uint8, surest first."""
+    return _sought(networks, image) or _sought_softly(networks, image)
+
+
+def _sought_softly(networks: Networks, image: np.ndarray) -> list[Found]:
+    """The faces of a photo that shows none as it is, with its noise, brush strokes and steps of tone smoothed away."""
+    ratio = max(1.0, max(image.shape[:2]) / COARSE_PX)
+    width, height = (max(1, round(side / ratio)) for side in image.shape[1::-1])
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(small, (0, 0), SOFTNESS * max(width, height))
+    return [replace(face, roi=_enlarged(face.roi, image.shape[1] / width)) for face in _sought(networks, soft)]
+
+
+def _enlarged(roi: Roi, ratio: float) -> Roi:
+    """The same part of a photo ``ratio`` times as large, edges on edges."""
+    x, y = (ratio * value + (ratio - 1) / 2 for value in roi.centre)
+    return Roi((x, y), ratio * roi.width_px, ratio * roi.height_px, roi.angle)
+
+
+def _sought(networks: Networks, image: np.ndarray) -> list[Found]:
     longer = max(image.shape[:2])
     faces = _verified(networks, image, _coarse(networks, image))
     if longer > COARSE_PX and not any(face.roi.size_px >= SMALL_FACE * longer for face in faces):
         faces = distinct([*faces, *_verified(networks, image, _level(networks, image, FINE_PX))])
     return faces
+
+
+def detect_as_mediapipe(networks: Networks, image: np.ndarray) -> Detections:
+    """What BlazeFace sees in a photo (H, W, 3) uint8, with MediaPipe's threshold; places in photo px."""
+    (found,) = _within(networks, image, [roi_of_picture(image.shape)], least_score=MEDIAPIPE_SCORE)
+    return found
 
 
 def _coarse(networks: Networks, image: np.ndarray) -> Detections:
@@ -99,12 +130,14 @@ def _coarse(networks: Networks, image: np.ndarray) -> Detections:
     return _without_overlap(joined(preferred), ranked=True)
 
 
-def _within(networks: Networks, image: np.ndarray, rois: Sequence[Roi]) -> list[Detections]:
+def _within(
+    networks: Networks, image: np.ndarray, rois: Sequence[Roi], *, least_score: float = CANDIDATE_SCORE
+) -> list[Detections]:
     """What BlazeFace sees in parts of a photo, each shown at 128 px; places in sides of the part."""
     pictures = np.stack([crop(image, roi, blazeface.INPUT_PX, repeat_edge=False) for roi in rois])
     return [
         _placed(suppress(found), roi)
-        for found, roi in zip(networks.detect(pictures, least_score=CANDIDATE_SCORE), rois, strict=True)
+        for found, roi in zip(networks.detect(pictures, least_score=least_score), rois, strict=True)
     ]
 
 
@@ -135,7 +168,7 @@ def _level(networks: Networks, image: np.ndarray, longer_px: int) -> Detections:
 def _without_overlap(found: Detections, *, ranked: bool = False) -> Detections:
     """The best of detections that overlap, unchanged; ``ranked``: as they come, not by score."""
     left = np.arange(len(found)) if ranked else np.argsort(-found.scores, kind="stable")
-    kept = []
+    kept: list[int] = []
     while len(left) and len(kept) < MOST_CANDIDATES:
         kept.append(left[0])
         left = left[1:][blazeface.iou(found.boxes[left[0]], found.boxes[left[1:]]) <= _SAME_PLACE_IOU]

@@ -1,0 +1,235 @@
+"""A rendered face put back into its photo, at the photo's own resolution.
+
+The photo's own pixels are moved and relit; only what is drawn over them is resampled. Everything fades out within the
+face's region, and no pixel outside of it changes; a turn of the head reaches over hair and neck, and ends before the
+photo's edge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from facemotion.compositing.feather import face_feather
+from facemotion.compositing.grain import TILE_PX, grain_tile
+from facemotion.compositing.occluders import Occluders
+from facemotion.compositing.tint import Tint
+from facemotion.faces import geometry
+from facemotion.media.prefetch import for_each
+from facemotion.rendering.boxes import f32
+from facemotion.rendering.face import FLOW_PX, TURN_SPAN, Layer, Rendering
+from facemotion.rendering.light import relit_levels
+
+Bounds = tuple[int, int, int, int]
+"""(x0, y0, x1, y1) in photo px, ends excluded."""
+
+_STRIP_PX = 96  # rows worked on at a time: little memory, warm caches
+_SPAN_PX = round(FLOW_PX * TURN_SPAN)
+_EDGE_FADE = 0.14  # crop widths from the photo's edge within which a turn of the head ends
+
+
+class FaceInPhoto:
+    """One face of one photo, ready for its renderings.
+
+    photo: (H, W, 3) uint8, kept and never written to. photo_to_crop: the similarity to the square crop of ``crop_px``
+    that was rendered. landmarks: (68, 2) photo px. occluders: what lies in front of the face and neither moves nor is
+    drawn over. still: (x0, y0, x1, y1) bounds outside of which no pixel changes while the
+    head does not turn.
+    """
+
+    def __init__(
+        self,
+        photo: np.ndarray,
+        photo_to_crop: np.ndarray,
+        crop_px: int,
+        landmarks: np.ndarray,
+        *,
+        occluders: Occluders | None = None,
+        grain: bool = True,
+    ):
+        self.photo = photo
+        self._photo_to_crop, self._crop_px = photo_to_crop, crop_px
+        self._photo_to_map = geometry.compose(photo_to_crop, geometry.resized(crop_px, FLOW_PX))
+        to_span = np.array([[1.0, 0, (_SPAN_PX - FLOW_PX) / 2], [0, 1.0, (_SPAN_PX - FLOW_PX) / 2]])
+        self._photo_to_span = geometry.compose(self._photo_to_map, to_span)
+        in_map = geometry.apply(self._photo_to_map, landmarks)
+        self._free = face_feather(in_map, FLOW_PX)
+        self._uncovered = np.ones_like(self._free)
+        if occluders is not None:
+            motion, self._uncovered = (
+                cv2.resize(each, (FLOW_PX, FLOW_PX), interpolation=cv2.INTER_AREA)
+                for each in (occluders.motion, occluders.paint)
+            )
+            self._free = self._free * motion
+        self.still = _bounds(self._free, self._photo_to_map, photo.shape)
+        self.turning = _bounds(np.ones((_SPAN_PX, _SPAN_PX), np.float32), self._photo_to_span, photo.shape)
+        self._edge = self._edge_fade()
+        x0, y0, x1, y1 = self.still
+        face = photo[y0:y1, x0:x1]
+        self._tint = Tint.of(face)
+        on_face = _seen(self._free, self._photo_to_map, self.still) > 0.98
+        self._grain = grain_tile(face, on_face) if grain else None
+        self._map_to_photo = np.linalg.inv(self._photo_to_map[:, :2]).astype(np.float32) * FLOW_PX
+
+    def _edge_fade(self) -> np.ndarray:
+        """(span, span) float32: 0 at the photo's edges and beyond, 1 well within them and the span."""
+        height, width = self.photo.shape[:2]
+        grid = np.stack(np.meshgrid(np.arange(_SPAN_PX), np.arange(_SPAN_PX)), -1).astype(np.float64)
+        at = geometry.apply(geometry.invert(self._photo_to_span), grid)
+        inside = np.minimum.reduce([at[..., 0], at[..., 1], width - 1 - at[..., 0], height - 1 - at[..., 1]])
+        inside = inside * geometry.scale_of(self._photo_to_map) / FLOW_PX
+        line = (np.minimum(np.arange(_SPAN_PX), np.arange(_SPAN_PX)[::-1]) + 0.5) / FLOW_PX
+        inside = np.minimum(inside, np.minimum(line[None], line[:, None]))
+        t = np.clip(inside / _EDGE_FADE, 0, 1)
+        return (t * t * (3 - 2 * t)).astype(np.float32)
+
+    def region(self, *, turns: bool) -> Bounds:
+        """Outside of which no pixel changes."""
+        return self.turning if turns else self.still
+
+    def frame(self, rendering: Rendering, *, onto: np.ndarray | None = None) -> np.ndarray:
+        """The photo with its face as rendered; its very bits where nothing moves, is relit or drawn.
+
+        onto: a frame of the photo's size to write into, within the face's region only: that of another face.
+        Returns (H, W, 3) uint8, ``onto`` where given.
+        """
+        frame = self.photo.copy() if onto is None else onto
+        turn = self._moved(rendering, self.photo, frame)
+        for layer in rendering.layers:
+            self._draw(frame, layer, turn)
+        return frame
+
+    def move_along(self, rendering: Rendering, outline: np.ndarray, onto: np.ndarray) -> None:
+        """Move another map (H, W) uint8 of the photo, its opacity, as the face moves, into a frame of that map."""
+        dark = replace(rendering, log_gain=np.zeros_like(rendering.log_gain), layers=())
+        self._moved(dark, outline, onto)
+
+    def _moved(self, rendering: Rendering, source: np.ndarray, frame: np.ndarray) -> np.ndarray | None:
+        """Write a picture, moved and relit, into a frame; returns the turn of the head as `_turn` gives it."""
+        flow = rendering.flow * self._free[..., None]
+        maps = np.dstack([flow, rendering.log_gain * self._free]).astype(np.float32)
+        transform, bounds, turn = self._photo_to_map, self.still, None
+        if rendering.turn is not None:
+            transform, bounds = self._photo_to_span, self.turning
+            turn = self._turn(rendering.turn)
+            maps = _after(turn, maps)
+        maps[..., :2] = maps[..., :2] @ self._map_to_photo.T
+        x0, y0, x1, y1 = bounds
+        strips = [(x0, y, x1, min(y + _STRIP_PX, y1)) for y in range(y0, y1, _STRIP_PX)]
+        for_each(lambda strip: self._move(source, frame, maps, transform, strip), strips)
+        return turn
+
+    def _turn(self, turn: np.ndarray) -> np.ndarray:
+        """(span, span, 2) displacement in px of the small crop, ending before the photo's edge."""
+        turn = cv2.resize(turn, (_SPAN_PX, _SPAN_PX), interpolation=cv2.INTER_LINEAR)
+        return turn * (FLOW_PX * self._edge)[..., None]
+
+    def _move(
+        self, picture: np.ndarray, frame: np.ndarray, maps: np.ndarray, transform: np.ndarray, strip: Bounds
+    ) -> None:
+        """Write one strip of a moved and relit picture into a frame, where it changes."""
+        x0, y0, x1, y1 = strip
+        motion = _seen(maps, transform, strip)
+        changes = np.abs(motion).max(-1) > 1e-3
+        if not changes.any():
+            return
+        left, top, right, bottom = self._source_bounds(strip, motion)
+        where = np.empty((y1 - y0, x1 - x0, 2), np.float32)
+        np.add(motion[..., 0], np.arange(x0 - left, x1 - left, dtype=np.float32), out=where[..., 0])
+        np.add(motion[..., 1], np.arange(y0 - top, y1 - top, dtype=np.float32)[:, None], out=where[..., 1])
+        source = picture[top:bottom, left:right]
+        moved = cv2.remap(source, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        if np.abs(motion[..., 2]).max() > 1e-3:
+            moved = relit_levels(moved, motion[..., 2])
+        cv2.copyTo(moved, changes.astype(np.uint8), frame[y0:y1, x0:x1])
+
+    def _source_bounds(self, strip: Bounds, motion: np.ndarray) -> Bounds:
+        """Where the moved pixels of a strip come from, within the photo."""
+        height, width = self.photo.shape[:2]
+        low, high = motion[..., :2].min((0, 1)), motion[..., :2].max((0, 1))
+        left, top = (int(np.clip(np.floor(strip[k] + low[k]) - 3, 0, (width, height)[k] - 1)) for k in (0, 1))
+        right, bottom = (
+            int(np.clip(np.ceil(strip[k + 2] + high[k]) + 4, (left, top)[k] + 1, (width, height)[k])) for k in (0, 1)
+        )
+        return left, top, right, bottom
+
+    def _draw(self, frame: np.ndarray, layer: Layer, turn: np.ndarray | None) -> None:
+        """Draw one layer over a frame."""
+        box = layer.box
+        origin = np.array([[1.0, 0, -box.x0], [0, 1.0, -box.y0]])
+        photo_to_layer = geometry.compose(self._photo_to_crop, origin)
+        opacity = layer.opacity * _seen(
+            self._uncovered, geometry.resized(self._crop_px, FLOW_PX), (box.x0, box.y0, box.x1, box.y1)
+        )
+        # Nothing may remain at the layer's border, where its neighbours are not known.
+        opacity[[0, -1]] = 0
+        opacity[:, [0, -1]] = 0
+        levels = layer.colour * f32(255)
+        if self._tint is not None:
+            levels = self._tint.apply(levels)
+        content = np.dstack([levels * opacity[..., None], opacity]).astype(np.float32)
+        fresh = (layer.fresh * opacity).astype(np.float32)
+        bounds = _bounds(opacity, photo_to_layer, frame.shape, margin=1 if turn is None else 1 + np.abs(turn).max())
+        x0, y0, x1, y1 = bounds
+        (content, fresh), photo_to_layer = _shrunk((content, fresh), photo_to_layer)
+        if turn is None:
+            seen, fresh = (_seen(each, photo_to_layer, bounds) for each in (content, fresh))
+        else:
+            # crop px of each pixel of the photo before the turn
+            moved = _seen(turn, self._photo_to_span, bounds) * (1 / FLOW_PX) @ self._map_to_photo.T
+            grid = np.dstack(np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32)))
+            at = (grid + moved) @ f32(photo_to_layer[:, :2].T) + f32(photo_to_layer[:, 2])
+            seen, fresh = (
+                cv2.remap(each, f32(at), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+                for each in (content, fresh)
+            )
+        part = frame[y0:y1, x0:x1].astype(np.float32)
+        part += seen[..., :3] - seen[..., 3:4] * part
+        if self._grain is not None:
+            columns, rows = np.arange(x0, x1) % TILE_PX, np.arange(y0, y1) % TILE_PX
+            part += (self._grain[rows[:, None], columns] * fresh)[..., None]
+        touched = (seen[..., 3] > 1e-3).astype(np.uint8)
+        cv2.copyTo(cv2.convertScaleAbs(np.maximum(part, 0)), touched, frame[y0:y1, x0:x1])
+
+
+def _after(turn: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Flow and gain over the span, of a face that is moved by ``maps`` (n, n, 3) and then turned by ``turn`` px."""
+    margin = (_SPAN_PX - FLOW_PX) // 2
+    line = np.arange(_SPAN_PX, dtype=np.float32) - margin
+    at = np.dstack(np.meshgrid(line, line)) + turn
+    before = cv2.remap(maps, f32(at), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    before[..., :2] += turn / FLOW_PX
+    return before
+
+
+def _shrunk(content: tuple[np.ndarray, ...], photo_to_content: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Maps of a layer made as coarse as the photo by area, in whole steps, before they are interpolated."""
+    step = int(geometry.scale_of(photo_to_content))
+    if step < 2:
+        return content, photo_to_content
+    height, width = (side // step * step for side in content[0].shape[:2])
+    size = (width // step, height // step)
+    small = tuple(cv2.resize(each[:height, :width], size, interpolation=cv2.INTER_AREA) for each in content)
+    return small, geometry.compose(photo_to_content, geometry.resized(step, 1))
+
+
+def _seen(values: np.ndarray, photo_to_values: np.ndarray, bounds: Bounds) -> np.ndarray:
+    """A map at every pixel of the photo within bounds; zero beyond the map."""
+    x0, y0, x1, y1 = bounds
+    bounds_to_values = geometry.compose(np.array([[1.0, 0, x0], [0, 1.0, y0]]), photo_to_values)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(values, bounds_to_values, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_CONSTANT)
+
+
+def _bounds(values: np.ndarray, photo_to_values: np.ndarray, shape: tuple[int, ...], *, margin: float = 1) -> Bounds:
+    """Bounds of the photo's pixels that see anything but zero in a map; never empty."""
+    x, y, width, height = cv2.boundingRect((values > 0).astype(np.uint8))
+    corners = np.array([[x, y], [x + width, y], [x, y + height], [x + width, y + height]], np.float64)
+    corners += np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]]) * (margin + 1)
+    at = geometry.apply(geometry.invert(photo_to_values), corners)
+    low, high = np.floor(at.min(0)).astype(int), np.ceil(at.max(0)).astype(int) + 1
+    x0, y0 = (int(np.clip(low[k], 0, shape[1 - k] - 1)) for k in (0, 1))
+    x1, y1 = (int(np.clip(high[k], (x0, y0)[k] + 1, shape[1 - k])) for k in (0, 1))
+    return x0, y0, x1, y1

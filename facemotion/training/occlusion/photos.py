@@ -1,0 +1,84 @@
+"""The training photos with their 68 landmarks, small and decoded once, split by person."""
+
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from facemotion.errors import InputError
+from facemotion.faces.ibug68 import FROM_FACE_MESH
+
+PHOTO_PX = 448
+"""Longest side kept in memory: the landmark crops show faces at some 80 px."""
+
+
+@dataclass
+class Photo:
+    """One photo of one face: RGB uint8 image and (68, 2) landmarks in its px, with halved copies for warping."""
+
+    name: str
+    person: str
+    image: np.ndarray
+    landmarks: np.ndarray
+    halves: list[np.ndarray] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.halves = [self.image]
+        while min(self.halves[-1].shape[:2]) >= 64:
+            self.halves.append(cv2.resize(self.halves[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+
+    def warp(
+        self, photo_to_picture: np.ndarray, size: tuple[int, int], border: int = cv2.BORDER_REPLICATE
+    ) -> np.ndarray:
+        """The picture of ``size`` (width, height) that an affine transform (2, 3) takes from the photo, unaliased."""
+        scale = float(np.sqrt(abs(np.linalg.det(photo_to_picture[:, :2]))))
+        level = int(np.clip(np.floor(np.log2(0.75 / max(scale, 1e-6)) + 1), 0, len(self.halves) - 1))
+        level_image = self.halves[level]
+        ratio = np.array(self.image.shape[1::-1]) / np.array(level_image.shape[1::-1])
+        transform = photo_to_picture.copy()
+        transform[:, 2] += transform[:, :2] @ ((ratio - 1) / 2)
+        transform[:, :2] *= ratio
+        return cv2.warpAffine(level_image, transform, size, flags=cv2.INTER_LINEAR, borderMode=border)
+
+
+def validation_people() -> set[str]:
+    """The people never trained on (`facemotion/assets/validation.txt`)."""
+    lines = files("facemotion").joinpath("assets/validation.txt").read_text().splitlines()
+    return {line.strip() for line in lines if line.strip() and not line.startswith("#")}
+
+
+def person_of(name: str) -> str:
+    """The person on a photo of the data folder, from its path below that folder."""
+    path = Path(name)
+    return {"london": "london", "canada": "canada", "portraits": "portrait"}[path.parts[0]] + "-" + path.stem
+
+
+def read_photos(folder: Path, *, validation: bool) -> list[Photo]:
+    """All photos of a data folder on one side of the split by person, shrunk to `PHOTO_PX`.
+
+    The folder holds ``landmarks.npz``: for every photo, by its path below the folder, (478, 3) MediaPipe points in px.
+    Raises InputError where that or every photo is missing.
+    """
+    try:
+        with np.load(folder / "landmarks.npz") as file:
+            points = {name: file[name] for name in file.files if ":" not in name}
+    except (OSError, ValueError) as error:
+        raise InputError(f"No readable landmarks.npz in {folder}.", "Give the face data folder.") from error
+    kept_apart = validation_people()
+    photos = []
+    for name in sorted(points):
+        if (person_of(name) in kept_apart) != validation:
+            continue
+        photo = cv2.imread(str(folder / name))
+        if photo is None:
+            continue
+        scale = min(1.0, PHOTO_PX / max(photo.shape[:2]))
+        small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        landmarks = (points[name][list(FROM_FACE_MESH), :2] + 0.5) * scale - 0.5
+        image = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
+        photos.append(Photo(name, person_of(name), image, landmarks.astype(np.float64)))
+    if not photos:
+        raise InputError(f"None of the photos listed in {folder}/landmarks.npz can be read.", "Unpack them beside it.")
+    return photos
