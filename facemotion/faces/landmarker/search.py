@@ -196,7 +196,10 @@ def _examined(networks: Networks, image: np.ndarray, found: Detections) -> list[
     faces = []
     for roi, score in zip(rois_of_detections(found), found.scores.tolist(), strict=True):
         best: Found | None = None
-        for place, upright_score in _uprights(networks, image, roi):
+        places = _uprights(networks, image, roi)
+        if not places and score >= MEDIAPIPE_SCORE:  # too large or too strange to be seen again: as it was seen first
+            places = [(roi, UPRIGHT_SCORE)]
+        for place, upright_score in places:
             face, apart, presence = _mirrored_look(networks, image, place)
             odds = evidence(score, upright_score, presence, apart)
             if best is None or _chance(odds) > best.score:
