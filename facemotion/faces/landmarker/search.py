@@ -272,7 +272,7 @@ def evidence(score: float, upright_score: float, presence: float, apart: float) 
         + 1.6 * _logit(upright_score)
         + 0.19 * min(max(presence, -10.0), 12.0)
         - 4.34 * math.log(max(apart, 1e-4))
-        - 20.8
+        - 21.2
     )
 
 
