@@ -26,7 +26,7 @@ from facemotion.media.contact_sheet import ContactSheet, sheet_path
 from facemotion.media.photos import Photo, check_pixels, photo_of, read_photo
 from facemotion.media.provenance import mark_for
 from facemotion.media.sound import add_sound
-from facemotion.media.video import ClipFormat, ClipSpec, format_of, open_writer
+from facemotion.media.video import ClipFormat, ClipSpec, format_of, open_writer, stored_frames
 from facemotion.settings import AnimateSettings, checked
 
 if TYPE_CHECKING:
@@ -143,6 +143,9 @@ class Animator:
         )
         if format.name == "mp4" and spec.size_px[0] * spec.size_px[1] > _MANY_PIXELS:
             note(f"At {spec.size_px[0]}×{spec.size_px[1]} px not every player shows the clip: --size 2160 is safer.")
+        stored = stored_frames(format, spec)
+        if stored < spec.frames:
+            note(f"Browsers would slow down {spec.fps:g} fps: {stored} of {spec.frames} frames are stored.")
         sheet = ContactSheet(spec.frames, clip.sheet_boxes) if self.settings.sheet else None
         stage("rendering")
         with staged_together(paths, overwrite=overwrite) as (part, *sheet_parts):
@@ -158,7 +161,7 @@ class Animator:
             out=str(out_path),
             frames=spec.frames,
             fps=spec.fps,
-            size_px=spec.size_px,
+            size_px=format.written_size_px(spec.size_px),
             faces=[tuple(round(float(side), 1) for side in face.box) for face in clip.faces],
             box=clip.framing.box,
             device=str(self._inference.placement.device),
@@ -304,8 +307,9 @@ def _write_clip(
 ) -> None:
     from facemotion.media.prefetch import BackgroundWriter
 
+    ahead = 1 if spec.is_large else 2
     # Closed here, not whenever the frames are collected: the network's thread ends before anything is tidied up.
-    with closing(clip.frames()) as frames, BackgroundWriter(open_writer(path, format, spec)) as writer:
+    with closing(clip.frames()) as frames, BackgroundWriter(open_writer(path, format, spec), ahead=ahead) as writer:
         for frame, label in zip(frames, clip.labels(), strict=True):
             writer.write(frame)
             if sheet is not None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.browser import show
+
 
 @dataclass
 class Opened:
@@ -18,10 +20,11 @@ class Opened:
     text: str = ""
     metadata: dict = field(default_factory=dict)
     streams: int = 1
+    delays_ms: list[float] = field(default_factory=list)
 
 
 def open_clip(path: Path) -> Opened:
-    """Reads mp4 and webm through PyAV, gif, webp and png through Pillow, a folder as its png frames."""
+    """Reads mp4 and webm through PyAV, gif, webp and png as browsers do, a folder as its png frames."""
     if path.is_dir():
         return open_folder(path)
     return open_video(path) if path.suffix in (".mp4", ".webm") else open_animated_image(path)
@@ -50,20 +53,19 @@ def open_video(path: Path) -> Opened:
 
 
 def open_animated_image(path: Path) -> Opened:
-    from PIL import Image, ImageSequence
+    from PIL import Image
 
     with Image.open(path) as image:
         texts = [image.info.get(key, b"") for key in ("comment", "Comment", "xmp", "XML:com.adobe.xmp")]
         text = " ".join(value if isinstance(value, str) else value.decode("utf-8", "replace") for value in texts)
-        repeats = image.info.get("loop")
-        frames, durations_ms = [], []
-        for frame in ImageSequence.Iterator(image):
-            frames.append(np.array(frame.convert("RGBA")))
-            durations_ms.append(frame.info.get("duration", 0))
-        if all((frame[..., 3] == 255).all() for frame in frames):
-            frames = [frame[..., :3] for frame in frames]
-        total_s = sum(durations_ms) / 1000
-        return Opened(frames, len(frames) / total_s if total_s else 0.0, repeats=repeats, text=text)
+        if getattr(image, "n_frames", 1) == 1 and image.format == "PNG":
+            return Opened([np.array(image)], 0.0, text=text)
+    shown = show(path.read_bytes())
+    frames = shown.canvases
+    if all((frame[..., 3] == 255).all() for frame in frames):
+        frames = [frame[..., :3] for frame in frames]
+    total_s = sum(shown.delays_ms) / 1000
+    return Opened(frames, len(frames) / total_s, repeats=shown.plays, text=text, delays_ms=shown.delays_ms)
 
 
 def open_folder(path: Path) -> Opened:

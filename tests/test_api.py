@@ -91,9 +91,22 @@ def test_crop_and_size_together(animator, photo, tmp_path):
 
 def test_odd_photos_keep_their_size(animator, known_faces, tmp_path):
     Image.fromarray(draw_photo(known_faces)[:-1, :-1]).save(tmp_path / "odd.png")
-    result = animator().animate_file(tmp_path / "odd.png", tmp_path / "clip.mp4")
-    assert result.size_px == (199, 239)
-    assert open_clip(tmp_path / "clip.mp4").frames[0].shape == (240, 200, 3)
+    for name, size_px in (("clip.mp4", (200, 240)), ("clip.webm", (200, 240)), ("clip.png", (199, 239))):
+        result = animator().animate_file(tmp_path / "odd.png", tmp_path / name)
+        assert result.size_px == size_px  # of what was written
+        assert open_clip(tmp_path / name).frames[0].shape == (*size_px[::-1], 3)
+
+
+@pytest.mark.parametrize("name", ["clip.gif", "clip.webp", "clip.png", "clip.mp4"])
+def test_frames_that_browsers_would_slow_down_are_left_out_and_that_is_said(animator, photo, tmp_path, name):
+    result = animator(fps=120, frames=60).animate_file(photo, tmp_path / name)
+    clip = open_clip(tmp_path / name)
+    said = [note for note in result.notes if "Browsers" in note]
+    if name == "clip.mp4":
+        assert not said and len(clip.frames) == 60
+    else:
+        assert len(said) == 1 and f"{len(clip.frames)} of 60" in said[0]
+        assert sum(clip.delays_ms) == 500
 
 
 def test_compare_puts_the_photo_to_the_left(animator, photo, tmp_path):
@@ -238,7 +251,8 @@ def test_a_stop_in_the_middle_leaves_nothing(animator, photo, tmp_path):
 
 
 def test_settings_without_sense_are_refused():
-    for wrong in ({"size": 3}, {"face": "prettiest"}, {"face": "0"}, {"fps": 0}, {"repeats": -1}, {"aligner": "magic"}):
+    wrong_timing = ({"fps": 0}, {"fps": 0.0004}, {"fps": float("inf")}, {"frames": 10**12}, {"repeats": -1})
+    for wrong in ({"size": 3}, {"face": "prettiest"}, {"face": "0"}, {"aligner": "magic"}, *wrong_timing):
         with pytest.raises(UsageError):
             AnimateSettings(**wrong)
 

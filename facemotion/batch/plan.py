@@ -36,7 +36,7 @@ class Shard:
         index, _, total = text.partition("/")
         digits = all(part.isascii() and part.isdecimal() and len(part) < 10 for part in (index, total))
         if not (digits and 1 <= int(index) <= int(total)):
-            raise UsageError(f"{text!r} is no shard.", "Write I/N with I from 1 to N, such as --shard 1/4.")
+            raise UsageError(f"{text[:40]!r} is no shard.", "Write I/N with I from 1 to N, such as --shard 1/4.")
         return cls(int(index), int(total))
 
     def of(self, tasks: "Sequence[Task]") -> "list[Task]":

@@ -17,6 +17,7 @@ from facemotion.expressions.timing import DEFAULT_FPS, DEFAULT_FRAMES
 from facemotion.expressions.units import UNIT_NAMES
 
 if TYPE_CHECKING:
+    from facemotion.cli.jobs import Job
     from facemotion.media.video import ClipFormat
 
 _EPILOG = """Examples:
@@ -51,16 +52,17 @@ def _complete_expression(incomplete: str) -> list[str]:
 
 
 Photos = Annotated[
-    list[str], typer.Argument(metavar="PHOTO", help="Photos, or folders of photos; - is standard input.")
+    list[str] | None, typer.Argument(metavar="PHOTO", help="Photos, or folders of photos; - is standard input.")
 ]
 Expression = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--expr",
         "-e",
         metavar="EXPR",
         help=f"{', '.join(builtin_recipes().names)}, neutral; weaker: smile:0.5; at once: smile:0.7+surprise:0.3; one "
         "after another: smile,neutral,surprise; units: browInnerUp:0.5 or AU1:0.5 (see facemotion expressions).",
+        show_default="smile",
         rich_help_panel="Expression",
         autocompletion=_complete_expression,
     ),
@@ -191,6 +193,10 @@ class OutputOptions:
             **_one_of("mp4", "webm", "gif", "webp", "png", "frames", metavar="NAME"),
         ),
     ] = None
+    manifest: Annotated[
+        Path | None,
+        _output("Make the clips of a CSV file: photo, expression, intensity, frames, output.", metavar="FILE"),
+    ] = None
     track_out: Annotated[
         Path | None, _output("Also a CSV of time, units, head and 68 landmarks of every frame.", metavar="FILE")
     ] = None
@@ -225,9 +231,9 @@ class MachineOptions:
 
 
 def animate(
-    photos: Photos,
+    photos: Photos = None,
     *,
-    expr: Expression = "smile",
+    expr: Expression = None,
     timing: TimingOptions,
     performance: PerformanceOptions,
     picture: PictureOptions,
@@ -244,7 +250,7 @@ def animate(
     if machine.offline:
         os.environ["FACEMOTION_OFFLINE"] = "1"
     settings = AnimateSettings(
-        expression=expr,
+        expression=expr or ("photo" if timing.shape == "idle" else "smile"),
         frames=_frames(timing, default=None if performance.track or performance.drive else DEFAULT_FRAMES),
         fps=timing.fps,
         intensity=timing.intensity,
@@ -275,6 +281,12 @@ def animate(
         precision=machine.precision,
         overwrite=output.overwrite,
     )
+    if output.manifest is not None:
+        if photos:
+            raise UsageError("Photos and --manifest were both given.", "Name the photos in the manifest alone.")
+        _make_manifest(job, output, as_json=as_json)
+    if not photos:
+        raise UsageError("Missing argument 'PHOTO'.", "See facemotion animate --help.")
     if len(photos) > 1 or machine.shard is not None or os.path.isdir(photos[0]):
         if "-" in photos:
             raise UsageError("Standard input is one photo.", "Give - alone, without --shard.")
@@ -302,6 +314,25 @@ def animate(
         console.say_json(result.as_dict())
     else:
         print_result(result)
+
+
+def _make_manifest(job: "Job", output: OutputOptions, *, as_json: bool) -> None:
+    """Make the clips of a manifest and leave the command."""
+    from facemotion.batch.manifest import read_manifest
+    from facemotion.cli.jobs import print_made
+    from facemotion.expressions.recipes import Recipes
+
+    assert output.manifest is not None
+    recipes = None if job.settings.recipes is None else Recipes.load(job.settings.recipes)
+    out = None if output.out is None else Path(output.out)
+    rows = read_manifest(output.manifest, out=out, recipes=recipes, on_note=console.warn)
+    made = job.run_manifest(rows, out, _format(output, several=True))
+    if as_json:
+        console.say_json({"clips": [each.as_dict() for each in made]})
+    else:
+        print_made(made)
+    failed = sum(each.error is not None for each in made)
+    raise typer.Exit(3 if failed else 0)
 
 
 def _frames(timing: TimingOptions, *, default: int | None) -> int | None:

@@ -95,9 +95,11 @@ def _options(
     verbose: console.Verbose = False,
 ) -> None:
     if not verbose:
+        import logging
         import warnings
 
         warnings.simplefilter("ignore")  # of libraries, about themselves
+        logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says of broken files is said by us
 
 
 for app.panel, _modules in COMMANDS.items():

@@ -15,6 +15,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
+    from rich.progress import ProgressColumn
 
 _SECONDS_BETWEEN_LINES = 10.0
 _TITLE_WIDTH = 26
@@ -190,6 +191,28 @@ class Progress:
         """What begins now, such as "rendering"."""
 
 
+def bars(*columns: "ProgressColumn | str", transient: bool = True) -> "RichProgress":
+    """Bars on the terminal, and nothing where there is none or it shall be quiet; every command's look the same.
+
+    columns: what stands between the bar and the time that is left; text as Rich formats it. ``transient`` bars vanish
+    at the end.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+
+    name = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True))
+    return Progress(
+        name,
+        BarColumn(bar_width=None),
+        *(TextColumn(column, markup=False) if isinstance(column, str) else column for column in columns),
+        TimeRemainingColumn(compact=True),
+        console=stderr(),
+        transient=transient,
+        expand=True,
+        disable=_voice.quiet or not stderr().is_terminal,
+    )
+
+
 @contextlib.contextmanager
 def progress(title: str, total: int | None, *, unit: str = "frames") -> Iterator[Progress]:
     """A bar on the terminal while the block runs, a line now and then elsewhere; call what it gives at each step."""
@@ -201,26 +224,18 @@ def progress(title: str, total: int | None, *, unit: str = "frames") -> Iterator
     if not console.is_terminal:
         yield _Lines(console, title, total, unit)
         return
-    from rich import progress as rich_progress
-    from rich.table import Column
+    from rich.progress import MofNCompleteColumn
 
     if len(title) > _TITLE_WIDTH:
         title = f"{title[: _TITLE_WIDTH // 2 - 1]}…{title[-_TITLE_WIDTH // 2 :]}"
-    columns = (
-        rich_progress.TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
-        rich_progress.BarColumn(bar_width=None),
-        rich_progress.MofNCompleteColumn(),
-        rich_progress.TextColumn(unit),
-        rich_progress.TimeRemainingColumn(compact=True),
-    )
-    with rich_progress.Progress(*columns, console=console, transient=True, expand=True) as bars:
-        yield _Bar(bars, title, total)
+    with bars(MofNCompleteColumn(), unit) as shown:
+        yield _Bar(shown, title, total)
 
 
 class _Bar(Progress):
-    def __init__(self, bars: "RichProgress", title: str, total: int | None):
-        self._bars, self._title = bars, title
-        self._bar = bars.add_task(title, total=total)
+    def __init__(self, shown: "RichProgress", title: str, total: int | None):
+        self._bars, self._title = shown, title
+        self._bar = shown.add_task(title, total=total)
 
     def __call__(self) -> None:
         self._bars.advance(self._bar)

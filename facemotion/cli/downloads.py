@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from facemotion.cli.console import bars as bars_of
 from facemotion.cli.console import is_quiet
 
 if TYPE_CHECKING:
@@ -22,24 +23,16 @@ def show_downloads(console: "Console") -> Iterator[None]:
         yield
         return
     with ExitStack() as shown:
-        report = _bars(console, shown) if console.is_terminal else _lines(console)
+        report = _bars(shown) if console.is_terminal else _lines(console)
         with watch_downloads(report):
             yield
 
 
-def _bars(console: "Console", shown: ExitStack) -> "Watcher":
+def _bars(shown: ExitStack) -> "Watcher":
     """A watcher that opens the bars with the first bytes, so that nothing appears where nothing is downloaded."""
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich.progress import DownloadColumn, TransferSpeedColumn
 
-    columns = [TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()]
-    progress = Progress(*columns, TimeRemainingColumn(), console=console)
+    progress = bars_of(DownloadColumn(), TransferSpeedColumn(), transient=False)
     bars: dict[str, TaskID] = {}
 
     def report(file_name: str, done: int, total: int | None) -> None:

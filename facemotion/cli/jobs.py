@@ -2,20 +2,38 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from facemotion.api import AnimateResult, Animator
 from facemotion.batch.journal import earlier_outputs
-from facemotion.batch.plan import Shard, batch_folder, plan_tasks
+from facemotion.batch.manifest import ManifestRow
+from facemotion.batch.plan import Shard, batch_folder, clip_stem, plan_tasks
 from facemotion.batch.run import BatchReport, Result, run_batch
 from facemotion.cli import console
 from facemotion.cli.downloads import show_downloads
-from facemotion.media.atomic import check_output
+from facemotion.errors import FacemotionError
+from facemotion.media.atomic import check_output, fitting_name
 from facemotion.media.photos import check_readable
-from facemotion.media.video import ClipFormat
+from facemotion.media.video import ClipFormat, format_of
 from facemotion.settings import AnimateSettings
 from facemotion.weights.registry import file_sha256
+
+
+@dataclass(frozen=True)
+class MadeClip:
+    """What became of a line of a manifest: a clip, or an error."""
+
+    line: int
+    photo: str
+    out: str | None
+    error: str | None = None
+    hint: str = ""
+
+    def as_dict(self) -> dict[str, object]:
+        """JSON-ready."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -103,6 +121,46 @@ class Job:
                 on_result=tell,
             )
 
+    def run_manifest(self, rows: list[ManifestRow], out: Path | None, format: ClipFormat) -> list[MadeClip]:
+        """Makes the clips of a manifest one by one, with a bar; a line that fails does not stop the others."""
+        made: list[MadeClip] = []
+        with show_downloads(console.stderr()), console.progress("Animating", len(rows), unit="clips") as step:
+            for row in rows:
+                step.stage(f"line {row.line}")
+                made.append(self._make(row, out, format))
+                if made[-1].error is not None:
+                    console.warn(f"Line {row.line}: {made[-1].error}")
+                step()
+        return made
+
+    def _make(self, row: ManifestRow, out: Path | None, format: ClipFormat) -> MadeClip:
+        changed: dict[str, Any] = {}
+        if row.steps is not None:
+            changed["expression"] = ",".join(
+                "+".join(f"{name}:{weight:g}" for name, weight in blend.items()) or "neutral" for blend in row.steps
+            )
+        if row.intensity is not None:
+            changed["intensity"] = row.intensity
+        if row.frames is not None:
+            changed["frames"] = row.frames
+        settings = replace(self.settings, **changed)
+        target = row.output
+        try:
+            if target is None:
+                name = fitting_name(clip_stem(row.photo), f"-{settings.title}{format.suffixes[0]}")
+                target = row.photo.with_name(name) if out is None else out / name
+            else:
+                format = format_of(target)
+            check_readable(row.photo)
+            result = (
+                replace(self, settings=settings)
+                ._animator()
+                .animate_file(row.photo, target, format=format, overwrite=self.overwrite, on_note=console.warn)
+            )
+        except FacemotionError as error:
+            return MadeClip(row.line, str(row.photo), None, error.message, error.hint)
+        return MadeClip(row.line, str(row.photo), result.out)
+
     def _animator(self) -> Animator:
         return Animator(
             self.settings,
@@ -140,6 +198,14 @@ def print_report(report: BatchReport) -> None:
         console.say_table(("failed", "why", "what to do"), rows)
     counts = ", ".join(f"{report.count(status)} {status}" for status in ("done", "skipped", "failed"))
     console.say(f"{counts} in {report.seconds:.1f} s. Clips and {report.file}: {report.folder}")
+
+
+def print_made(made: list[MadeClip]) -> None:
+    """A table of the lines that failed, and one line about the rest."""
+    failed = [(f"line {each.line}", each.error or "", each.hint) for each in made if each.error is not None]
+    if failed:
+        console.say_table(("failed", "why", "what to do"), failed)
+    console.say(f"{len(made) - len(failed)} done, {len(failed)} failed")
 
 
 def _counted(pictures: int) -> str:

@@ -1,14 +1,15 @@
 """``facemotion prepare``: raw photos and recordings to training clips."""
 
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facemotion.cli import console
 from facemotion.cli.help import App
-from facemotion.cli.prepare_run import Common, SplitChoice, run
+from facemotion.cli.options import grouped
+from facemotion.cli.prepare_run import Common, run
 
 if TYPE_CHECKING:
     from facemotion.datasets.clip_writer import Source
@@ -46,29 +47,89 @@ Head = Annotated[
         show_default=False,
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Other numbers draw other variations.")]
-Workers = Annotated[int | None, console.workers("Items", default="one a core")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only the first items, to try things out.")]
-Split = Annotated[SplitChoice, typer.Option(help="Only people of one split.")]
-Validation = Annotated[
-    Path | None, typer.Option(help="Text file of the people kept for validation; default: the project's list.")
-]
-Share = Annotated[float, typer.Option(min=0, max=1, help="Share of people on no list that is kept for validation.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a clip set of other items or settings.")]
-Licence = Annotated[str, typer.Option(help="Licence of your own photos, recorded with every clip.")]
-Credit = Annotated[str, typer.Option(help="Whom to credit for your own photos.")]
-Landmarks = Annotated[
-    Path | None,
-    typer.Option(help="npz of landmarks by photo; default: a landmarks.npz in the folder or above it."),
-]
-FindLandmarks = Annotated[bool, typer.Option("--find-landmarks", help="Use the face finder, whatever is there.")]
-Frames = Annotated[int | None, typer.Option(min=2, max=100, help="Frames of a clip, the source included.")]
 Control = Annotated[
     ControlChoice, typer.Option(help="position: even from first to last frame. landmarks: measured on the face.")
 ]
-Yaw = Annotated[float | None, typer.Option(min=0, max=45, help="Furthest turn of the head to either side, degrees.")]
-Person = Annotated[PersonChoice, typer.Option(help="Who is one person: each file, or each folder.")]
+Frames = Annotated[int | None, typer.Option(min=2, max=100, help="Frames of a clip, the source included.")]
 CropPx = Annotated[int, typer.Option(min=64, max=2048, help="Side of the crops.")]
+Person = Annotated[PersonChoice, typer.Option(help="Who is one person: each file, or each folder.")]
+
+
+@dataclass(frozen=True)
+class RenderingOptions:
+    """Options of what is rendered on a head."""
+
+    frames: Frames = None
+    yaw: Annotated[
+        float | None, typer.Option(min=0, max=45, help="Furthest turn of the head to either side, degrees.")
+    ] = None
+    crop_px: CropPx = 512
+
+
+@dataclass(frozen=True)
+class LandmarkOptions:
+    """Options on where the landmarks of photos come from."""
+
+    landmarks: Annotated[
+        Path | None,
+        typer.Option(help="npz of landmarks by photo; default: a landmarks.npz in the folder or above it."),
+    ] = None
+    find_landmarks: Annotated[
+        bool, typer.Option("--find-landmarks", help="Use the face finder, whatever is there.")
+    ] = False
+
+    def of(self, folders: list[Path]) -> "tuple[LandmarkFile, ...]":
+        """The files of landmarks for the photos in these folders."""
+        from facemotion.datasets.landmark_files import LandmarkFile, find_landmark_file
+
+        if self.find_landmarks:
+            return ()
+        files = [LandmarkFile(self.landmarks)] if self.landmarks else map(find_landmark_file, folders)
+        return tuple(dict.fromkeys(file for file in files if file))
+
+
+@dataclass(frozen=True)
+class OriginOptions:
+    """Options on where the user's own photos come from."""
+
+    licence: Annotated[str, typer.Option(help="Licence of your own photos, recorded with every clip.")] = ""
+    credit: Annotated[str, typer.Option(help="Whom to credit for your own photos.")] = ""
+
+    def of(self, folders: list[Path]) -> "Source":
+        """The source of the photos in these folders that belong to no known set."""
+        from facemotion.datasets.clip_writer import Source
+
+        return Source(", ".join(folder.resolve().name for folder in folders), self.licence, self.credit)
+
+
+@dataclass(frozen=True)
+class SmileOptions:
+    """Options on whose teeth are lent."""
+
+    smiles: Annotated[
+        list[Path] | None,
+        typer.Option(help="Photo pairs whose smiles lend real teeth; default: those in the folders themselves."),
+    ] = None
+    lender: Annotated[
+        list[str] | None, typer.Option(help="Lend the teeth of this person only, e.g. london-002; may be repeated.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class RecipeOptions:
+    """Options on what each face performs."""
+
+    jitter: Annotated[
+        float | None, typer.Option(min=0, max=2, help="Spread of the recipes: 1 as written, 0 all people alike.")
+    ] = None
+    expr: Annotated[str | None, typer.Option(help="Expressions, comma-separated; default: all recipes.")] = None
+    recipes: Annotated[Path | None, typer.Option(help="JSON of further recipes, see docs/recipes.md.")] = None
+    clips: Annotated[int | None, typer.Option(min=1, help="Clips of each expression.")] = None
+    mixes: Annotated[int | None, typer.Option(min=0, help="Further clips of two expressions at once.")] = None
+    choose: Annotated[
+        int | None, typer.Option(min=1, help="Expressions of each photo, drawn at random; default: all.")
+    ] = None
+    turned: Annotated[float | None, typer.Option(min=0, max=1, help="Share of clips with a turned head.")] = None
 
 
 def register(app: typer.Typer) -> None:
@@ -80,6 +141,7 @@ def register(app: typer.Typer) -> None:
     epilog="Examples: facemotion prepare pairs LONDON --head ICT-FaceKit --out clips/pairs · "
     "facemotion prepare pairs my-photos --expression wink --head ICT-FaceKit --out clips/wink"
 )
+@grouped
 def pairs(
     folders: Folders,
     out: Out,
@@ -88,23 +150,11 @@ def pairs(
         str | None, typer.Option(help="Name of a further folder of peak photos, and of its expression.")
     ] = None,
     clips: Annotated[int | None, typer.Option(min=1, help="Clips of a pair; all but one with the head turned.")] = None,
-    frames: Frames = None,
-    yaw: Yaw = None,
-    crop_px: CropPx = 512,
-    landmarks: Landmarks = None,
-    find_landmarks: FindLandmarks = False,
-    licence: Licence = "",
-    credit: Credit = "",
-    split: Split = SplitChoice.ALL,
-    validation: Validation = None,
-    validation_share: Share = 0.1,
-    seed: Seed = 0,
-    workers: Workers = None,
-    limit: Limit = None,
-    overwrite: Overwrite = False,
-    as_json: console.Json = False,
-    quiet: console.Quiet = False,
-    verbose: console.Verbose = False,
+    *,
+    rendering: RenderingOptions,
+    landmarks: LandmarkOptions,
+    origin: OriginOptions,
+    common: Common,
 ) -> None:
     """Two photos of each person, neutral and at the peak, to clips in between.
 
@@ -115,62 +165,36 @@ def pairs(
     from facemotion.datasets.photo_importers import PairImporter
     from facemotion.synthetic.pairs import PairSettings
 
-    common = Common(out, seed, workers, limit, split, validation, validation_share, overwrite, as_json)
     importer = PairImporter(
         head=head,
-        landmarks=_landmark_files(folders, landmarks, find_landmarks),
-        pairs=PairSettings(crop_px=crop_px, **_given(frames=frames, clips=clips, yaw_deg=yaw)),
-        crop_px=crop_px,
+        landmarks=landmarks.of(folders),
+        pairs=PairSettings(
+            crop_px=rendering.crop_px, **_given(frames=rendering.frames, clips=clips, yaw_deg=rendering.yaw)
+        ),
+        crop_px=rendering.crop_px,
         splits=common.splits(),
     )
-    run(importer, find_pairs(folders, own_source=_own(folders, licence, credit), expression=expression), common)
+    run(importer, find_pairs(folders, own_source=origin.of(folders), expression=expression), out, common)
 
 
 @prepare_app.command(
     epilog="Examples: facemotion prepare teacher portraits/ --head ICT-FaceKit --smiles LONDON --out clips/teacher · "
     "facemotion prepare teacher portraits/ --head ICT-FaceKit --expr surprise,fear --limit 20 --out clips/try"
 )
+@grouped
 def teacher(
     folders: Folders,
     out: Out,
     head: Head,
-    smiles: Annotated[
-        list[Path] | None,
-        typer.Option(help="Photo pairs whose smiles lend real teeth; default: those in the folders themselves."),
-    ] = None,
-    lender: Annotated[
-        list[str] | None, typer.Option(help="Lend the teeth of this person only, e.g. london-002; may be repeated.")
-    ] = None,
-    jitter: Annotated[
-        float | None, typer.Option(min=0, max=2, help="Spread of the recipes: 1 as written, 0 all people alike.")
-    ] = None,
-    expr: Annotated[str | None, typer.Option(help="Expressions, comma-separated; default: all recipes.")] = None,
-    recipes: Annotated[Path | None, typer.Option(help="JSON of further recipes, see docs/recipes.md.")] = None,
-    clips: Annotated[int | None, typer.Option(min=1, help="Clips of each expression.")] = None,
-    mixes: Annotated[int | None, typer.Option(min=0, help="Further clips of two expressions at once.")] = None,
-    choose: Annotated[
-        int | None, typer.Option(min=1, help="Expressions of each photo, drawn at random; default: all.")
-    ] = None,
+    smiles: SmileOptions,
+    performances: RecipeOptions,
     exclude: Annotated[list[str] | None, typer.Option(help="Pass over files of such names, e.g. 'Occlusion*'.")] = None,
-    frames: Frames = None,
-    yaw: Yaw = None,
-    turned: Annotated[float | None, typer.Option(min=0, max=1, help="Share of clips with a turned head.")] = None,
-    crop_px: CropPx = 512,
     person: Person = PersonChoice.FILE,
-    landmarks: Landmarks = None,
-    find_landmarks: FindLandmarks = False,
-    licence: Licence = "",
-    credit: Credit = "",
-    split: Split = SplitChoice.ALL,
-    validation: Validation = None,
-    validation_share: Share = 0.1,
-    seed: Seed = 0,
-    workers: Workers = None,
-    limit: Limit = None,
-    overwrite: Overwrite = False,
-    as_json: console.Json = False,
-    quiet: console.Quiet = False,
-    verbose: console.Verbose = False,
+    *,
+    rendering: RenderingOptions,
+    landmarks: LandmarkOptions,
+    origin: OriginOptions,
+    common: Common,
 ) -> None:
     """Any portraits to clips of every expression, through a 3-D head that wears the person's own skin."""
     from facemotion.datasets.layouts import find_portraits
@@ -178,34 +202,34 @@ def teacher(
     from facemotion.synthetic.recipes import Recipes
     from facemotion.synthetic.renderer import TeacherSettings
 
-    common = Common(out, seed, workers, limit, split, validation, validation_share, overwrite, as_json)
-    own, splits = _own(folders, licence, credit), common.splits()
-    names = _expressions(expr, Recipes.load(recipes).expressions) if expr else None
+    splits, play = common.splits(), performances
+    names = _expressions(play.expr, Recipes.load(play.recipes).expressions) if play.expr else None
+    lent = smiles.smiles or []
     importer = TeacherImporter(
         head=head,
-        landmarks=_landmark_files([*folders, *(smiles or ())], landmarks, find_landmarks),
+        landmarks=landmarks.of([*folders, *lent]),
         teacher=TeacherSettings(
-            crop_px=crop_px,
-            **_given(expressions=names, frames=frames, clips_per_expression=clips, mixes=mixes),
-            **_given(yaw_deg=yaw, turned=turned, jitter=jitter),
+            crop_px=rendering.crop_px,
+            **_given(expressions=names, frames=rendering.frames, clips_per_expression=play.clips, mixes=play.mixes),
+            **_given(yaw_deg=rendering.yaw, turned=play.turned, jitter=play.jitter),
         ),
-        choose=choose,
-        recipes=recipes,
-        smiles=lendable_smiles(smiles or folders, splits, required=bool(smiles or lender), lenders=lender or ()),
-        crop_px=crop_px,
+        choose=play.choose,
+        recipes=play.recipes,
+        smiles=lendable_smiles(
+            lent or folders, splits, required=bool(lent or smiles.lender), lenders=smiles.lender or ()
+        ),
+        crop_px=rendering.crop_px,
         splits=splits,
     )
-    run(
-        importer,
-        find_portraits(folders, own_source=own, person_from=person.value, exclude=exclude or ()),
-        common,
-    )
+    items = find_portraits(folders, own_source=origin.of(folders), person_from=person.value, exclude=exclude or ())
+    run(importer, items, out, common)
 
 
 @prepare_app.command(
     epilog="Examples: facemotion prepare clips recordings/ --out clips/own --control landmarks · "
     "facemotion prepare clips anna/ --expression smile --out clips/anna"
 )
+@grouped
 def clips(
     folders: Folders,
     out: Out,
@@ -215,18 +239,9 @@ def clips(
     control: Control = ControlChoice.POSITION,
     frames: Frames = None,
     crop_px: CropPx = 512,
-    licence: Licence = "",
-    credit: Credit = "",
-    split: Split = SplitChoice.ALL,
-    validation: Validation = None,
-    validation_share: Share = 0.1,
-    seed: Seed = 0,
-    workers: Workers = None,
-    limit: Limit = None,
-    overwrite: Overwrite = False,
-    as_json: console.Json = False,
-    quiet: console.Quiet = False,
-    verbose: console.Verbose = False,
+    *,
+    origin: OriginOptions,
+    common: Common,
 ) -> None:
     """Videos or folders of still frames, each from a neutral face to the peak of one expression.
 
@@ -236,39 +251,30 @@ def clips(
     from facemotion.datasets.sequence_clips import SequenceImporter
     from facemotion.datasets.sequences import find_sequences
 
-    common = Common(out, seed, workers, limit, split, validation, validation_share, overwrite, as_json)
     importer = SequenceImporter(
         control=control.value,
         crop_px=crop_px,
         splits=common.splits(),
         **_given(frames=frames),
     )
-    run(importer, find_sequences(folders, own_source=_own(folders, licence, credit), expression=expression), common)
+    run(importer, find_sequences(folders, own_source=origin.of(folders), expression=expression), out, common)
 
 
 @prepare_app.command(epilog="Example: facemotion prepare ckplus CK+ --out clips/ckplus")
+@grouped
 def ckplus(
     folder: Annotated[Path, typer.Argument(help="Folder that CK+ was unpacked in.", show_default=False)],
     out: Out,
     control: Control = ControlChoice.POSITION,
     frames: Frames = None,
     crop_px: CropPx = 512,
-    split: Split = SplitChoice.ALL,
-    validation: Validation = None,
-    validation_share: Share = 0.1,
-    seed: Seed = 0,
-    workers: Workers = None,
-    limit: Limit = None,
-    overwrite: Overwrite = False,
-    as_json: console.Json = False,
-    quiet: console.Quiet = False,
-    verbose: console.Verbose = False,
+    *,
+    common: Common,
 ) -> None:
     """The extended Cohn-Kanade set as it is distributed: cohn-kanade-images, Emotion, Landmarks."""
     from facemotion.datasets.ckplus import find_ckplus
     from facemotion.datasets.sequence_clips import SequenceImporter
 
-    common = Common(out, seed, workers, limit, split, validation, validation_share, overwrite, as_json)
     importer = SequenceImporter(
         origin="ckplus",
         control=control.value,
@@ -276,7 +282,7 @@ def ckplus(
         splits=common.splits(),
         **_given(frames=frames),
     )
-    run(importer, find_ckplus(folder), common)
+    run(importer, find_ckplus(folder), out, common)
 
 
 def _given(**options: object) -> dict:
@@ -292,18 +298,3 @@ def _expressions(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
     if NEUTRAL in names:
         raise UsageError("Neutral is the source itself and cannot be rendered.", f"Choose from {', '.join(known)}.")
     return names
-
-
-def _own(folders: list[Path], licence: str, credit: str) -> "Source":
-    from facemotion.datasets.clip_writer import Source
-
-    return Source(", ".join(folder.resolve().name for folder in folders), licence, credit)
-
-
-def _landmark_files(folders: list[Path], given: Path | None, find: bool) -> "tuple[LandmarkFile, ...]":
-    from facemotion.datasets.landmark_files import LandmarkFile, find_landmark_file
-
-    if find:
-        return ()
-    files = [LandmarkFile(given)] if given else map(find_landmark_file, folders)
-    return tuple(dict.fromkeys(file for file in files if file))

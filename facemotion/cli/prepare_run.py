@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -38,15 +38,22 @@ class SplitChoice(str, Enum):
 class Common:
     """The options that all ``prepare`` commands share."""
 
-    out: Path
-    seed: int
-    workers: int | None
-    limit: int | None
-    split: SplitChoice
-    validation: Path | None
-    validation_share: float
-    overwrite: bool
-    as_json: bool
+    split: Annotated[SplitChoice, typer.Option(help="Only people of one split.")] = SplitChoice.ALL
+    validation: Annotated[
+        Path | None, typer.Option(help="Text file of the people kept for validation; default: the project's list.")
+    ] = None
+    validation_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of people on no list that is kept for validation.")
+    ] = 0.1
+    seed: Annotated[int, typer.Option(min=0, help="Other numbers draw other variations.")] = 0
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes, one thread each; default: one a core.")] = None
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first items, to try things out.")] = None
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a clip set of other items or settings.")] = (
+        False
+    )
+    as_json: console.Json = False
+    quiet: console.Quiet = False
+    verbose: console.Verbose = False
 
     def splits(self) -> "Splits":
         """Who is kept for validation."""
@@ -56,7 +63,7 @@ class Common:
         return Splits(people, self.validation_share)
 
 
-def run(importer: "Importer", items: Sequence["Item"], common: Common) -> None:
+def run(importer: "Importer", items: Sequence["Item"], out: Path, common: Common) -> None:
     """Make the clip set and tell how it went. Raises typer.Exit(3) where some items gave no clip."""
     from facemotion.datasets.clips import ClipSet
     from facemotion.datasets.prepare import Preparation
@@ -69,13 +76,13 @@ def run(importer: "Importer", items: Sequence["Item"], common: Common) -> None:
     preparation = Preparation(
         importer,
         chosen,
-        common.out,
+        out,
         seed=common.seed,
         workers=common.workers or _cores(),
         overwrite=common.overwrite,
     )
-    _work(preparation, common.out)
-    _summarise(ClipSet.open(common.out), len(chosen), common)
+    _work(preparation, out)
+    _summarise(ClipSet.open(out), len(chosen), out, common)
 
 
 def _cores() -> int:
@@ -98,20 +105,12 @@ class _Watch:
     """Tells of items as they end: a bar on a terminal, a line now and then elsewhere, and every problem."""
 
     def __init__(self, total: int):
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import MofNCompleteColumn
 
         self.total, self.clips, self.failed, self.ended = total, 0, 0, 0
         self.console = console.stderr()
         self.started = self.reported = time.monotonic()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("items"))
-        self.bars = Progress(
-            *columns,
-            TextColumn("{task.fields[clips]} clips"),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            disable=console.is_quiet() or not self.console.is_terminal,
-        )
+        self.bars = console.bars(MofNCompleteColumn(), "items", "{task.fields[clips]} clips")
         self.bar = self.bars.add_task("Preparing", total=total, clips=0)
 
     def __enter__(self) -> "_Watch":
@@ -137,7 +136,7 @@ class _Watch:
             self.console.print(f"{self.total - left} of {self.total} items, {minutes:.0f} min left", markup=False)
 
 
-def _summarise(clip_set: "ClipSet", item_count: int, common: Common) -> None:
+def _summarise(clip_set: "ClipSet", item_count: int, out: Path, common: Common) -> None:
     manifest = clip_set.manifests[0]
     expressions = Counter("+".join(entry.expression) for entry in clip_set.entries)
     splits = Counter(entry.split for entry in clip_set.entries)
@@ -146,7 +145,7 @@ def _summarise(clip_set: "ClipSet", item_count: int, common: Common) -> None:
     if common.as_json:
         console.say_json(
             {
-                "out": str(common.out),
+                "out": str(out),
                 "items": item_count,
                 "used": item_count - failed,
                 "failed": failed,
@@ -161,11 +160,11 @@ def _summarise(clip_set: "ClipSet", item_count: int, common: Common) -> None:
     else:
         megabytes = sum(size for _, size, _ in manifest.shards) / 1e6
         kept = ", ".join(f"{count} {split}" for split, count in sorted(splits.items()))
-        console.say(f"{common.out}: {manifest.clips} clips ({kept}), {manifest.frames} frames, {megabytes:.1f} MB")
+        console.say(f"{out}: {manifest.clips} clips ({kept}), {manifest.frames} frames, {megabytes:.1f} MB")
         console.say(f"{item_count - failed} of {item_count} items used, {failed} not:" if failed else "All items used.")
         for reason, count in reasons.most_common(REASONS_SHOWN):
             console.say(f"  {count} × {reason}")
         if len(reasons) > REASONS_SHOWN:
-            console.say(f"  … every item with its reason is listed in {common.out / 'manifest.json'}")
+            console.say(f"  … every item with its reason is listed in {out / 'manifest.json'}")
     if failed:
         raise typer.Exit(SOME_FAILED)

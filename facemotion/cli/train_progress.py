@@ -3,8 +3,9 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn
 
+from facemotion.cli.console import bars as bars_of
 from facemotion.cli.console import is_quiet, stderr
 from facemotion.training.log import ThroughputReport
 from facemotion.training.loop import Trainer
@@ -23,8 +24,7 @@ def watched(trainer: Trainer) -> Iterator[Callable[[ThroughputReport], None]]:
     console.print(f"{len(trainer.pool):,} clips on {trainer.world.device.type}; samples: {groups}")
     if trainer.progress.images:
         console.print(f"resumed at {trainer.progress.images:,} images")
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+    with bars_of(MofNCompleteColumn(), "images", transient=False) as bars:
         task = bars.add_task("", total=trainer.config.images, completed=trainer.progress.images)
 
         def report(now: ThroughputReport) -> None:

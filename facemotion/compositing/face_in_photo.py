@@ -131,24 +131,25 @@ class FaceInPhoto:
     ) -> None:
         """Write one strip of a moved and relit picture into a frame, where it changes."""
         x0, y0, x1, y1 = strip
-        motion = _seen(maps, transform, strip)
-        changes = np.abs(motion).max(-1) > 1e-3
-        if not changes.any():
+        across, down, gain = cv2.split(_seen(maps, transform, strip))
+        most = cv2.max(cv2.max(cv2.absdiff(across, 0), cv2.absdiff(down, 0)), cv2.absdiff(gain, 0))
+        changes = cv2.compare(most, 1e-3, cv2.CMP_GT)
+        if not cv2.hasNonZero(changes):
             return
-        left, top, right, bottom = self._source_bounds(strip, motion)
-        where = np.empty((y1 - y0, x1 - x0, 2), np.float32)
-        np.add(motion[..., 0], np.arange(x0 - left, x1 - left, dtype=np.float32), out=where[..., 0])
-        np.add(motion[..., 1], np.arange(y0 - top, y1 - top, dtype=np.float32)[:, None], out=where[..., 1])
+        left, top, right, bottom = self._source_bounds(strip, across, down)
+        across += np.arange(x0 - left, x1 - left, dtype=np.float32)
+        down += np.arange(y0 - top, y1 - top, dtype=np.float32)[:, None]
         source = picture[top:bottom, left:right]
-        moved = cv2.remap(source, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        if np.abs(motion[..., 2]).max() > 1e-3:
-            moved = relit_levels(moved, motion[..., 2])
-        cv2.copyTo(moved, changes.astype(np.uint8), frame[y0:y1, x0:x1])
+        moved = cv2.remap(source, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        if picture.ndim == 3:
+            moved = relit_levels(moved, gain)
+        cv2.copyTo(moved, changes, frame[y0:y1, x0:x1])
 
-    def _source_bounds(self, strip: Bounds, motion: np.ndarray) -> Bounds:
+    def _source_bounds(self, strip: Bounds, across: np.ndarray, down: np.ndarray) -> Bounds:
         """Where the moved pixels of a strip come from, within the photo."""
         height, width = self.photo.shape[:2]
-        low, high = motion[..., :2].min((0, 1)), motion[..., :2].max((0, 1))
+        (low_x, high_x, *_), (low_y, high_y, *_) = cv2.minMaxLoc(across), cv2.minMaxLoc(down)
+        low, high = (low_x, low_y), (high_x, high_y)
         left, top = (int(np.clip(np.floor(strip[k] + low[k]) - 3, 0, (width, height)[k] - 1)) for k in (0, 1))
         right, bottom = (
             int(np.clip(np.ceil(strip[k + 2] + high[k]) + 4, (left, top)[k] + 1, (width, height)[k])) for k in (0, 1)

@@ -4,6 +4,7 @@ The JSON form of a clip and the JPEG form of its frames are here; docs/data.md s
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 
 from facemotion.errors import InputError
+from facemotion.media.records import MalformedError, checked, malformed, parse_object
 
 ORIGINS = ("pairs", "teacher", "clips", "ckplus")
 SPLITS = ("train", "validation")
@@ -19,6 +21,8 @@ JPEG_QUALITY = 92
 CONTROL_DIGITS = 4
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 _ID_LENGTH = 80
+LARGEST_PX = 8192
+"""Side of frames beyond which no clip is believed."""
 
 
 def clean_id(text: str) -> str:
@@ -114,9 +118,12 @@ def encode_frame(image: np.ndarray, quality: int = JPEG_QUALITY) -> bytes:
     return cv2.imencode(".jpg", np.ascontiguousarray(image[:, :, ::-1]), options)[1].tobytes()
 
 
-def decode_frame(jpeg: bytes) -> np.ndarray | None:
+def decode_frame(jpeg: bytes, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
     """RGB uint8 (H, W, 3), or None where the bytes are no whole image."""
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+    try:
+        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flags) if jpeg else None
+    except cv2.error:  # a size that OpenCV does not believe
+        return None
     return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
@@ -156,13 +163,14 @@ class StoredFrames(Sequence):
     clip_id: str
     spans: tuple[tuple[int, int], ...]
     """Offset and length in bytes of each frame's JPEG."""
+    size_px: int
 
     def __len__(self) -> int:
         return len(self.spans)
 
     def __getitem__(self, k: int) -> np.ndarray:  # type: ignore[override]  # no slices
         image = decode_frame(read_span(self.shard, *self.spans[k]))
-        if image is None:
+        if image is None or image.shape[:2] != (self.size_px, self.size_px):
             raise InputError(
                 f"{self.shard}: frame {k} of clip {self.clip_id} cannot be decoded",
                 "The shard is damaged: make it again with facemotion prepare.",
@@ -171,10 +179,18 @@ class StoredFrames(Sequence):
 
 
 def read_span(path: Path, offset: int, length: int) -> bytes:
-    """``length`` bytes of a file from ``offset``; a file of its own for each call, so that nothing is shared."""
-    with open(path, "rb") as file:
-        file.seek(offset)
-        return file.read(length)
+    """``length`` bytes of a file from ``offset``; a file of its own for each call, so that nothing is shared.
+
+    Raises InputError where the file is gone or does not hold them.
+    """
+    try:
+        with open(path, "rb") as file:
+            if 0 <= offset <= offset + length <= os.fstat(file.fileno()).st_size:
+                file.seek(offset)
+                return file.read(length)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}", "Make or copy the set again.") from error
+    raise InputError(f"{path}: no {length} bytes at byte {offset}", "The shard is damaged: make or copy the set again.")
 
 
 def clip_from_json(text: bytes, shard: Path, offset: int) -> Clip:
@@ -183,34 +199,37 @@ def clip_from_json(text: bytes, shard: Path, offset: int) -> Clip:
     Raises InputError where the JSON is damaged or a field is missing.
     """
     try:
-        record = json.loads(text)
-        spans, end = [], offset + _padded(len(text))
-        for length in record["frame_bytes"]:
-            spans.append((end + 512, length))
-            end += 512 + _padded(length)
-        fields = {name: record[name] for name in _JSON_FIELDS}
-        frames = StoredFrames(shard, record["id"], tuple(spans))
-        return Clip(**fields, teeth=record.get("teeth"), frames=frames)
-    except (ValueError, KeyError, TypeError) as error:
+        with malformed():
+            record = parse_object(text)
+            fields = {name: checked(record[name], kind, name) for name, kind in _JSON_FIELDS.items()}
+            if not 1 <= fields["size_px"] <= LARGEST_PX:
+                raise MalformedError(f"size_px: {fields['size_px']}")
+            spans, end = [], offset + _padded(len(text))
+            for length in checked(record["frame_bytes"], list[int], "frame_bytes"):
+                spans.append((end + 512, length))
+                end += 512 + _padded(length)
+            frames = StoredFrames(shard, fields["id"], tuple(spans), fields["size_px"])
+            return Clip(**fields, teeth=record.get("teeth"), frames=frames)
+    except (MalformedError, InputError) as error:
         raise InputError(
-            f"{shard}: the clip at byte {offset} is damaged ({type(error).__name__}: {error})",
+            f"{shard}: the clip at byte {offset} is damaged ({error})",
             "Make the set again with facemotion prepare.",
         ) from error
 
 
-_JSON_FIELDS = (
-    "id",
-    "person",
-    "source",
-    "licence",
-    "origin",
-    "split",
-    "expression",
-    "control",
-    "landmarks",
-    "pose",
-    "size_px",
-)
+_JSON_FIELDS = {
+    "id": str,
+    "person": str,
+    "source": str,
+    "licence": str,
+    "origin": str,
+    "split": str,
+    "expression": dict[str, float],
+    "control": list,
+    "landmarks": list,
+    "pose": list,
+    "size_px": int,
+}
 
 
 def _padded(length: int) -> int:

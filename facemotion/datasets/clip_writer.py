@@ -9,7 +9,6 @@ import contextlib
 import errno
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +20,8 @@ from filelock import FileLock, Timeout
 from facemotion.datasets.clip import Clip
 from facemotion.datasets.shards import END_OF_ARCHIVE, Entry, pack
 from facemotion.errors import InputError, OutputError
+from facemotion.media.atomic import write_whole
+from facemotion.media.records import MalformedError, built, checked, malformed, parse_object
 from facemotion.version import __version__
 from facemotion.weights.registry import file_sha256
 
@@ -96,7 +97,7 @@ class ClipSetWriter:
             self.finished = (self.path / "manifest.json").exists()
             if made_by == NOTHING:
                 self._clear(".work/*.*", ".work/plan")
-                _write_whole(self.work / "plan", plan.encode())
+                write_whole(self.work / "plan", plan.encode())
             elif made_by != plan:
                 self._leave()
                 raise OutputError(
@@ -120,7 +121,7 @@ class ClipSetWriter:
         """Numbers of the items that are neither done nor failed yet."""
         if self.finished:
             return []
-        done = {int(path.stem) for path in self.work.glob("*.json")}
+        done = {int(path.stem) for path in self.work.glob("*.json") if path.stem.isdecimal()}
         return [number for number in range(len(self.items)) if number not in done]
 
     def add(self, number: int, clips: Iterable[Clip]) -> None:
@@ -143,10 +144,25 @@ class ClipSetWriter:
                 record = self.work / f"{number:06d}.json"
                 if not record.exists():
                     return
-                self._next_records.append(json.loads(record.read_bytes()))
+                self._next_records.append(self._read_record(record))
             else:
                 self._join(self._next_item, self._next_records)
                 self._next_item, self._next_records = number, []
+
+    def _read_record(self, path: Path) -> dict:
+        """What an earlier run or another process noted about an item."""
+        try:
+            record = parse_object(path.read_bytes())
+            with malformed():
+                return {
+                    "reason": checked(record["reason"], str, "reason"),
+                    "bytes": checked(record["bytes"], int, "bytes"),
+                    "entries": [asdict(built(Entry, entry)) for entry in checked(record["entries"], list, "entries")],
+                }
+        except MalformedError as error:
+            raise OutputError(
+                f"{path}: what an earlier run left is damaged ({error})", "Start again with --overwrite."
+            ) from error
 
     def _join(self, first: int, records: list[dict]) -> None:
         """One shard of the items from ``first`` on; left as it is where an earlier run made it."""
@@ -164,7 +180,7 @@ class ClipSetWriter:
             return
         shard = self.path / name
         if not shard.exists():
-            _write_whole(shard, *(part.read_bytes() for part in parts), END_OF_ARCHIVE)
+            write_whole(shard, *(part.read_bytes() for part in parts), END_OF_ARCHIVE)
         if shard.stat().st_size != position + len(END_OF_ARCHIVE):
             raise OutputError(f"{shard}: not what an earlier run wrote", "Start again with --overwrite.")
         for part in parts:
@@ -180,7 +196,7 @@ class ClipSetWriter:
             raise OutputError(f"{self.path}: {repeated} clips have the id of another one", "Rename the items.")
         columns = {name: [getattr(e, name) for e in self._entries] for name in Entry.__dataclass_fields__}
         index = self.path / "index.json"
-        _write_whole(index, json.dumps(columns, separators=(",", ":"), ensure_ascii=False).encode())
+        write_whole(index, json.dumps(columns, separators=(",", ":"), ensure_ascii=False).encode())
         manifest = {
             "format": FORMAT,
             "version": FORMAT_VERSION,
@@ -194,7 +210,7 @@ class ClipSetWriter:
             "shards": self._shards,
             "problems": self._problems,
         }
-        _write_whole(self.path / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False).encode())
+        write_whole(self.path / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False).encode())
         self.finished = True
 
     def _plan(self) -> str:
@@ -207,11 +223,11 @@ class ClipSetWriter:
         manifest, plan = self.path / "manifest.json", self.work / "plan"
         if manifest.exists():
             try:
-                return str(json.loads(manifest.read_bytes()).get("plan"))
-            except ValueError:
+                return str(parse_object(manifest.read_bytes()).get("plan"))
+            except MalformedError:
                 return "a damaged manifest"
         if plan.exists() and self._has_records():
-            return plan.read_text()
+            return plan.read_text(errors="replace")
         return "shards without a manifest" if any(self.path.glob("shard-?????.tar")) else NOTHING
 
     def _has_records(self) -> bool:
@@ -258,7 +274,7 @@ def write_item(work: Path, number: int, clips: Iterable[Clip]) -> int:
     content, entries = pack(clips)
     with _writing(work.parent):
         if content:
-            _write_whole(work / f"{number:06d}.tar", content)
+            write_whole(work / f"{number:06d}.tar", content)
         _write_record(work, number, reason="" if entries else NO_CLIP, size=len(content), entries=entries)
     return len(entries)
 
@@ -271,17 +287,7 @@ def fail_item(work: Path, number: int, reason: str) -> None:
 
 def _write_record(work: Path, number: int, *, reason: str, size: int, entries: list[Entry]) -> None:
     record = {"reason": reason, "bytes": size, "entries": [asdict(entry) for entry in entries]}
-    _write_whole(work / f"{number:06d}.json", json.dumps(record).encode())
-
-
-def _write_whole(path: Path, *content: bytes) -> None:
-    """Under its final name a file is always whole, also after a power cut."""
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        file.writelines(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    write_whole(work / f"{number:06d}.json", json.dumps(record).encode())
 
 
 def _file_record(path: Path) -> dict:

@@ -1,17 +1,23 @@
 """Clip sets on disk: read them here, write them with ``ClipSetWriter``. docs/data.md specifies the format."""
 
-import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import GenericAlias
+from typing import get_type_hints
 
 from facemotion.datasets.clip import Clip, clip_from_json, read_span
 from facemotion.datasets.clip_writer import FORMAT, FORMAT_VERSION, ClipSetWriter, Source, write_clips
 from facemotion.datasets.shards import Entry, scan
 from facemotion.errors import InputError
+from facemotion.media.records import MalformedError, built, checked, malformed, parse_object
 from facemotion.weights.registry import file_sha256
 
 __all__ = ["Clip", "ClipSet", "ClipSetWriter", "Entry", "Manifest", "Source", "iter_clips", "write_clips"]
+
+
+_FILE_NAME = re.compile(r"[\w-][\w.-]{0,99}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class ClipSet(Sequence):
         if manifest.index is None:
             entries = [entry for number, shard in enumerate(shards) for entry in scan(shard, number)]
         else:
-            entries = _read_index(path / manifest.index[0])
+            entries = _read_index(path / manifest.index[0], sizes=[size for _, size, _ in manifest.shards])
         if len(entries) != manifest.clips:
             raise InputError(f"{path}: {len(entries)} clips, but its manifest says {manifest.clips}", "Make it again.")
         return cls(shards, entries, [manifest])
@@ -83,7 +89,11 @@ class ClipSet(Sequence):
     def __getitem__(self, i: int) -> Clip:  # type: ignore[override]  # no slices
         entry = self.entries[i]
         shard = self.shards[entry.shard]
-        return clip_from_json(read_span(shard, entry.offset, entry.length), shard, entry.offset)
+        clip = clip_from_json(read_span(shard, entry.offset, entry.length), shard, entry.offset)
+        told = (entry.id, entry.person, entry.split, len(entry.control))
+        if (clip.id, clip.person, clip.split, len(clip)) != told:
+            raise InputError(f"{shard}: clip {clip.id} is not what the index says", "Make or copy the set again.")
+        return clip
 
     def select(self, keep: Callable[[Entry], bool]) -> "ClipSet":
         """The clips whose entry satisfies ``keep``, e.g. ``lambda e: e.split == "train"``."""
@@ -116,35 +126,60 @@ def _read_manifest(path: Path) -> Manifest:
             raise InputError(f"{path}: this clip set is unfinished", "Run its facemotion prepare command again.")
         raise InputError(f"{path}: no clip set (no manifest.json)", "Make one with facemotion prepare.")
     try:
-        record = json.loads(file.read_bytes())
-        if record["format"] != FORMAT:
-            raise InputError(f"{file}: not a clip set but {record['format']!r}", "Make one with facemotion prepare.")
-        if record["version"] != FORMAT_VERSION:
+        record = parse_object(file.read_bytes())
+        if record.get("format") != FORMAT:
             raise InputError(
-                f"{file}: format version {record['version']}; this program reads version {FORMAT_VERSION}",
+                f"{file}: not a clip set but {ascii(record.get('format'))[:40]}", "Make one with facemotion prepare."
+            )
+        if record.get("version") != FORMAT_VERSION:
+            raise InputError(
+                f"{file}: format version {ascii(record.get('version'))[:40]}; this program reads {FORMAT_VERSION}",
                 "Update facemotion, or make the set again.",
             )
-        index = record.get("index")
-        return Manifest(
-            path=path,
-            clips=record["clips"],
-            frames=record["frames"],
-            shards=tuple((shard["file"], shard["bytes"], shard["sha256"]) for shard in record["shards"]),
-            index=index and (index["file"], index["bytes"], index["sha256"]),
-            sources=tuple(Source(**source) for source in record.get("sources", ())),
-            settings=record.get("settings", {}),
-            problems=tuple(record.get("problems", ())),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file}: damaged ({type(error).__name__}: {error})", "Make the set again.") from error
+        with malformed():
+            index = record.get("index")
+            return Manifest(
+                path=path,
+                clips=checked(record["clips"], int, "clips"),
+                frames=checked(record["frames"], int, "frames"),
+                shards=tuple(_file_of(shard) for shard in checked(record["shards"], list, "shards")),
+                index=None if index is None else _file_of(index),
+                sources=tuple(built(Source, source) for source in record.get("sources", ())),
+                settings=checked(record.get("settings", {}), dict, "settings"),
+                problems=tuple(checked(each, dict[str, str], "problems") for each in record.get("problems", ())),
+            )
+    except (OSError, MalformedError) as error:
+        raise InputError(f"{file}: damaged ({error})", "Make the set again.") from error
 
 
-def _read_index(path: Path) -> list[Entry]:
+def _file_of(record: dict) -> tuple[str, int, str]:
+    """Name, bytes and sha256 of a file of the set, which lies in the set's own folder."""
+    name, size, sha256 = (
+        checked(record[key], kind, key) for key, kind in (("file", str), ("bytes", int), ("sha256", str))
+    )
+    if size < 0 or not _FILE_NAME.fullmatch(name):
+        raise MalformedError(f"no file of a clip set: {ascii(name)[:40]} of {size} bytes")
+    return name, size, sha256
+
+
+def _read_index(path: Path, *, sizes: Sequence[int]) -> list[Entry]:
+    """The entries of an index; ``sizes`` are those of the shards that they point into."""
     try:
-        columns = json.loads(path.read_bytes())
-        names = tuple(Entry.__dataclass_fields__)
-        return [Entry(*values) for values in zip(*(columns[name] for name in names), strict=True)]
-    except (OSError, ValueError, KeyError) as error:
+        columns = parse_object(path.read_bytes())
+        with malformed():
+            typed = [
+                checked(columns[name], GenericAlias(list, kind), name) for name, kind in get_type_hints(Entry).items()
+            ]
+            entries = [Entry(*values) for values in zip(*typed, strict=True)]
+            for entry in entries:
+                if not (0 <= entry.shard < len(sizes) and 0 <= entry.offset <= entry.offset + entry.length):
+                    raise MalformedError(f"clip {ascii(entry.id)[:40]} lies in no shard")
+                if entry.offset + entry.length > sizes[entry.shard] or entry.length < 0:
+                    raise MalformedError(f"clip {ascii(entry.id)[:40]} lies beyond its shard")
+                if not entry.control or not entry.expression:
+                    raise MalformedError(f"clip {ascii(entry.id)[:40]} shows nothing")
+    except (OSError, MalformedError) as error:
         raise InputError(
-            f"{path}: missing or damaged", "Delete it and its line in manifest.json, or make the set again."
+            f"{path}: missing or damaged ({error})", "Delete it and its line in manifest.json, or make the set again."
         ) from error
+    return entries

@@ -1,9 +1,10 @@
 """What all ``facemotion prepare`` commands share: items in, clips out."""
 
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -12,6 +13,7 @@ from facemotion.datasets.clip_writer import Source
 from facemotion.datasets.splits import Splits
 from facemotion.errors import UsageError
 from facemotion.synthetic.clip import RenderedClip
+from facemotion.weights.registry import file_sha256
 
 _BASE_ID_LENGTH = 56
 """Leaves room for the clip's number and expression."""
@@ -104,6 +106,20 @@ def base_ids(items: Sequence[Item]) -> list[str]:
 def item_seed(seed: int, key: str) -> int:
     """A seed for one item that depends on no other item, on no order and on no worker."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8], "big")
+
+
+def labels(items: Iterable[Item]) -> str:
+    """A hash of what the items say beside their pictures: whose they are, what they show, where they come from."""
+    said = [[item.key, item.person, getattr(item, "expression", ""), asdict(item.source)] for item in items]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def fingerprint(path: Path) -> str:
+    """A hash of a file's content, of a folder's names and sizes of files; the bare name of what is not there."""
+    if path.is_dir():
+        found = sorted((file.name, file.stat().st_size) for file in path.iterdir() if file.is_file())
+        return hashlib.sha256(json.dumps(found).encode()).hexdigest()
+    return file_sha256(path) if path.is_file() else path.name
 
 
 def sources_of(items: Iterable[Item]) -> list[Source]:

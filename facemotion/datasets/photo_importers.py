@@ -1,6 +1,5 @@
 """Importers of photographs: the 3-D teacher for single portraits, photo pairs for real expressions."""
 
-import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from facemotion.datasets.clip_writer import Source
-from facemotion.datasets.importer import Importer, ItemType
+from facemotion.datasets.importer import Importer, ItemType, fingerprint
 from facemotion.datasets.landmark_files import LandmarkFile
 from facemotion.datasets.layouts import PairItem, PhotoItem, find_pairs
 from facemotion.datasets.single_face import FindFaces, find_faces, one_face, read_pixels
@@ -21,7 +20,6 @@ from facemotion.synthetic.mouths import MouthLibrary
 from facemotion.synthetic.pairs import PairSettings, pair_clips
 from facemotion.synthetic.recipes import Recipes
 from facemotion.synthetic.renderer import TeacherSettings, teacher_clips
-from facemotion.weights.registry import file_sha256
 
 MOUTHS_FILE = "mouths.npz"
 
@@ -54,9 +52,8 @@ class PortraitImporter(Importer[ItemType]):
 
     def _shared_settings(self) -> dict:
         return {
-            "head": self.head.name,
-            "landmarks": bool(self.landmarks),
-            "validation_share": self.splits.share,
+            "head": fingerprint(self.head),
+            "landmarks": [fingerprint(file.path) for file in self.landmarks],
         }
 
 
@@ -105,8 +102,8 @@ class TeacherImporter(PortraitImporter[PhotoItem]):
         return self._shared_settings() | {
             "teacher": asdict(self.teacher),
             "choose": self.choose,
-            "recipes": file_sha256(self.recipes) if self.recipes else "built-in",
-            "smiles": [path.name for path in self.smiles],
+            "recipes": fingerprint(self.recipes) if self.recipes else "built-in",
+            "smiles": [fingerprint(path) for path in self.smiles],
         }
 
     def shared(self, folder: Path) -> "TeacherImporter":
@@ -115,9 +112,7 @@ class TeacherImporter(PortraitImporter[PhotoItem]):
             library = MouthLibrary.build(self._readable_smiles())
             if not library.mouths:
                 return self
-            part = folder / f"part-{MOUTHS_FILE}"
-            library.save(part)
-            os.replace(part, target)
+            library.save(target)
         return replace(self, mouths=target) if self.smiles else self
 
     def load(self) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 
 from facemotion.datasets.clip_writer import NO_CLIP, ClipSetWriter, fail_item, write_item
-from facemotion.datasets.importer import Importer, Item, base_ids, item_seed, sources_of
+from facemotion.datasets.importer import Importer, Item, base_ids, item_seed, labels, sources_of
 from facemotion.errors import FacemotionError, InputError, OutputError
 
 ITEM_ERRORS = (FacemotionError, OSError, ValueError, LookupError, ArithmeticError, cv2.error)
@@ -72,7 +72,9 @@ class Preparation:
         self.writer = ClipSetWriter(
             out,
             [item.key for item in self.items],
-            settings={"importer": importer.origin, "seed": seed, "crop_px": importer.crop_px} | importer.settings(),
+            settings={"importer": importer.origin, "seed": seed, "crop_px": importer.crop_px, "labels": labels(items)}
+            | importer.splits.settings()
+            | importer.settings(),
             sources=sources_of(self.items),
             overwrite=overwrite,
         )

@@ -60,7 +60,7 @@ class SequenceImporter(Importer[SequenceItem]):
     find_faces: FindFaces = find_faces
 
     def settings(self) -> dict:
-        return {"frames": self.frames, "control": self.control, "validation_share": self.splits.share}
+        return {"frames": self.frames, "control": self.control}
 
     def render(self, item: SequenceItem, *, seed: int) -> Iterator[RenderedClip]:
         aligned = self._aligned(item)
@@ -135,15 +135,8 @@ class SequenceImporter(Importer[SequenceItem]):
 
 
 def rigid_motion(points: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The similarity (2, 3) that brings the rigid landmarks of one frame onto those of another (least squares).
-
-    Umeyama 1991, in complex numbers: a similarity of the plane is ``z -> a z + b``.
-    """
-    z, w = (p[list(_RIGID)].astype(np.float64) @ np.array([1, 1j]) for p in (points, target))
-    z_mean, w_mean = z.mean(), w.mean()
-    a = np.vdot(z - z_mean, w - w_mean) / np.vdot(z - z_mean, z - z_mean)
-    b = w_mean - a * z_mean
-    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
+    """The similarity (2, 3) that brings the rigid landmarks of one frame onto those of another (least squares)."""
+    return geometry.fitted_similarity(points[list(_RIGID)], target[list(_RIGID)])
 
 
 def measured_control(landmarks: np.ndarray) -> np.ndarray:

@@ -142,7 +142,7 @@ def _read_video(path: Path, most: int) -> Iterator[tuple[float, int, np.ndarray]
 def _decoded(path: Path) -> Iterator:
     import av
 
-    with av.open(str(path)) as container:
+    with av.open(f"file:{path}") as container:
         if not container.streams.video:
             raise InputError("no video stream")
         yield from container.decode(container.streams.video[0])

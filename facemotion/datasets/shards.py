@@ -16,6 +16,7 @@ from facemotion.datasets.clip import (
     rounded,
 )
 from facemotion.errors import InputError
+from facemotion.media.records import MalformedError, malformed
 
 END_OF_ARCHIVE = bytes(1024)
 _BLOCK = 512
@@ -66,7 +67,7 @@ def scan(path: Path, shard: int) -> Iterator[Entry]:
     Raises InputError where the shard is no whole tar, or where the frames do not follow their JSON in order.
     """
     try:
-        with tarfile.open(path, "r:") as tar:
+        with malformed(tarfile.TarError), tarfile.open(path, "r:") as tar:
             members = iter(tar)
             for member in members:
                 text = read_span(path, member.offset_data, member.size)
@@ -79,7 +80,7 @@ def scan(path: Path, shard: int) -> Iterator[Entry]:
                         "Write them behind it, in order, with plain ustar headers.",
                     )
                 yield _entry(clip, shard, member.offset_data, member.size)
-    except tarfile.TarError as error:
+    except (MalformedError, OSError) as error:
         raise InputError(f"{path}: not a whole tar file ({error})", "The shard is damaged: make it again.") from error
 
 

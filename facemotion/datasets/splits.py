@@ -35,6 +35,11 @@ class Splits:
     share: float = 0.1
     """Of people who are neither listed nor in KNOWN_SETS, about this share is kept too, chosen by a hash of the id."""
 
+    def settings(self) -> dict:
+        """What decides the split of every person, as JSON: clips made with another list must not join these."""
+        people = hashlib.sha256("\n".join(sorted(self.validation)).encode()).hexdigest()
+        return {"validation": people, "validation_share": self.share}
+
     def split_of(self, person: str) -> str:
         """``"train"`` or ``"validation"``; the same for the same person on every machine."""
         if person in self.validation:

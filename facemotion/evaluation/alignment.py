@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from facemotion.evaluation.regions import ANCHORS, RIGID
+from facemotion.faces.geometry import fitted_similarity, warp_crop
 
 RECOGNISER_PX = 112
 RECOGNISER_POINTS = np.array(
@@ -13,26 +14,14 @@ RECOGNISER_POINTS = np.array(
 """Where eyes, tip of the nose and corners of the mouth lie in the 112 px faces of ArcFace, SFace and their kin."""
 
 
-def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The rotation, scale and shift (2, 3) that brings points (N, 2) nearest to target (N, 2) in least squares."""
-    a, b = np.asarray(points, float), np.asarray(target, float)
-    x, y = a - a.mean(0), b - b.mean(0)
-    norm = (x**2).sum()
-    cos, sin = (x * y).sum() / norm, (x[:, 0] * y[:, 1] - x[:, 1] * y[:, 0]).sum() / norm
-    linear = np.array([[cos, -sin], [sin, cos]])
-    return np.hstack([linear, (b.mean(0) - linear @ a.mean(0))[:, None]])
-
-
 def head_similarity(landmarks: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """``similarity`` over what no expression moves: corners of the eyes, temples, bridge of the nose; (68, 2) each."""
+    """`fitted_similarity` over what no expression moves: corners of the eyes, temples, bridge of the nose; (68, 2)."""
     points = list(ANCHORS + RIGID)
-    return similarity(landmarks[points], target[points])
+    return fitted_similarity(landmarks[points], target[points])
 
 
 def recogniser_face(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """The face of an RGB uint8 frame as recognisers want it: uint8 (112, 112, 3), eyes and mouth in fixed places."""
-    from facemotion.faces.geometry import warp_crop
-
     corners = landmarks[[48, 54]]
     points = np.stack([landmarks[36:42].mean(0), landmarks[42:48].mean(0), landmarks[30], *corners])
-    return warp_crop(frame, similarity(points, RECOGNISER_POINTS), RECOGNISER_PX)
+    return warp_crop(frame, fitted_similarity(points, RECOGNISER_POINTS), RECOGNISER_PX)

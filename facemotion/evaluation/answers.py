@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from facemotion.errors import InputError
 from facemotion.evaluation.intervals import Estimate, wilson
 from facemotion.evaluation.study import ANSWERS_FORMAT, FORMAT_VERSION, KEY_FORMAT, Trial
+from facemotion.media.records import MalformedError, built, checked, malformed, parse_json
 
 CHOICES = {"one": ("real", "generated"), "pair": ("left", "right")}
 ALL = "all"
@@ -57,12 +57,15 @@ def count_answers(paths: Sequence[Path]) -> Outcome:
     if not sheets:
         raise InputError("No answers among the files.", "Name the files that the page saved.")
     try:
-        key = next(iter(keys.values()))
-        trials = {row["id"]: Trial(**row) for row in key["trials"]}
-        study, ask = key["study"], key["ask"]
-        given = _given(sheets, study, trials, CHOICES[ask])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"Damaged key or answers ({type(error).__name__}: {error}).", "Save them again.") from error
+        with malformed():
+            key = next(iter(keys.values()))
+            trials = {row["id"]: built(Trial, row) for row in checked(key["trials"], list, "trials")}
+            study, ask = checked(key["study"], str, "study"), checked(key["ask"], str, "ask")
+            if {trial.truth for trial in trials.values()} - set(CHOICES[ask] if ask == "pair" else CHOICES["one"]):
+                raise MalformedError("trials whose truth is no answer")
+            given = _given(sheets, study, trials, CHOICES[ask])
+    except MalformedError as error:
+        raise InputError(f"Damaged key or answers ({error}).", "Save them again.") from error
     expressions = list(dict.fromkeys(trial.expression for trial in trials.values()))
     lines = [ALL, *(sorted(expressions) if len(expressions) > 1 else [])]
     verdicts = tuple(_verdict(name, ask, [(t, c) for t, c in given if name in (ALL, t.expression)]) for name in lines)
@@ -77,14 +80,16 @@ def _given(
     for path, sheet in sheets.items():
         if sheet["study"] != study:
             raise InputError(f"{path}: answers of another study ({sheet['study']}, not {study}).", "Leave it out.")
-        who = (sheet["participant"], sheet["started"])
+        who = (checked(sheet["participant"], str, "participant"), checked(sheet["started"], str, "started"))
         if who in seen:
             raise InputError(f"{path}: the same answers as in {seen[who]}.", "Name each file once.")
         seen[who] = path
         answered = set()
         for row in sheet["answers"]:
             if row["trial"] not in trials or row["trial"] in answered or row["choice"] not in choices:
-                raise InputError(f"{path}: no valid answer: {row}.", "Save the answers again from the page.")
+                raise InputError(
+                    f"{path}: no valid answer: {ascii(row)[:80]}.", "Save the answers again from the page."
+                )
             answered.add(row["trial"])
             given.append((trials[row["trial"]], row["choice"]))
     return given
@@ -104,10 +109,10 @@ def _share(hits: Sequence[bool]) -> Estimate | None:
 
 def _read(path: Path) -> dict:
     try:
-        record = json.loads(path.read_bytes())
+        record = parse_json(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.", "Check the name.") from error
-    except ValueError as error:
+    except MalformedError as error:
         raise InputError(f"{path}: no JSON ({error}).", "Name key.json and the files that the page saved.") from error
     known = (KEY_FORMAT, ANSWERS_FORMAT)
     if not isinstance(record, dict) or record.get("format") not in known or record.get("version") != FORMAT_VERSION:

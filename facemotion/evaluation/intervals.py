@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,8 +54,7 @@ def wilson(successes: int, n: int) -> Estimate:
     """A share with Wilson's score interval (Wilson 1927): good for small ``n`` and for shares near 0 and 1."""
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"no share of {successes} in {n}")
-    z = 1.959963984540054
-    share = successes / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Estimate(share, max(0.0, centre - half), min(1.0, centre + half), n)
+    from scipy.stats import binomtest  # takes half a second to import
+
+    interval = binomtest(successes, n).proportion_ci(CONFIDENCE, method="wilson")
+    return Estimate(successes / n, float(interval.low), float(interval.high), n)

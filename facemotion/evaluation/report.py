@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facemotion.evaluation import plots
 from facemotion.evaluation.pictures import ROWS, Strip, sheet
 from facemotion.evaluation.text import report_text
+from facemotion.media.atomic import write_whole
 from facemotion.version import __version__
 
 if TYPE_CHECKING:
@@ -24,18 +25,31 @@ FORMAT_VERSION = 2
 _DIGITS = 6
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """Paths of the pictures of a report, below its folder."""
+
+    sheets: list[str]
+    figures: list[str]
+
+
 def write_report(
     report: Report, measurements: Sequence[Measurement], strips: dict[str, list[Strip]], folder: Path
-) -> None:
+) -> Pictures:
     """Fill the (empty) folder."""
-    sheets = _write_sheets(strips, folder)
-    figures = _write_plots(report, measurements, folder)
+    pictures = Pictures(_write_sheets(strips, folder), _write_plots(report, measurements, folder))
     _write_clips(measurements, folder / "clips.csv")
     _write_frames(measurements, folder / "frames.csv")
+    write_numbers(report, folder, pictures)
+    return pictures
+
+
+def write_numbers(report: Report, folder: Path, pictures: Pictures) -> None:
+    """Write ``report.json`` and ``report.md``, also over those that an earlier call wrote."""
     data = {"format": FORMAT, "version": FORMAT_VERSION, "facemotion": __version__} | asdict(report)
     text = json.dumps(_rounded(data), indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / REPORT_FILE).write_text(text + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(report_text(report, sheets=sheets, figures=figures), encoding="utf-8")
+    write_whole(folder / REPORT_FILE, f"{text}\n".encode())
+    write_whole(folder / "report.md", report_text(report, sheets=pictures.sheets, figures=pictures.figures).encode())
 
 
 def _write_sheets(strips: dict[str, list[Strip]], folder: Path) -> list[str]:

@@ -13,8 +13,8 @@ from facemotion.evaluation.folder import check_folder, whole_folder
 from facemotion.evaluation.learned import LearnedMetric, load_learned
 from facemotion.evaluation.measure import SWEEP_FRAMES, Measurement, measure
 from facemotion.evaluation.pictures import Strip, strip_of
-from facemotion.evaluation.report import REPORT_FILE, write_report
-from facemotion.evaluation.speed import devices_here, machine, measure_costs, measure_size
+from facemotion.evaluation.report import REPORT_FILE, write_numbers, write_report
+from facemotion.evaluation.speed import devices_here, machine, measure_cost, measure_size
 from facemotion.evaluation.study import ASK, KEY_FILE, Key, usable, write_study
 from facemotion.evaluation.summary import Report, Tested, against, by_control, by_expression, worst_cases
 from facemotion.evaluation.tracking import LandmarkTracker, builtin_tracker
@@ -87,9 +87,14 @@ def evaluate(settings: Settings, *, tracker: LandmarkTracker | None = None, watc
     learned, skipped = load_learned(offline=settings.offline) if settings.learned else ([], _NOT_ASKED)
     strips, problems, sample = _measure_all(cases, candidates, learned, tracker, settings, watch)
     report = _report(settings, candidates, learned, skipped, problems)
-    report.costs[:] = measure_costs(candidates[0].generator, sample, locate=tracker.locate, devices=devices_here())
     with whole_folder(settings.out, mark=REPORT_FILE, overwrite=settings.overwrite) as folder:
-        write_report(report, candidates[0].measurements, strips, folder)
+        pictures = write_report(report, candidates[0].measurements, strips, folder)
+    for device in devices_here():  # after the report is safe: a device may fail, or hang
+        try:
+            report.costs.append(measure_cost(candidates[0].generator, sample, locate=tracker.locate, device=device))
+        except (RuntimeError, TypeError, MemoryError) as error:
+            report.skipped[f"time on {device}"] = str(error).strip().partition("\n")[0]
+        write_numbers(report, settings.out, pictures)
     return report
 
 

@@ -65,14 +65,15 @@ def measure_size(generator: Generator, path: Path | None) -> Size:
     )
 
 
-def measure_costs(generator: Generator, pixels: CasePixels, *, locate: Locate, devices: list[str]) -> list[Cost]:
-    """Time every stage for one photo (its crop where the case has no photo) on each device.
+def measure_cost(generator: Generator, pixels: CasePixels, *, locate: Locate, device: str) -> Cost:
+    """Time every stage for one photo (its crop where the case has no photo) on a device.
 
-    The generator stays on the device where it was. Finding and compositing run on the CPU everywhere.
+    The generator stays on the device where it was. Finding and compositing run on the CPU everywhere. Raises what
+    PyTorch raises where the device cannot do it.
     """
     home = next(generator.parameters()).device
     try:
-        return [_cost(generator.to(device), pixels, locate, device) for device in devices]
+        return _cost(generator.to(device), pixels, locate, device)
     finally:
         generator.to(home)
 

@@ -186,6 +186,8 @@ def _comparison(report: Report) -> str:
 
 
 def _costs(report: Report) -> str:
+    if not report.costs:
+        return ""
     stages = list(dict.fromkeys(stage for cost in report.costs for stage in cost.stages_ms))
     rows = [
         [

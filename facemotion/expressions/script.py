@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from facemotion.expressions.blends import Blend, builtin_recipes, slug
+from facemotion.expressions.recipes import PHOTO
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +33,7 @@ class ExpressionScript:
     @property
     def title(self) -> str:
         """For file names: ``smile``, ``smile-neutral-surprise``."""
-        return slug(self.steps) if self.shape != "idle" or any(self.steps) else "idle"
+        return "idle" if self.shape == "idle" and self.steps == ({PHOTO: 1.0},) else slug(self.steps)
 
     @property
     def turns(self) -> bool:

@@ -8,7 +8,8 @@ from facemotion.expressions.grammar import EXPRESSIONS, MAX_WEIGHT, Blend, contr
 
 DEFAULT_FRAMES = 32
 DEFAULT_FPS = 25.0
-MAX_FPS = 240.0
+MIN_FPS, MAX_FPS = 1.0, 240.0
+MAX_FRAMES = 100_000
 
 CURVES: dict[str, Callable[[float], float]] = {
     "linear": lambda u: u,
@@ -38,8 +39,7 @@ def control_track(
     ``onset`` reaches the last step in the last frame, ``pulse`` is neutral again there, ``loop`` is neutral in the
     frame that would follow the last.
     """
-    if frames < 1:
-        raise UsageError(f"{frames} frames make no clip.", "Ask for at least one frame.")
+    check_frames(frames)
     check_choice("shape", shape, SHAPES)
     check_choice("curve", curve, tuple(CURVES))
     peak = max((weight for blend in steps for weight in blend.values()), default=0.0)
@@ -63,15 +63,31 @@ def control_track(
 
 def frame_count(*, frames: int | None, seconds: float | None, fps: float) -> int:
     """The number of frames from either of the two ways to ask for a length."""
-    if not 0 < fps <= MAX_FPS:
-        raise UsageError(f"{fps:g} frames per second is out of range.", f"Give --fps between 1 and {MAX_FPS:g}.")
+    if not MIN_FPS <= fps <= MAX_FPS:
+        raise UsageError(
+            f"{fps:g} frames per second is out of range.", f"Give --fps between {MIN_FPS:g} and {MAX_FPS:g}."
+        )
     if seconds is None:
-        return DEFAULT_FRAMES if frames is None else frames
+        frames = DEFAULT_FRAMES if frames is None else frames
+        check_frames(frames)
+        return frames
     if frames is not None:
         raise UsageError("Both frames and seconds were given.", "Give the length once: --frames or --seconds.")
     if not seconds > 0:
         raise UsageError(f"{seconds:g} seconds make no clip.", "Give a length above zero.")
+    if not seconds * fps <= MAX_FRAMES:
+        raise UsageError(
+            f"{seconds:g} seconds are too long.", f"Give up to {MAX_FRAMES / fps:g} seconds at {fps:g} fps."
+        )
     return max(1, round(seconds * fps))
+
+
+def check_frames(frames: int) -> None:
+    """Raises UsageError unless a clip may have so many frames."""
+    if frames < 1:
+        raise UsageError(f"{frames} frames make no clip.", "Ask for at least one frame.")
+    if frames > MAX_FRAMES:
+        raise UsageError(f"{frames} frames are too many.", f"Ask for up to {MAX_FRAMES}.")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -17,6 +17,8 @@ import math
 import cv2
 import numpy as np
 
+from facemotion.errors import InputError
+
 CROP_SCALE = 2.3
 """Crop width in units of the larger of 1.6 eye distances and 1.8 eye-to-mouth distances."""
 
@@ -68,6 +70,25 @@ def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The affine transform that does ``first``, then ``second``."""
     linear = second[:, :2] @ first[:, :2]
     return np.hstack([linear, (second[:, :2] @ first[:, 2] + second[:, 2])[:, None]])
+
+
+def fitted_similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The rotation, scale and shift (2, 3) that brings points (N, 2) nearest to target (N, 2) in least squares.
+
+    Umeyama 1991, by scikit-image. Raises InputError where the points of one side are all the same.
+    """
+    from skimage.transform import SimilarityTransform  # here: what else needs this module does without it
+
+    a, b = (np.asarray(side, np.float64) for side in (points, target))
+    if hasattr(SimilarityTransform, "from_estimate"):
+        fitted = SimilarityTransform.from_estimate(a, b)
+        found = bool(fitted)
+    else:  # scikit-image before 0.26
+        fitted = SimilarityTransform()
+        found = fitted.estimate(a, b)
+    if not found or not np.isfinite(fitted.params).all():
+        raise InputError("The landmarks of a face lie all in one place.", "Use another picture.")
+    return fitted.params[:2]
 
 
 def scale_of(transform: np.ndarray) -> float:

@@ -9,14 +9,15 @@ from facemotion.errors import NoFaceError, UsageError
 if TYPE_CHECKING:
     from facemotion.faces.types import Face
 
-_POINT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*,\s*(\d+(?:\.\d+)?)\s*")
+_POINT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*,\s*(\d{1,9}(?:\.\d{1,9})?)\s*", re.ASCII)
+_NUMBER = re.compile(r"0{0,9}[1-9]\d{0,8}", re.ASCII)
 
 
 def check_face_choice(choice: str) -> None:
     """Raises UsageError for words that choose no face."""
-    if choice not in ("largest", "all") and not _POINT.fullmatch(choice) and not (choice.isdecimal() and int(choice)):
+    if choice not in ("largest", "all") and not _POINT.fullmatch(choice) and not _NUMBER.fullmatch(choice):
         raise UsageError(
-            f"{choice!r} chooses no face.",
+            f"{choice[:40]!r} chooses no face.",
             "Use largest, all, a number from 1 (as `facemotion faces` lists them) or a point X,Y in the photo.",
         )
 

@@ -32,7 +32,8 @@ _NOT_FITTED = (
 """Units that these landmarks cannot tell from identity and pose; the landmarker's scores say what is known of them."""
 
 
-def _weights() -> np.ndarray:
+def landmark_weights() -> np.ndarray:
+    """(468,) how much each landmark counts in a fit; they sum to 1."""
     weights = np.ones(468)
     for part, weight in ((_SILHOUETTE, 0.15), (_LIPS, 4.0), (_EYES, 3.0), (_BROWS, 2.0)):
         weights[list(part)] = weight
@@ -67,7 +68,7 @@ def fit_head(
     held the head is linear in all it is fitted by.
     """
     target = np.asarray(landmarks, np.float64)[:468, :2] * [1, -1]
-    weight = _weights()
+    weight = landmark_weights()
     root = np.sqrt(weight)
     at = head.landmark_vertices
     offsets = np.column_stack([head.landmark_offsets, np.zeros(468)])

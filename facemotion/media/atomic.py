@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from facemotion.errors import OutputError, OutputExistsError, OutputNameError
 
@@ -70,6 +71,30 @@ def staged_together(
         for folder in made:
             with contextlib.suppress(OSError):  # somebody else has put something into it
                 folder.rmdir()
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """A file of which the content takes the place of ``path`` when the block ends well, else nothing changes.
+
+    For the files that a folder of results or a training writes again and again, by one process at a time; whatever
+    happens, a power cut too, there is the old content or the new one. Raises OSError.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        with open(part, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, *content: bytes) -> None:
+    """Writes a file as `replaced` does."""
+    with replaced(path) as stream:
+        stream.writelines(content)
 
 
 def check_output(path: str | Path, *, overwrite: bool = False) -> None:

@@ -48,7 +48,7 @@ class Footage:
         if not Path(path).exists():
             raise MissingFileError(f"The video {path} does not exist.", "Check its name.")
         try:
-            container = av.open(self._path)
+            container = av.open(f"file:{path}")
         except (av.FFmpegError, OSError, ValueError) as error:
             raise InputError(f"{path} is no video that can be read ({_reason(error)}).", _HINT) from error
         if not isinstance(container, av.container.InputContainer) or not container.streams.video:

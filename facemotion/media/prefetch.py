@@ -107,6 +107,8 @@ class Prefetcher(Generic[Item]):
 class BackgroundWriter:
     """Hands frames to ``writer`` in another thread; at most ``ahead`` wait there, so memory stays bounded.
 
+    With ``ahead`` 1 none waits: a frame is taken when the encoder is done with the one before.
+
     A context manager: leaving it finishes the file, or, on an error, only releases it. What the writer raises is
     raised again at the next frame or at the end. Frames must not be changed after they were handed over.
     """
@@ -157,4 +159,5 @@ class BackgroundWriter:
                     self._writer.write(frame)
                 except Exception as error:  # handed to the thread that asked for the frame
                     self._error = error
+            del frame
             self._room.put(None)

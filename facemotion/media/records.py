@@ -7,18 +7,20 @@ readers of the formats turn into one of `facemotion.errors` with a line on what 
 from __future__ import annotations
 
 import json
-import math
 import pickle
 import struct
 import types
 import typing
+import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from facemotion.errors import FacemotionError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +62,7 @@ def malformed(*further: type[Exception]) -> Iterator[None]:
     try:
         yield
     except (*UNDECODABLE, *further) as error:
-        if isinstance(error, MalformedError):
+        if isinstance(error, MalformedError | FacemotionError):  # says already what it is
             raise
         raise MalformedError(first_line(error)) from error
 
@@ -116,8 +118,8 @@ def checked(value: Any, hint: Any, name: str) -> Any:
                 return None if value is None else checked(value, choice, name)
     elif is_dataclass(hint):
         return built(typing.cast(type, hint), value)
-    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if abs(value) < 1e300 and math.isfinite(value):
+    elif hint is float and type(value) in _PLAIN[float]:
+        if _is_bounded(value):
             return float(value)
     elif hint in (int, str, bool, dict, list):
         if type(value) is hint:
@@ -126,12 +128,21 @@ def checked(value: Any, hint: Any, name: str) -> Any:
         items = inner[:1] * len(value) if inner[1:] == (...,) else inner
         if len(items) == len(value):
             return tuple(checked(item, kind, name) for item, kind in zip(value, items, strict=True))
-    elif origin in (list, Sequence) and isinstance(value, list):
+    elif origin is list and isinstance(value, list):
+        if inner[0] in _PLAIN and set(map(type, value)) <= _PLAIN[inner[0]] and all(map(_is_bounded, value)):
+            return value  # the same as below, for the long lists of an index
         return [checked(item, inner[0], name) for item in value]
     elif origin is dict and isinstance(value, dict):
         return {checked(key, inner[0], name): checked(item, inner[1], name) for key, item in value.items()}
     wanted = getattr(hint, "__name__", str(hint)) if origin is None else str(hint)
     raise MalformedError(f"{name}: {wanted} expected, not {_kind(value)}")
+
+
+_PLAIN: dict[type, set[type]] = {int: {int}, float: {int, float}, str: {str}}
+
+
+def _is_bounded(value: Any) -> bool:
+    return isinstance(value, str) or abs(value) < 1e300  # also false for nan
 
 
 def _kind(value: object) -> str:
@@ -152,17 +163,17 @@ class Arrays:
 
         if not path.is_file():
             raise FileNotFoundError(f"no such file: {path}")
+        stream = open(path, "rb")  # noqa: SIM115 (open as long as its arrays may be asked for)
+        self._close = weakref.finalize(self, stream.close)
         with malformed(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # NumPy about odd headers
-            self._file = np.load(path, allow_pickle=False)
+            self._file = np.load(stream, allow_pickle=False)
             if not isinstance(self._file, np.lib.npyio.NpzFile):
                 raise MalformedError("a single array, no npz of several")
             parts = self._file.zip.infolist() if self._file.zip else []
             if any(part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for part in parts):
-                self._file.close()
                 raise MalformedError("packed in an unusual way")
             if sum(part.file_size for part in parts) > LARGEST_ARRAYS:
-                self._file.close()
                 raise MalformedError(f"more than {LARGEST_ARRAYS >> 30} GB of arrays")
         self.names: frozenset[str] = frozenset(self._file.files)
 
@@ -177,6 +188,7 @@ class Arrays:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        self._close()
 
 
 def numbers(array: np.ndarray, shape: tuple[int | None, ...], name: str) -> np.ndarray:
@@ -203,17 +215,3 @@ def check_tensors(state: Mapping[str, Any], expected: Mapping[str, Any]) -> None
             raise MalformedError(f"{name} has not the shape {tuple(expected[name].shape)}")
         if tensor.is_floating_point() != expected[name].is_floating_point():
             raise MalformedError(f"{name} is of another kind of numbers")
-
-
-def loaded_state(path: Path, load: Callable[[Path], Any]) -> dict[str, Any]:
-    """What ``load`` (such as `torch.load` without pickled code) reads from a regular file, which must be a dictionary.
-
-    Raises MalformedError for anything else, OSError where the file cannot be read.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    with malformed():
-        state = load(path)
-    if not isinstance(state, dict):
-        raise MalformedError(f"a dictionary expected, not {_kind(state)}")
-    return state

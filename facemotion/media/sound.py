@@ -15,7 +15,7 @@ def has_sound(video: str | Path) -> bool:
     import av
 
     try:
-        with av.open(str(video)) as container:
+        with av.open(f"file:{video}") as container:
             return bool(container.streams.audio)
     except (av.FFmpegError, OSError) as error:
         raise InputError(f"{video} cannot be read as a video ({error}).", "Give another file.") from error
@@ -35,9 +35,9 @@ def add_sound(clip: Path, source: str | Path, *, format_name: str, seconds: floa
     clip.rename(silent)
     options = {"movflags": "+faststart"} if format_name == "mp4" else {}
     with (
-        av.open(str(silent)) as pictures,
-        av.open(str(source)) as heard,
-        av.open(str(clip), "w", format=format_name, options=options) as out,
+        av.open(f"file:{silent}") as pictures,
+        av.open(f"file:{source}") as heard,
+        av.open(f"file:{clip}", "w", format=format_name, options=options) as out,
     ):
         out.metadata.update(pictures.metadata)
         video_in = pictures.streams.video[0]

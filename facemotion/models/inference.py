@@ -55,7 +55,8 @@ class Inference:
         """For every control of ``track`` the motion of every crop.
 
         crops: uint8 (input_px, input_px, 3) each. ``on_note`` is told of a fallback: fewer frames at a time and then
-        the CPU where memory runs out, full precision and then the CPU where numbers are not finite.
+        the CPU where memory runs out, full precision and then the CPU where numbers are not finite or the device lacks
+        an operator.
         """
         import torch
 
@@ -81,7 +82,11 @@ class Inference:
                         placed, batch = placement, batch or placement.batch
                     control = torch.tensor(track[done : done + batch], dtype=torch.float32, device=placement.device)
                     faces = [_arrays(generator.decode(encoding, control)) for encoding in encodings]
-            except RuntimeError as error:
+            except (RuntimeError, TypeError) as error:
+                if self._has_fallback(placement) and is_unsupported(error):
+                    encodings = None
+                    self._fall_back_from(placement, on_note, reason=f"Not everything runs on {_named(placement)}")
+                    continue
                 if not is_out_of_memory(error):
                     raise
                 encodings = None
@@ -123,27 +128,49 @@ class Inference:
                 self._place(Placement(device, torch.float32))
                 on_note(f"{reason}: going on with fp32 on {device.type}.")
 
-    def _make_finite(self, placement: Placement, on_note: Note) -> None:
+    def _has_fallback(self, placement: Placement) -> bool:
         import torch
 
-        if placement.dtype != torch.float32:
-            device = placement.device
-        elif placement.device.type != "cpu":
-            device = torch.device("cpu")
-        else:
+        return placement.dtype != torch.float32 or placement.device.type != "cpu"
+
+    def _fall_back_from(self, placement: Placement, on_note: Note, *, reason: str) -> None:
+        """Full precision on the same device, where it had less; else the CPU."""
+        import torch
+
+        device = placement.device if placement.dtype != torch.float32 else torch.device("cpu")
+        self._fall_back(placement, device, on_note, reason=reason)
+
+    def _make_finite(self, placement: Placement, on_note: Note) -> None:
+        if not self._has_fallback(placement):
             raise WeightsError(
                 "The generator gives numbers that are not finite.",
                 "Its weights are damaged: run facemotion weights verify, or give others with --weights.",
             )
-        precision = str(placement.dtype).removeprefix("torch.")
-        self._fall_back(placement, device, on_note, reason=f"Numbers in {precision} on {placement.device} not finite")
+        self._fall_back_from(placement, on_note, reason=f"Numbers in {_named(placement)} not finite")
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Whether PyTorch ran out of memory on any kind of device."""
     import torch
 
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error) or "allocate memory" in str(error)
+
+
+def is_unsupported(error: Exception) -> bool:
+    """Whether a device lacks an operator, or has it not for these numbers, as Apple's GPUs and half precision do.
+
+    PyTorch raises NotImplementedError for an operator that is missing, RuntimeError for one that is missing for a type,
+    TypeError where Apple's GPUs have no such type.
+    """
+    said = str(error).lower()
+    return isinstance(error, NotImplementedError) or any(
+        words in said
+        for words in ("not implemented for", "not currently implemented", "not supported", "doesn't support")
+    )
+
+
+def _named(placement: Placement) -> str:
+    return f"{str(placement.dtype).removeprefix('torch.')} on {placement.device}"
 
 
 def _encode(

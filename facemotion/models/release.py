@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from facemotion.errors import WeightsError
+from facemotion.media.atomic import write_whole
 from facemotion.media.records import MalformedError, check_tensors, checked, malformed, parse_object
 from facemotion.models.generator import Generator, GeneratorConfig
 from facemotion.weights.registry import read_verified
@@ -38,9 +39,7 @@ def save_release(path: str | Path, generator: Generator, record: dict, *, dtype:
         name: t.detach().to("cpu", torch.float32 if name.startswith(_EXACT) else dtype).contiguous()
         for name, t in generator.state_dict().items()
     }
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(save(tensors, metadata={"facemotion": json.dumps(header, sort_keys=True)}))
-    part.replace(path)
+    write_whole(path, save(tensors, metadata={"facemotion": json.dumps(header, sort_keys=True)}))
 
 
 def load_release(

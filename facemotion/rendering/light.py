@@ -49,8 +49,10 @@ def relit_levels(levels: np.ndarray, log_gain: np.ndarray) -> np.ndarray:
     """What `relit` does for uint8 (h, w, 3): highlights that are clipped already darken along with the skin around."""
     gain = cv2.exp(np.ascontiguousarray(log_gain, np.float32) / np.float32(GAMMA))
     brighter = cv2.multiply(levels, cv2.merge([gain] * 3), dtype=cv2.CV_32F)
-    over = (brighter > 255).any(-1)
-    if over.any():
+    red, green, blue = cv2.split(brighter)
+    top = cv2.max(cv2.max(red, green), blue)
+    if cv2.minMaxLoc(top)[1] > 255:
+        over = top > 255
         brighter[over] = _within(brighter[over], 255.0)
     return cv2.convertScaleAbs(brighter)
 

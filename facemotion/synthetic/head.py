@@ -6,7 +6,6 @@ Units are centimetres, x to the person's left, y up, z forward.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -15,6 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from facemotion.errors import InputError
+from facemotion.media.records import (
+    Arrays,
+    MalformedError,
+    checked,
+    malformed,
+    numbers,
+    parse_object,
+)
 
 VERTEX_RANGES = {
     "face": (0, 9409),
@@ -28,6 +35,7 @@ VERTEX_RANGES = {
 }
 """First and past-the-last vertex of each part that is drawn; lashes and fluid beyond are not."""
 PARTS = tuple(VERTEX_RANGES)
+FEWEST_VERTICES = max(stop for _, stop in VERTEX_RANGES.values())
 FACE, HEAD, SOCKET, EYE_SOCKET, GUMS, UPPER_TEETH, LOWER_TEETH, EYES = range(len(PARTS))
 
 
@@ -65,10 +73,10 @@ class HeadModel:
         """
         path = Path(path)
         if path.is_file() and path.suffix == ".npz":
-            return _with_own_units(_read_npz(path))
+            return _completed(_read_npz(path), path)
         for folder in (path, path / "FaceXModel"):
             if (folder / "generic_neutral_mesh.obj").is_file():
-                return _with_own_units(_read_author_folder(folder))
+                return _completed(_read_author_folder(folder), path)
         raise InputError(
             f"No head model at {path}",
             "Give ict_facekit.npz or the FaceXModel folder of https://github.com/USC-ICT/ICT-FaceKit.",
@@ -116,6 +124,15 @@ class HeadModel:
         return edges[0], edges[1]
 
 
+def _completed(model: HeadModel, path: Path) -> HeadModel:
+    if len(model.vertices) < FEWEST_VERTICES:
+        raise InputError(
+            f"{path} has {len(model.vertices)} vertices, at least {FEWEST_VERTICES} expected",
+            "Give the whole ICT-FaceKit.",
+        )
+    return _with_own_units(model)
+
+
 def _with_own_units(model: HeadModel) -> HeadModel:
     """Add ``browTogether_L/_R``: the corrugator draws the inner brow towards the middle (part of AU4)."""
     deltas = []
@@ -139,43 +156,75 @@ def _with_own_units(model: HeadModel) -> HeadModel:
 
 def _read_npz(path: Path) -> HeadModel:
     try:
-        with np.load(path) as kit:
-            return HeadModel(
-                kit["vertices"].astype(np.float32),
-                kit["triangles"].astype(np.int32),
+        with Arrays(path) as kit, malformed():
+            return _checked_model(
+                kit["vertices"],
+                kit["triangles"],
                 tuple(str(name) for name in kit["expression_names"]),
-                kit["expression_deltas"].astype(np.float32),
-                kit["identity_deltas"].astype(np.float32),
-                kit["landmark68_vertices"].astype(np.int64),
+                kit["expression_deltas"],
+                kit["identity_deltas"],
+                kit["landmark68_vertices"],
             )
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, MalformedError) as error:
         raise InputError(
             f"{path} is no packed ICT-FaceKit: {error}", "Give the npz that holds the whole kit."
         ) from error
 
 
 def _read_author_folder(folder: Path) -> HeadModel:
-    vertices, triangles = _read_obj(folder / "generic_neutral_mesh.obj")
     indices_file = next((f for f in (folder, folder.parent) if (f / "vertex_indices.json").is_file()), folder)
     indices_file /= "vertex_indices.json"
     if not indices_file.is_file():
         raise InputError(f"No vertex_indices.json in {folder}", "Give the FaceXModel folder as its authors ship it.")
     try:
-        indices = json.loads(indices_file.read_text(encoding="utf-8"))
-        units, landmarks = tuple(indices["expressions"]), indices["idx_to_landmark_verts"]
-        identities = sorted(folder.glob("identity*.obj"))
-        return HeadModel(
-            vertices,
-            triangles,
-            units,
-            np.stack([_read_obj(folder / f"{unit}.obj")[0] - vertices for unit in units]),
-            np.stack([_read_obj(file)[0] - vertices for file in identities]),
-            np.asarray(landmarks, np.int64),
-        )
-    except (OSError, KeyError, ValueError) as error:
+        indices = parse_object(indices_file.read_bytes())
+        with malformed():
+            vertices, triangles = _read_obj(folder / "generic_neutral_mesh.obj")
+            units = checked(indices["expressions"], tuple[str, ...], "expressions")
+            if any(Path(unit).name != unit for unit in units):
+                raise MalformedError("expressions: plain names of files expected")
+            identities = sorted(folder.glob("identity*.obj"))
+            return _checked_model(
+                vertices,
+                triangles,
+                units,
+                np.stack([_read_obj(folder / f"{unit}.obj")[0] - vertices for unit in units]),
+                np.stack([_read_obj(file)[0] - vertices for file in identities]),
+                np.asarray(checked(indices["idx_to_landmark_verts"], list[int], "idx_to_landmark_verts"), np.int64),
+            )
+    except (OSError, MalformedError) as error:
         raise InputError(
             f"{folder} is no whole ICT-FaceKit: {error}", "Download its FaceXModel folder again."
         ) from error
+
+
+def _checked_model(
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    unit_names: tuple[str, ...],
+    unit_deltas: np.ndarray,
+    identity_deltas: np.ndarray,
+    landmark_vertices: np.ndarray,
+) -> HeadModel:
+    """The model of these arrays; raises MalformedError where they do not fit each other."""
+    count = len(numbers(vertices, (None, 3), "vertices"))
+    for name, indices, shape in (
+        ("triangles", triangles, (None, 3)),
+        ("landmark vertices", landmark_vertices, (68,)),
+    ):
+        numbers(indices, shape, name)
+        if indices.dtype.kind not in "iu" or not len(indices) or indices.min() < 0 or indices.max() >= count:
+            raise MalformedError(f"{name}: numbers of vertices expected, of which there are {count}")
+    if len(set(unit_names)) != len(unit_names):
+        raise MalformedError("an expression unit has the name of another")
+    return HeadModel(
+        vertices.astype(np.float32),
+        triangles.astype(np.int32),
+        unit_names,
+        numbers(unit_deltas, (len(unit_names), count, 3), "expression deltas").astype(np.float32),
+        numbers(identity_deltas, (None, count, 3), "identity deltas").astype(np.float32),
+        landmark_vertices.astype(np.int64),
+    )
 
 
 def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 
 from facemotion.compositing.tint import LUMA_REC601
 from facemotion.errors import InputError
+from facemotion.media.atomic import replaced
+from facemotion.media.records import Arrays, MalformedError, numbers
 from facemotion.synthetic import wrinkles as folds
 
 IOD_PX = 320.0
@@ -63,28 +64,30 @@ class MouthLibrary:
         return cls(tuple(mouth for photo, landmarks in smiles if (mouth := borrowed(photo, landmarks)) is not None))
 
     def save(self, path: str | Path) -> None:
-        """Write the library as one npz."""
+        """Write the library as one npz, whole or not at all."""
         fields = ("image", "top", "edge", "skin", "white")
         arrays = {name: np.array([getattr(mouth, name) for mouth in self.mouths], np.float32) for name in fields}
         arrays["image"] = np.round(arrays["image"] * 255).astype(np.uint8)
-        with open(path, "wb") as file:
+        with replaced(Path(path)) as file:
             np.savez_compressed(file, **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> MouthLibrary:
         """Read what ``save`` wrote. Raises ``InputError`` for anything else."""
         try:
-            with np.load(path) as arrays:
-                images = arrays["image"].astype(np.float32) / 255
-                rest = [arrays[name] for name in ("top", "edge", "skin", "white")]
-        except (OSError, KeyError, ValueError, BadZipFile) as error:
+            with Arrays(Path(path)) as arrays:
+                count = len(numbers(arrays["white"], (None,), "white"))
+                if not count:
+                    return cls(())
+                images = numbers(arrays["image"], (count, HEIGHT_PX, WIDTH_PX, 3), "image").astype(np.float32) / 255
+                skin = numbers(arrays["skin"], (count, 3), "skin")
+                lines = [arrays[name] for name in ("top", "edge")]
+                for line in lines:  # nan where there are no teeth
+                    numbers(np.nan_to_num(line) if line.dtype.kind == "f" else line, (count, WIDTH_PX), "top and edge")
+                rows = zip(images, *lines, skin, arrays["white"], strict=True)
+                return cls(tuple(Mouth(image, top, edge, tone, float(white)) for image, top, edge, tone, white in rows))
+        except (OSError, MalformedError) as error:
             raise InputError(f"{path} is no mouth library: {error}", "Make one with `facemotion prepare`.") from error
-        return cls(
-            tuple(
-                Mouth(image, top, edge, skin, float(white))
-                for image, top, edge, skin, white in zip(images, *rest, strict=True)
-            )
-        )
 
     def near(self, skin: np.ndarray, generator: np.random.Generator) -> Mouth | None:
         """One of the mouths whose lender's skin is close in brightness; None in an empty library."""

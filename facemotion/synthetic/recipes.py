@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from facemotion.errors import InputError
+from facemotion.media.records import MalformedError, checked, malformed, parse_object
 from facemotion.synthetic.head import HeadModel
 
 FORMAT = "facemotion-recipes"
@@ -48,7 +48,7 @@ class Recipes:
         recipes = _parse(files("facemotion").joinpath("assets/recipes.json").read_text(), "the built-in recipes")
         if path is not None:
             try:
-                text = Path(path).read_text(encoding="utf-8")
+                text = Path(path).read_bytes()
             except OSError as error:
                 raise InputError(
                     f"Cannot read recipes: {error}", "Give a JSON file as docs/recipes.md describes it."
@@ -99,31 +99,35 @@ def _sides(unit: str, head: HeadModel, expression: str) -> list[tuple[int, int]]
         ) from None
 
 
-def _parse(text: str, name: str) -> dict[str, Recipe]:
+def _parse(text: str | bytes, name: str) -> dict[str, Recipe]:
     hint = "docs/recipes.md describes the file."
     try:
-        content = json.loads(text)
+        content = parse_object(text)
         if content.get("format") != FORMAT:
             raise InputError(f"{name}: not a recipe file (format is not {FORMAT!r})", hint)
-        recipes = {
-            expression: Recipe(
-                facs=str(entry.get("facs", "")),
-                source=str(entry.get("source", "")),
-                spread=float(entry.get("spread", 0.1)),
-                asymmetry=float(entry.get("asymmetry", 0.05)),
-                variants=tuple(
-                    (
-                        float(variant.get("probability", 1)),
-                        {unit: float(value) for unit, value in variant["units"].items()},
-                    )
-                    for variant in entry["variants"]
-                ),
-            )
-            for expression, entry in content["expressions"].items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{name}: damaged recipe file ({type(error).__name__}: {error})", hint) from error
+        with malformed():
+            recipes = {
+                expression: Recipe(
+                    facs=str(entry.get("facs", "")),
+                    source=str(entry.get("source", "")),
+                    spread=checked(entry.get("spread", 0.1), float, "spread"),
+                    asymmetry=checked(entry.get("asymmetry", 0.05), float, "asymmetry"),
+                    variants=tuple(
+                        (
+                            checked(variant.get("probability", 1), float, "probability"),
+                            checked(variant["units"], dict[str, float], "units"),
+                        )
+                        for variant in entry["variants"]
+                    ),
+                )
+                for expression, entry in content["expressions"].items()
+            }
+    except MalformedError as error:
+        raise InputError(f"{name}: damaged recipe file ({error})", hint) from error
     for expression, recipe in recipes.items():
-        if not recipe.variants or sum(chance for chance, _ in recipe.variants) <= 0:
+        chances = [chance for chance, _ in recipe.variants]
+        if min(recipe.spread, recipe.asymmetry, *chances, 0) < 0:
+            raise InputError(f"{name}: recipe {expression!r} has a probability or a spread below 0", hint)
+        if not 0 < sum(chances) < 1e9:
             raise InputError(f"{name}: recipe {expression!r} has no variant", hint)
     return recipes

@@ -4,15 +4,16 @@ Samples and augmentation are functions of seed and sample number, and nothing el
 networks exist, so counters take the place of random states.
 """
 
-import os
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from facemotion.errors import OutputError, TrainingError
+from facemotion.media.atomic import replaced
+from facemotion.media.records import MalformedError, checked, malformed
 
 VERSION = 3
 
@@ -36,33 +37,58 @@ def save_state(path: Path, state: dict) -> None:
 
     Raises ``OutputError`` when the disk is full or the folder is not writable.
     """
-    part = path.with_name(path.name + ".part")
     try:
-        with open(part, "wb") as file:
+        with replaced(path) as file:
             torch.save({"version": VERSION, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         hint = "Free some space or choose another --out."
         raise OutputError(f"cannot write {path}: {error.strerror}", hint) from error
 
 
 def load_state(path: Path) -> dict:
     """A state written by ``save_state``, on the CPU. Raises ``TrainingError`` for anything else."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise TrainingError(f"no training state at {path}", "Give a state.pt or a release (.safetensors).") from error
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise TrainingError(f"{path} is damaged or no training state", "Start again in a new folder.") from error
-    if not isinstance(state, dict) or state.get("version") != VERSION:
+    if not path.is_file():
+        raise TrainingError(f"no training state at {path}", "Give a state.pt or a release (.safetensors).")
+    state = load_plain(path)
+    if state.get("version") != VERSION:
         raise TrainingError(f"{path} is no training state of this version", "Start again in a new folder.")
     return state
 
 
-def load_matching(network: nn.Module, state: dict[str, torch.Tensor]) -> list[str]:
+def load_plain(path: Path) -> dict:
+    """The dictionary of tensors and plain values in a file of ``torch.save``. Raises ``TrainingError``."""
+    try:
+        with malformed():
+            return checked(torch.load(path, map_location="cpu", weights_only=True), dict, path.name)
+    except (OSError, MalformedError) as error:
+        raise TrainingError(
+            f"{path} is damaged or no training state ({error})", "Start again in a new folder."
+        ) from error
+
+
+def load_moments(optimiser: torch.optim.Optimizer, saved: Any) -> None:
+    """The moments of ``saved``, the state of an AdamW of the same parameters; rates and decays stay those set here.
+
+    Raises MalformedError where it is anything else.
+    """
+    own = [p for group in optimiser.param_groups for p in group["params"]]
+    with malformed():
+        moments = checked(saved["state"], dict, "moments")
+        order = [number for group in saved["param_groups"] for number in group["params"]]
+        if order != list(range(len(own))) or not moments.keys() <= set(order):
+            raise MalformedError("moments of other parameters")
+        for number, moment in moments.items():
+            if moment.keys() != {"step", "exp_avg", "exp_avg_sq"}:
+                raise MalformedError("moments of another optimiser")
+            shapes = [moment[name].shape for name in ("step", "exp_avg", "exp_avg_sq")]
+            if shapes != [(), own[number].shape, own[number].shape]:
+                raise MalformedError(f"moments of another shape: {shapes}")
+            if not all(tensor.is_floating_point() for tensor in moment.values()):
+                raise MalformedError("moments of another kind of numbers")
+        optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def load_matching(network: nn.Module, state: dict[str, Tensor]) -> list[str]:
     """Load what fits by name and shape; returns the names in ``network`` that keep their initial values."""
     own = network.state_dict()
     fitting = {name: t for name, t in state.items() if name in own and own[name].shape == t.shape}

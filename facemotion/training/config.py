@@ -1,9 +1,11 @@
 """Everything that decides the outcome of a training, as dataclasses; ``override`` changes single fields by name."""
 
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+import math
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any, get_type_hints
 
 from facemotion.errors import UsageError
+from facemotion.media.records import built
 from facemotion.models.generator import PRESETS, GeneratorConfig
 
 
@@ -252,14 +254,7 @@ def override(config: Any, assignments: list[str]) -> Any:
 
 def from_dict(values: dict) -> TrainConfig:
     """The inverse of ``dataclasses.asdict`` after a trip through JSON."""
-    values = dict(values)
-    hints = get_type_hints(TrainConfig)
-    values["phases"] = tuple(Phase(**phase) for phase in values["phases"])
-    for f in fields(TrainConfig):
-        if is_dataclass(hints[f.name]):
-            part = {k: tuple(v) if isinstance(v, list) else v for k, v in values[f.name].items()}
-            values[f.name] = hints[f.name](**part)
-    return TrainConfig(**values)
+    return built(TrainConfig, values)
 
 
 def _apply(config: Any, changes: dict[str, Any]) -> Any:
@@ -285,18 +280,26 @@ def _parse(text: str, hint: Any, name: str) -> Any:
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
         if hint is int:
             return parse_count(text)
-        if hint in (float, str):
-            return hint(text)
+        if hint is float:
+            number = float(text)
+            if not math.isfinite(number):
+                raise ValueError(f"{text} is not finite")
+            return number
+        if hint is str:
+            return text
     except (ValueError, KeyError) as error:
         raise UsageError(f"{name}: cannot read {text!r}", str(error)) from error
     raise UsageError(f"{name} is a group of settings", f"Set one of its fields: {name}.FIELD=VALUE")
 
 
 def parse_count(text: str) -> int:
-    """``1500``, ``400k`` or ``2.5M`` as an integer."""
+    """``1500``, ``400k`` or ``2.5M`` as an integer. Raises ValueError for anything else."""
     text = text.strip()
     factor = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
-    return round(float(text[:-1] if factor > 1 else text) * factor)
+    number = float(text[:-1] if factor > 1 else text) * factor
+    if not abs(number) < 1e15:
+        raise ValueError(f"{text[:40]} is no number of things")
+    return round(number)
 
 
 def _parse_phase(text: str) -> Phase:
@@ -304,6 +307,9 @@ def _parse_phase(text: str) -> Phase:
     sides, _, sources = rest.partition("x")
     input_px, _, paint_px = sides.partition("/")
     try:
-        return Phase(parse_count(start), int(input_px), int(paint_px), int(sources or 8))
+        numbers = [parse_count(word) for word in (start, input_px, paint_px, sources or "8")]
+        if min(numbers) < 0 or 0 in numbers[1:3]:
+            raise ValueError("a phase counts upwards from 0")
+        return Phase(*numbers)
     except ValueError as error:
         raise ValueError("a phase reads FROM:INPUT/PAINTxSOURCES, as in 0:128/256x16") from error

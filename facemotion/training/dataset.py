@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facemotion.datasets.clip import StoredFrames, read_span
+from facemotion.datasets.clip import StoredFrames, decode_frame, read_span
 from facemotion.datasets.clips import Clip, ClipSet
 from facemotion.errors import InputError
 from facemotion.training.sampler import ONE_SIDED, ClipFacts, Sample
@@ -135,10 +135,8 @@ def decode_at(clip: Clip, k: int, *, size: int) -> np.ndarray:
     factor = max((f for f in _REDUCED if clip.size_px % f == 0 and clip.size_px // f >= size), default=1)
     image = None
     if factor > 1 and isinstance(clip.frames, StoredFrames):
-        jpeg = np.frombuffer(read_span(clip.frames.shard, *clip.frames.spans[k]), np.uint8)
-        image = cv2.imdecode(jpeg, _REDUCED[factor])
-        image = None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    if image is None:
+        image = decode_frame(read_span(clip.frames.shard, *clip.frames.spans[k]), _REDUCED[factor])
+    if image is None or image.shape[:2] != (clip.size_px // factor,) * 2:
         image = clip.frame(k)
     if image.shape[0] != size:
         shrinking = image.shape[0] > size

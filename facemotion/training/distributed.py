@@ -60,6 +60,14 @@ class World:
         dist.all_reduce(total)
         return total.item() > 0
 
+    def most(self, value: int) -> int:
+        """The largest ``value`` of any process; the same answer everywhere."""
+        if self.size == 1:
+            return value
+        largest = torch.tensor(value, device=self.device)
+        dist.all_reduce(largest, op=dist.ReduceOp.MAX)
+        return int(largest.item())
+
     def mean(self, values: torch.Tensor) -> torch.Tensor:
         """The mean of a tensor over the processes."""
         if self.size == 1:

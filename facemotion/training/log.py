@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from facemotion.media.atomic import write_whole
+from facemotion.media.records import MalformedError, checked, parse_object
 from facemotion.training.config import Phase
 from facemotion.training.loader import Loader
 
@@ -47,10 +49,9 @@ class LossLog:
         checkpoint) are dropped, as those images are shown again."""
         self.path = folder / "losses.jsonl"
         if self.path.is_file():
-            kept = [line for line in self.path.read_text().splitlines(True) if _images(line) <= images]
-            part = self.path.with_name(self.path.name + ".part")
-            part.write_text("".join(kept))
-            part.replace(self.path)
+            lines = self.path.read_text(errors="replace").splitlines(True)
+            kept = [line for line in lines if _images(line) <= images]
+            write_whole(self.path, "".join(kept).encode())
         self._events = None
         if importlib.util.find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
@@ -76,8 +77,8 @@ class LossLog:
 def _images(line: str) -> int:
     """The images of a line; a line cut off by a crash belongs to no point of the training."""
     try:
-        return json.loads(line)["images"]
-    except (json.JSONDecodeError, KeyError):
+        return checked(parse_object(line)["images"], int, "images")
+    except (MalformedError, KeyError):
         return torch.iinfo(torch.int64).max
 
 

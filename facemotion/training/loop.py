@@ -90,10 +90,11 @@ class Trainer:
             while self.progress.images < self.config.images:
                 now = time.monotonic()
                 late = time_budget_s is not None and now - started + 1.2 * longest > time_budget_s
-                if self.world.any(late or stop()):
+                ending = self.world.most(2 if stop() else 1 if late else 0)  # clocks differ: all end for one reason
+                if ending:
                     self._check()
                     self.save()
-                    return "time budget" if late else "stopped"
+                    return "stopped" if ending == 2 else "time budget"
                 images = self._step(loader)
                 self.progress.seconds += time.monotonic() - now
                 throughput.add(images)

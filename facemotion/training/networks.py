@@ -5,17 +5,19 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from facemotion.errors import TrainingError
+from facemotion.media.records import MalformedError, built, check_tensors, checked, malformed
 from facemotion.models.discriminators import Discriminators
 from facemotion.models.generator import Generator, GeneratorConfig
 from facemotion.models.release import load_release
 from facemotion.models.transfer import transferred
-from facemotion.training.checkpoint import TrainingProgress, load_matching, load_state
+from facemotion.training.checkpoint import TrainingProgress, load_matching, load_moments, load_state
 from facemotion.training.config import OptimiserConfig, TrainConfig
 from facemotion.training.distributed import World
 from facemotion.training.ema import WeightAverage
@@ -92,15 +94,24 @@ class Networks:
         }
 
     def restore(self, state: dict) -> None:
-        """Continue from ``state`` of the same configuration exactly."""
-        self.generator.load_state_dict(state["generator"])
-        self.average.network.load_state_dict(state["average"])
-        self.average.images_before = state["average_images_before"]
-        self.discriminators.load_state_dict(state["discriminators"])
-        self.generator_optimiser.load_state_dict(state["generator_optimiser"])
-        self.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
-        for name, value in state["progress"].items():
-            setattr(self.progress, name, value)
+        """Continue from ``state`` of the same configuration exactly. Raises MalformedError for any other."""
+        with malformed():
+            parts = {
+                "generator": self.generator,
+                "average": self.average.network,
+                "discriminators": self.discriminators,
+            }
+            for name, network in parts.items():
+                check_tensors(state[name], network.state_dict())
+                network.load_state_dict(state[name])
+            self.average.images_before = _count(state["average_images_before"])
+            load_moments(self.generator_optimiser, state["generator_optimiser"])
+            load_moments(self.discriminator_optimiser, state["discriminator_optimiser"])
+            progress = built(TrainingProgress, state["progress"])
+            if min(progress.images, progress.samples, progress.steps, progress.seconds) < 0:
+                raise MalformedError("counters below zero")
+            for name, value in asdict(progress).items():
+                setattr(self.progress, name, value)
 
     def initialise(self, path: Path) -> list[str]:
         """Begin from the weights of a release or of another training's state, whatever its losses and schedule were.
@@ -111,32 +122,51 @@ class Networks:
         is neither, or one in which nothing fits. The score of glasses is left out: it was fitted to features that are
         about to change, and clips show glasses that bend.
         """
+        try:
+            with malformed():
+                left = self._begin_with(path)
+        except MalformedError as error:
+            raise TrainingError(f"{path} is damaged ({error})", "Begin from another file.") from error
+        if len(left) == len(self.generator.state_dict()):
+            raise TrainingError(f"nothing in {path} fits this generator", "Use the generator settings of its training.")
+        return left
+
+    def _begin_with(self, path: Path) -> list[str]:
         if path.suffix == ".safetensors":
             generator, record = load_release(path)
             weights = average = generator.state_dict()
             source = generator.config
-            images = record.get("images", 0) + record.get("images_before", 0)
+            images = _count(record.get("images", 0)) + _count(record.get("images_before", 0))
         else:
             state = load_state(path)
-            weights, average = state["generator"], state["average"]
             source = GeneratorConfig.from_dict(state["config"]["generator"])
-            images = state["average_images_before"] + state["progress"]["images"]
+            with torch.device("meta"):  # takes no memory, whatever sizes the file asks for
+                expected = Generator(source).state_dict()
+            weights, average = state["generator"], state["average"]
+            for tensors in (weights, average):
+                check_tensors(tensors, expected)
+            images = _count(state["average_images_before"]) + _count(state["progress"]["images"])
             if state["discriminator_optimiser"]["state"]:  # they have been trained
                 load_matching(self.discriminators, state["discriminators"])
             for optimiser, name in (
                 (self.generator_optimiser, "generator_optimiser"),
                 (self.discriminator_optimiser, "discriminator_optimiser"),
             ):
-                _take_moments(optimiser, state[name])
+                with contextlib.suppress(MalformedError):  # of networks of other sizes
+                    load_moments(optimiser, state[name])
         weights, average = (
             transferred(_without_glasses(state), source, self.config.generator) for state in (weights, average)
         )
         left = load_matching(self.generator, weights)
         load_matching(self.average.network, average)
         self.average.images_before = images
-        if len(left) == len(self.generator.state_dict()):
-            raise TrainingError(f"nothing in {path} fits this generator", "Use the generator settings of its training.")
         return left
+
+
+def _count(value: Any) -> int:
+    if checked(value, int, "images") < 0:
+        raise MalformedError("images below zero")
+    return value
 
 
 def _without_glasses(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -153,16 +183,6 @@ def initialise_he(discriminators: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, a=0.2)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-
-
-def _take_moments(optimiser: torch.optim.Optimizer, state: dict) -> None:
-    """The moments of ``state`` where the parameters have the same shapes in the same order, else none."""
-    own = [p for group in optimiser.param_groups for p in group["params"]]
-    moments = state["state"]
-    same = all(i < len(own) and m["exp_avg"].shape == own[i].shape for i, m in moments.items())
-    if same and len(state["param_groups"][0]["params"]) == len(own):
-        settings = optimiser.state_dict()["param_groups"]
-        optimiser.load_state_dict({"state": moments, "param_groups": settings})
 
 
 def learning_rate(config: OptimiserConfig, *, images: int, total: int) -> float:

@@ -27,6 +27,7 @@ from facemotion.training import losses
 from facemotion.training.augment import augment
 from facemotion.training.config import AugmentConfig, SamplerConfig
 from facemotion.training.dataset import ClipPool
+from facemotion.training.ema import follow_tensors
 from facemotion.training.networks import initialise_he
 from facemotion.training.regions import lips_part
 from facemotion.training.sampler import Sampler
@@ -401,8 +402,7 @@ def train_paint(
         nn.utils.clip_grad_norm_(learnt, 5.0)
         optimiser.step()
         decay = 0.5 ** (1 / min(config.average_steps, 1 + step / 10))
-        for average, now in zip(mean, learnt, strict=True):
-            average.lerp_(now.detach(), 1 - decay)
+        follow_tensors(mean, [p.detach() for p in learnt], decay=decay)
         if on_step is not None:
             on_step(step, loss.item())
     with torch.no_grad():

@@ -10,6 +10,7 @@ import torch
 
 from facemotion.datasets.clips import ClipSet
 from facemotion.errors import TrainingError
+from facemotion.media.records import MalformedError, checked, malformed
 from facemotion.training.checkpoint import load_state
 from facemotion.training.config import TrainConfig
 from facemotion.training.dataset import ClipPool
@@ -73,15 +74,19 @@ def fingerprint(clips: ClipSet) -> str:
 
 def _resume(networks: Networks, config: TrainConfig, file: Path) -> None:
     state = load_state(file)
-    wanted = json.loads(json.dumps(asdict(config)))
-    stored = json.loads(json.dumps(state["config"]))
-    differing = sorted(set(differences(stored, wanted)) - MAY_CHANGE)
     hint = f"Run the same command to resume, or begin anew from it: --init {file} and a new --out."
-    if differing:
-        raise TrainingError(f"{file.parent} holds a training with other settings: {', '.join(differing)}", hint)
-    if state["data"] != networks.data:
-        raise TrainingError(f"{file.parent} holds a training on other clips", hint)
-    networks.restore(state)
+    try:
+        with malformed():
+            wanted = json.loads(json.dumps(asdict(config)))
+            stored = checked(json.loads(json.dumps(state["config"])), dict, "config")
+            differing = sorted(set(differences(stored, wanted)) - MAY_CHANGE)
+            if differing:
+                raise TrainingError(f"{file.parent} holds a training with other settings: {', '.join(differing)}", hint)
+            if state["data"] != networks.data:
+                raise TrainingError(f"{file.parent} holds a training on other clips", hint)
+            networks.restore(state)
+    except MalformedError as error:
+        raise TrainingError(f"{file} is damaged ({error})", "Start again in a new folder.") from error
 
 
 def differences(one: dict, other: dict, prefix: str = "") -> Iterable[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from facemotion.media.atomic import write_whole
 from facemotion.media.grid import labelled_grid
 from facemotion.models.generator import Generator, resize
 from facemotion.training.dataset import ClipPool
@@ -56,6 +57,4 @@ def draw_samples(generator: Generator, people: SamplePeople, *, input_px: int, c
 def save_samples(path: Path, grid: np.ndarray) -> None:
     """Write a grid as PNG, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(cv2.imencode(".png", np.ascontiguousarray(grid[:, :, ::-1]))[1].tobytes())
-    part.replace(path)
+    write_whole(path, cv2.imencode(".png", np.ascontiguousarray(grid[:, :, ::-1]))[1].tobytes())

@@ -16,6 +16,7 @@ misspelt name in it would go to the public addresses), ``FACEMOTION_OFFLINE=1`` 
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from facemotion.errors import UsageError, WeightsError
+from facemotion.media.records import MalformedError, built, malformed, parse_object
 
 ASSETS = Path(__file__).parents[1] / "assets"
 TABLE = ASSETS / "weights.json"
@@ -61,12 +63,23 @@ class Located:
     place: str
 
 
-def _read_table() -> dict[str, WeightFile]:
-    rows = json.loads(TABLE.read_text(encoding="utf-8"))
-    return {name: WeightFile(name=name, **row) for name, row in rows.items()}
+def read_table(path: Path) -> dict[str, WeightFile]:
+    """The table of weight files; raises WeightsError for a damaged one."""
+    try:
+        rows = parse_object(path.read_bytes())
+        with malformed():
+            table = {name: built(WeightFile, {"name": name} | row) for name, row in rows.items()}
+        for file in table.values():
+            if Path(file.file_name).name != file.file_name or not re.fullmatch("[0-9a-f]{64}", file.sha256 or "0" * 64):
+                raise MalformedError(f"{file.name}: no plain file name, or no sha256")
+            if file.size_bytes is not None and file.size_bytes < 1:
+                raise MalformedError(f"{file.name}: {file.size_bytes} bytes")
+    except (OSError, MalformedError) as error:
+        raise WeightsError(f"The table of weights {path} is damaged ({error}).", "Install facemotion again.") from error
+    return table
 
 
-WEIGHTS: dict[str, WeightFile] = _read_table()
+WEIGHTS: dict[str, WeightFile] = read_table(TABLE)
 
 
 def weight_file(name: str) -> WeightFile:

@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -232,6 +233,46 @@ def test_a_photo_through_a_link(animate, photo, tmp_path):
 def test_standard_input_that_is_empty(animate):
     happened, _ = failed(animate("-", "--out", "clip.mp4", stdin=io.BytesIO().getvalue()), 1)
     assert "standard input is empty" in happened
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names that Windows does not know")
+@pytest.mark.parametrize("out", [None, "take:1.mp4", "take:1.webm", "take:1.gif", "x:y:z.webp", "a:b.png", "folder:1"])
+def test_a_colon_in_a_relative_name(animate, photo, monkeypatch, out):
+    monkeypatch.chdir(photo.parent)
+    photo.rename("2024-05-01T12:30:45.png")
+    result = animate("2024-05-01T12:30:45.png", *(["--out", out] if out else []))
+    assert result.exit_code == 0, result.output
+    written = Path(out or "2024-05-01T12:30:45-smile.mp4")
+    assert len(open_clip(written.absolute()).frames) == 3
+    assert {path.name for path in Path().iterdir()} == {"2024-05-01T12:30:45.png", written.name}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--fps", "0.0004"), "frames per second"),
+        (("--fps", "inf"), "frames per second"),
+        (("--seconds", "inf"), "too long"),
+        (("--seconds", "1e12"), "too long"),
+        (("--frames", "1000000000000"), "too many"),
+    ],
+)
+def test_timing_without_sense_is_wrong_usage(animate, photo, words, says):
+    happened, _ = failed(animate(photo, *words), 2)
+    assert says in happened
+
+
+def test_a_photo_with_broken_exif_is_animated(animate, photo):
+    Image.open(photo).save(photo.with_name("broken.webp"), lossless=True, exif=b"b'Exif\\x00\\x00MM\\x00*'")
+    assert animate(photo.with_name("broken.webp")).exit_code == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files there")
+def test_a_fifo_does_not_block(animate, tmp_path):
+    os.mkfifo(tmp_path / "photo.jpg")
+    for photo in (tmp_path / "photo.jpg", Path("/dev/zero")):
+        happened, to_do = failed(animate(photo), 1)
+        assert "not a regular file" in happened and "standard input" in to_do
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -200,6 +201,26 @@ def test_one_bad_photo_does_not_stop_the_rest(photo, tmp_path):
     done = run(bad, photo)
     assert done.exit_code == 3
     assert "bad.jpg is not an image" in done.stderr and "200×240" in done.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files there")
+def test_bad_files_of_every_kind_among_good_ones_are_lines_of_the_json(photo, tmp_path):
+    bad = [tmp_path / name for name in ("text.jpg", "cut.png", "empty.webp", "folder", "missing.tif", "fifo.bmp")]
+    bad[0].write_text("once upon a time")
+    bad[1].write_bytes(photo.read_bytes()[:200])
+    bad[2].touch()
+    bad[3].mkdir()
+    os.mkfifo(bad[5])
+    harmless = tmp_path / "harmless.webp"
+    Image.open(photo).save(harmless, exif=b"b'Exif\\x00\\x00MM\\x00*'")
+    names = [bad[0], photo, *bad[1:4], harmless, *bad[4:], photo]
+    done = run(*names, "--json")
+    assert done.exit_code == 3 and "Traceback" not in done.output
+    told = json.loads(done.stdout)["photos"]
+    assert [one["photo"] for one in told] == [str(name) for name in names]
+    for name, one in zip(names, told, strict=True):
+        assert (("error" in one), len(one["faces"])) == ((True, 0) if name in bad else (False, 1)), one
+    assert done.stderr.count("Error: ") == len(bad)
 
 
 def test_all_photos_bad(tmp_path):

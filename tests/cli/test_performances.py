@@ -118,3 +118,28 @@ def test_a_video_drives_the_face_and_lends_its_sound(tmp_path):
     with open(tmp_path / "played.csv") as file:
         jaw = [float(row["jawOpen"]) for row in csv.DictReader(file)]
     assert jaw[-1] > jaw[0] + 0.1
+
+
+def test_a_manifest_makes_a_clip_a_line(photo, tmp_path):
+    (tmp_path / "clips.csv").write_text(
+        "photo,expression,intensity,frames,output\n"
+        "photo.png,smile,0.5,3,a.gif\n"
+        "missing.png,smile,,,\n"
+        "photo.png,surprise:0.6+browInnerUp:0.5,,1,\n"
+    )
+    done = run("--manifest", tmp_path / "clips.csv", "--out", tmp_path / "clips", "--format", "png", "--frames", 2)
+    assert done.exit_code == 3, done.output
+    assert sorted(path.name for path in (tmp_path / "clips").iterdir()) == [
+        "a.gif",
+        "photo-surprise0.6+browInnerUp0.5.png",
+    ]
+    assert "Line 3: No such file" in done.output
+    assert run(photo, "--manifest", tmp_path / "clips.csv").exit_code == 2
+
+
+def test_idle_is_life_alone(photo):
+    done = run(photo, "--shape", "idle", "--seconds", 3, "--fps", 10)
+    assert done.exit_code == 0, done.output
+    frames = frames_of(photo.with_name("photo-idle.mp4"))
+    assert len(frames) == 30
+    assert max(np.abs(frame.astype(int) - frames[0]).max() for frame in frames) > 20

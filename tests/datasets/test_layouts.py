@@ -141,7 +141,10 @@ def test_landmarks_of_many_photos(tmp_path):
     np.savez(tmp_path / "landmarks.npz", **{"faces/a.jpg": mesh, "faces/b.jpg": points, "faces/c.jpg": points[:5]})
     file = find_landmark_file(touch(tmp_path / "faces", "a.jpg"))
     assert file == LandmarkFile(tmp_path / "landmarks.npz")
-    np.testing.assert_allclose(file.get(tmp_path / "faces" / "a.jpg"), mesh[list(FROM_FACE_MESH), :2] - 0.5)
+    half_px = 0.5 * 1.5 * np.ptp(mesh[:, :2], axis=0).max() / 256
+    np.testing.assert_allclose(
+        file.get(tmp_path / "faces" / "a.jpg"), mesh[list(FROM_FACE_MESH), :2] - half_px, rtol=1e-6, atol=1e-5
+    )
     np.testing.assert_array_equal(file.get(tmp_path / "faces" / "b.jpg"), points)
     assert file.get(tmp_path / "faces" / "d.jpg") is None and file.get(Path("/elsewhere/a.jpg")) is None
     with pytest.raises(InputError, match="neither 68 iBUG nor 478"):

@@ -130,6 +130,21 @@ def test_other_settings_need_overwrite(finder, recordings, tmp_path):
     assert prepare(*words, "--seed", "1", "--overwrite")[0] == 0
 
 
+def test_another_list_of_people_or_another_label_is_noticed_when_a_run_goes_on(finder, recordings, tmp_path):
+    """Else people could be trained on that the second list keeps for validation."""
+    people = tmp_path / "people.txt"
+    people.write_text("recordings-anna\n")
+    words = ("clips", recordings / "anna", "--out", tmp_path / "set", *SMALL)
+    assert prepare(*words, "--validation", people)[0] == 0
+    assert prepare(*words, "--validation", people)[0] == 0
+    people.write_text("# nobody\n")
+    for other in (("--validation", people), (), ("--licence", "MIT", "--validation", people)):
+        code, _, err = prepare(*words, *other)
+        assert code == 1 and "other settings" in err
+    people.write_text("# the same person\nrecordings-anna\n")
+    assert prepare(*words, "--validation", people)[0] == 0
+
+
 def test_splits_and_limits(finder, recordings, tmp_path):
     people = tmp_path / "people.txt"
     people.write_text("recordings-ben\n")

@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from facemotion.errors import InputError, UsageError
-from facemotion.evaluation.alignment import RECOGNISER_POINTS, head_similarity, recogniser_face, similarity
+from facemotion.evaluation.alignment import RECOGNISER_POINTS, head_similarity, recogniser_face
 from facemotion.evaluation.cases import CROP_PX, draw_cases, find_cases
 from facemotion.evaluation.tracking import frame_tracker
 from facemotion.expressions.grammar import EXPRESSIONS
-from facemotion.faces.geometry import apply
+from facemotion.faces.geometry import apply, fitted_similarity
 from tests.evaluation.faces import face_picture, face_points, known_landmarks, write_clip_set
 
 LOCATE = frame_tracker(known_landmarks).locate
@@ -109,7 +109,7 @@ def test_similarity_recovers_a_known_transform():
     linear = 1.7 * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     points = face_points()
     target = points @ linear.T + [5, -9]
-    assert np.allclose(similarity(points, target), np.column_stack([linear, [5, -9]]))
+    assert np.allclose(fitted_similarity(points, target), np.column_stack([linear, [5, -9]]))
     opened = target.copy()
     opened[48:68] += [0, 40]  # a mouth that opens must not move the head
     assert np.allclose(head_similarity(points, opened), np.column_stack([linear, [5, -9]]))
@@ -124,6 +124,6 @@ def test_recogniser_face_puts_eyes_and_mouth_where_recognisers_look():
     assert face.shape == (112, 112, 3)
     rows, columns = np.nonzero(face[..., 0] > 100)
     corners = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
-    expected = apply(similarity(corners, RECOGNISER_POINTS), points[36:42].mean(0))
+    expected = apply(fitted_similarity(corners, RECOGNISER_POINTS), points[36:42].mean(0))
     assert np.abs([columns.mean(), rows.mean()] - expected).max() < 1
     assert np.abs(expected - RECOGNISER_POINTS[0]).max() < 8

@@ -82,6 +82,26 @@ def test_the_report_says_what_was_measured(report_folder):
     assert report["tested"][0]["size"]["file_bytes"] > 0
 
 
+@pytest.mark.parametrize("error", [NotImplementedError("no such operator\non this device"), KeyboardInterrupt()])
+def test_the_report_is_written_before_devices_are_timed(error, tmp_path, data, weights, monkeypatch):
+    seen = []
+
+    def fails(*_, device, **__):
+        seen.append(json.loads((tmp_path / "report" / "report.json").read_text())["costs"])
+        raise error
+
+    monkeypatch.setattr("facemotion.evaluation.run.measure_cost", fails)
+    if isinstance(error, KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "report", data, weights)
+    else:
+        run(tmp_path / "report", data, weights)
+        report = json.loads((tmp_path / "report" / "report.json").read_text())
+        assert report["skipped"]["time on cpu"] == "no such operator"
+    assert seen[0] == []
+    assert "## Cost" not in (tmp_path / "report" / "report.md").read_text()
+
+
 def test_two_weight_files_are_compared_case_by_case(report_folder):
     comparison = json.loads((report_folder / "report.json").read_text())["comparison"]
     assert comparison["with_truth"]["all"]["psnr_face"]["n"] == 8

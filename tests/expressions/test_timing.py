@@ -86,6 +86,9 @@ def test_length_is_given_in_frames_or_in_seconds():
     for wrong in ({"frames": 7, "seconds": 2, "fps": 25}, {"frames": None, "seconds": 0, "fps": 25}):
         with pytest.raises(UsageError):
             frame_count(**wrong)
-    for fps in (0, -1, 1000, float("nan")):
+    for seconds in (float("inf"), float("nan"), -1, 1e9, 4001):
+        with pytest.raises(UsageError):
+            frame_count(frames=None, seconds=seconds, fps=25)
+    for fps in (0, -1, 0.0004, 0.99, 1000, float("nan"), float("inf")):
         with pytest.raises(UsageError):
             frame_count(frames=1, seconds=None, fps=fps)

@@ -1,4 +1,5 @@
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -25,6 +26,13 @@ def test_frames_come_in_order_with_their_times(tmp_path):
     assert [frame.time_s for frame in frames] == pytest.approx([number / 30 for number in range(10)], abs=1e-3)
     assert all(np.abs(frame.pixels.astype(int) - picture(5 * n)).mean() < 12 for n, frame in enumerate(frames))
     assert frames[0].scale == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names that Windows does not know")
+def test_a_colon_in_a_relative_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "v.mp4", [picture()]).rename("2024-05-01T12:30:45.mp4")
+    assert len(shown("2024-05-01T12:30:45.mp4")) == 1
 
 
 def test_variable_rates_keep_their_times(tmp_path):

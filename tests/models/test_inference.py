@@ -101,6 +101,62 @@ def test_weights_that_give_no_finite_numbers_are_an_error():
         motions(Inference(generator, CPU))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotImplementedError("The operator 'aten::grid_sampler_2d' is not currently implemented for the MPS device."),
+        RuntimeError("\"layer_norm\" not implemented for 'Half'"),
+        TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64."),
+    ],
+    ids=["operator", "type", "double"],
+)
+def test_what_a_device_cannot_do_is_done_elsewhere(error, monkeypatch):
+    expected, notes = motions(Inference(tiny_generator(), CPU)), []
+    decode = Generator.decode
+
+    def lacking(self, encoding, control):
+        if self.paint_head.to_paint.weight.dtype != torch.float32:
+            raise error
+        return decode(self, encoding, control)
+
+    monkeypatch.setattr(Generator, "decode", lacking)
+    inference = Inference(tiny_generator(), Placement(torch.device("cpu"), torch.bfloat16))
+    assert_same(motions(inference, notes), expected, tolerance=0.05)
+    assert notes == ["Not everything runs on bfloat16 on cpu: going on with fp32 on cpu."]
+
+
+def test_an_operator_that_an_apple_gpu_lacks_is_run_on_the_cpu(monkeypatch):
+    """A device that is there only by name: its tensors lie on the CPU."""
+    expected, notes = motions(Inference(tiny_generator(), CPU)), []
+    apple = Placement(torch.device("mps"), torch.float32)
+    place, decode = Inference._place, Generator.decode
+    monkeypatch.setattr(Inference, "_place", lambda self, to: (place(self, CPU), setattr(self, "placement", to))[0])
+    monkeypatch.setattr("facemotion.models.inference._encode", lambda generator, crop, track, to: crop)
+
+    def lacking(self, crop, control):
+        if inference.placement == apple:
+            raise NotImplementedError("The operator 'aten::x' is not currently implemented for the MPS device.")
+        source = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 127.5 - 1
+        asked = torch.tensor([[any(column) for column in zip(*TRACK, strict=True)]])
+        return decode(self, self.encode(source, asked), control)
+
+    monkeypatch.setattr(Generator, "decode", lacking)
+    monkeypatch.setattr(torch, "tensor", lambda *values, device=None, make=torch.tensor, **rest: make(*values, **rest))
+    inference = Inference(tiny_generator(), apple)
+    assert_same(motions(inference, notes), expected)
+    assert notes == ["Not everything runs on float32 on mps: going on with fp32 on cpu."]
+    assert inference.placement == CPU
+
+
+def test_what_even_the_cpu_cannot_do_is_an_error(monkeypatch):
+    def lacking(*_):
+        raise NotImplementedError("no such operator")
+
+    monkeypatch.setattr(Generator, "decode", lacking)
+    with pytest.raises(NotImplementedError, match="no such operator"):
+        motions(Inference(tiny_generator(), CPU))
+
+
 def test_other_errors_are_not_swallowed(monkeypatch):
     def broken(self, encoding, control):
         raise RuntimeError("a bug")

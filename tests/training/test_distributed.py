@@ -48,6 +48,29 @@ def test_two_processes_equal_one_of_twice_the_batch(clip_folder, tmp_path, chang
         assert distance(one[part], two[part]) < 0.02 * learned, part
 
 
+@pytest.mark.slow
+def test_a_time_budget_ends_all_processes_well(clip_folder, tmp_path):
+    settings = [
+        word for change in (*TINY, "images=1M") if not change.startswith("images=16") for word in ("--set", change)
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "facemotion",
+    ]
+    command = [*launch, "train", str(clip_folder), "--out", str(tmp_path / "run"), "--time-budget", "5s", *settings]
+    done = subprocess.run([*command, "--device", "cpu"], env=environment, timeout=280, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "time budget at" in done.stdout
+    assert (tmp_path / "run" / "release.safetensors").is_file()
+
+
 def distance(one, other):
     """Euclidean distance of two sets of weights."""
     return sum((one[name].double() - other[name].double()).square().sum().item() for name in one) ** 0.5

@@ -65,6 +65,17 @@ def test_length_may_grow_on_resume(training):
     assert longer.progress.images == 24
 
 
+@pytest.mark.parametrize(
+    ("own", "of_others", "ending"), [(0, 1, "time budget"), (1, 2, "stopped"), (2, 0, "stopped"), (1, 0, "time budget")]
+)
+def test_all_processes_end_for_the_same_reason(training, tmp_path, monkeypatch, own, of_others, ending):
+    """Clocks differ: a process whose time is not up ends with the one whose time is, and not as if interrupted."""
+    trainer = training(folder=tmp_path / "run")
+    monkeypatch.setattr(type(trainer.world), "most", lambda self, value: max(value, of_others))
+    budget_s = 0.0 if own == 1 else None
+    assert trainer.run(time_budget_s=budget_s, stop=lambda: own == 2) == ending
+
+
 def test_time_budget_ends_with_usable_weights(training, tmp_path):
     trainer = training("images=1M")
     assert trainer.run(time_budget_s=1.0) == "time budget"

@@ -23,6 +23,7 @@ import numpy as np
 
 from facemotion.errors import InputError
 from facemotion.expressions.units import UNIT_INDEX, UNIT_NAMES
+from facemotion.media.records import MalformedError, malformed, parse_object
 
 SHIPPED = Path(__file__).parents[2] / "assets" / "unit_calibration.json"
 
@@ -51,10 +52,16 @@ class UnitMap:
     def __post_init__(self) -> None:
         if len(self.scores) != len(self.strengths) or len(self.scores) < 2:
             raise ValueError("a map needs two knots or more, each a score and a strength")
-        if self.scores[0] != 0 or self.scores[-1] != 1 or np.any(np.diff(self.scores) <= 0):
+        if self.scores[0] != 0 or self.scores[-1] != 1 or not np.all(np.diff(self.scores) > 0):
             raise ValueError("the scores of a map must rise from 0 to 1")
-        if np.any(np.diff(self.strengths) < 0) or not np.isfinite(self.strengths).all():
+        if not (np.isfinite(self.strengths).all() and np.all(np.diff(self.strengths) >= 0)):
             raise ValueError("the strengths of a map must not fall")
+
+
+def _knots(values: object) -> tuple[float, ...]:
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        raise ValueError("knots are numbers")
+    return tuple(map(float, values))
 
 
 IDENTITY = UnitMap((0.0, 1.0), (0.0, 1.0))
@@ -78,12 +85,15 @@ class Calibration:
         Raises InputError for a file that is none.
         """
         try:
-            named = json.loads(path.read_text("utf-8"))["units"]
-            maps = {name: UnitMap(tuple(knots["scores"]), tuple(knots["strengths"])) for name, knots in named.items()}
-            unknown = set(maps) - set(UNIT_NAMES)
-            if unknown:
-                raise ValueError(f"there is no unit {min(unknown)}")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            with malformed(OSError):
+                named = parse_object(path.read_bytes())["units"]
+                maps = {
+                    name: UnitMap(_knots(pair["scores"]), _knots(pair["strengths"])) for name, pair in named.items()
+                }
+                unknown = set(maps) - set(UNIT_NAMES)
+                if unknown:
+                    raise ValueError(f"there is no unit {min(unknown)}")
+        except MalformedError as error:
             raise InputError(f"{path}: no calibration of units ({error})", "Install facemotion again.") from error
         return cls(tuple(maps.get(name, IDENTITY) for name in UNIT_NAMES))
 

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from safetensors.torch import load
 
+from facemotion.media.records import MalformedError
 from facemotion.weights.registry import known_sha256, read_verified, weight_path
 
+_POINTS = 468
 _CANONICAL_TO_IMAGE = np.array([1.0, -1.0, -1.0])  # y up and z forward become y down and z away from the camera
 
 
@@ -38,12 +40,16 @@ class CanonicalFace:
 
     @classmethod
     def of(cls, tensors: dict[str, torch.Tensor]) -> CanonicalFace:
-        """The canonical face among the tensors of a weight file. Raises KeyError where there is none."""
-        return cls(
-            tensors["canonical.points"].double().numpy(),
-            tensors["canonical.triangles"].long().numpy(),
-            tensors["canonical.weights"].double().numpy(),
-        )
+        """The canonical face among the tensors of a weight file.
+
+        Raises KeyError where there is none, MalformedError where it is none.
+        """
+        points, triangles, weights = (tensors[f"canonical.{name}"] for name in ("points", "triangles", "weights"))
+        if points.shape != (_POINTS, 3) or triangles.shape[1:] != (3,) or weights.shape != (_POINTS,):
+            raise MalformedError("the canonical face has other shapes")
+        if not (int(triangles.min()) >= 0 and int(triangles.max()) < _POINTS and float(weights.sum()) > 0):
+            raise MalformedError("the canonical face has no mesh or no weights")
+        return cls(points.double().numpy(), triangles.long().numpy(), weights.double().numpy())
 
 
 @cache

@@ -15,7 +15,7 @@ from facemotion.faces.landmarker import face_mesh
 from facemotion.faces.landmarker.blazeface import Detections
 from facemotion.faces.landmarker.crops import crop, roi_of_points
 from facemotion.faces.landmarker.head_pose import head_rotation, pose_angles
-from facemotion.faces.landmarker.networks import Networks
+from facemotion.faces.landmarker.networks import LandmarkerNetworks
 from facemotion.faces.landmarker.roi import Roi
 from facemotion.faces.landmarker.search import Found, detect_as_mediapipe, find
 from facemotion.faces.landmarker.units import UNIT_OF_SCORE
@@ -35,7 +35,7 @@ class Landmarker:
     May be used from several threads.
     """
 
-    def __init__(self, networks: Networks):
+    def __init__(self, networks: LandmarkerNetworks):
         self._networks = networks
 
     @classmethod
@@ -44,7 +44,7 @@ class Landmarker:
 
         Raises WeightsError for a file that is missing, damaged or foreign.
         """
-        return cls(Networks.load(path, device=device))
+        return cls(LandmarkerNetworks.load(path, device=device))
 
     def measure(self, image: np.ndarray) -> list[Face]:
         """The faces of a photo (H, W, 3) uint8 RGB, largest first; see `search` for how they are found."""

@@ -17,6 +17,7 @@ from facemotion.faces.landmarker.blazeface import BlazeFace, Detections, decode
 from facemotion.faces.landmarker.blendshape_mixer import POINT_INDICES, BlendshapeMixer
 from facemotion.faces.landmarker.face_mesh import POINTS, FaceMesh
 from facemotion.faces.landmarker.head_pose import CanonicalFace
+from facemotion.media.records import MalformedError, malformed
 from facemotion.weights.registry import known_sha256, read_verified, weight_path
 
 BATCH = 16
@@ -32,7 +33,7 @@ class Mesh:
     tongue: np.ndarray
 
 
-class Networks:
+class LandmarkerNetworks:
     """BlazeFace, Face Mesh V2 and Blendshape V2 on one device. May be used from several threads."""
 
     def __init__(self, tensors: dict[str, torch.Tensor], *, device: str | torch.device = "cpu"):
@@ -45,7 +46,7 @@ class Networks:
         self.canonical = CanonicalFace.of(tensors)
 
     @classmethod
-    def load(cls, path: Path | None = None, *, device: str | torch.device = "cpu") -> Networks:
+    def load(cls, path: Path | None = None, *, device: str | torch.device = "cpu") -> LandmarkerNetworks:
         """The networks of a weight file, by default of the one that comes with the package.
 
         Raises WeightsError for a file that is missing, damaged or foreign.
@@ -53,8 +54,9 @@ class Networks:
         path = path or weight_path("landmarker")
         content = read_verified(path, known_sha256("landmarker", path))
         try:
-            return cls(load(content), device=device)
-        except (SafetensorError, KeyError, RuntimeError) as error:
+            with malformed(SafetensorError):
+                return cls(load(content), device=device)
+        except MalformedError as error:
             raise WeightsError(f"Cannot read the landmarker {path}: {error}", "Install facemotion again.") from error
 
     @torch.inference_mode()

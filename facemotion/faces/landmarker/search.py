@@ -21,7 +21,7 @@ import numpy as np
 from facemotion.faces.landmarker import blazeface, face_mesh
 from facemotion.faces.landmarker.blazeface import Detections, joined, suppress
 from facemotion.faces.landmarker.crops import crop, roi_of_picture, rois_of_detections
-from facemotion.faces.landmarker.networks import Networks
+from facemotion.faces.landmarker.networks import LandmarkerNetworks
 from facemotion.faces.landmarker.roi import Roi
 
 COARSE_PX, FINE_PX = 512, 1280
@@ -81,12 +81,12 @@ class Found:
     score: float
 
 
-def find(networks: Networks, image: np.ndarray) -> list[Found]:
+def find(networks: LandmarkerNetworks, image: np.ndarray) -> list[Found]:
     """The faces of a photo (H, W, 3) uint8, surest first."""
     return _sought(networks, image) or _sought_softly(networks, image)
 
 
-def _sought_softly(networks: Networks, image: np.ndarray) -> list[Found]:
+def _sought_softly(networks: LandmarkerNetworks, image: np.ndarray) -> list[Found]:
     """The faces of a photo that shows none as it is, with its noise, brush strokes and steps of tone smoothed away."""
     ratio = max(1.0, max(image.shape[:2]) / COARSE_PX)
     width, height = (max(1, round(side / ratio)) for side in image.shape[1::-1])
@@ -101,7 +101,7 @@ def _enlarged(roi: Roi, ratio: float) -> Roi:
     return Roi((x, y), ratio * roi.width_px, ratio * roi.height_px, roi.angle)
 
 
-def _sought(networks: Networks, image: np.ndarray) -> list[Found]:
+def _sought(networks: LandmarkerNetworks, image: np.ndarray) -> list[Found]:
     longer = max(image.shape[:2])
     faces = _verified(networks, image, _coarse(networks, image))
     if longer > COARSE_PX and not any(face.roi.size_px >= SMALL_FACE * longer for face in faces):
@@ -109,13 +109,13 @@ def _sought(networks: Networks, image: np.ndarray) -> list[Found]:
     return faces
 
 
-def detect_as_mediapipe(networks: Networks, image: np.ndarray) -> Detections:
+def detect_as_mediapipe(networks: LandmarkerNetworks, image: np.ndarray) -> Detections:
     """What BlazeFace sees in a photo (H, W, 3) uint8, with MediaPipe's threshold; places in photo px."""
     (found,) = _within(networks, image, [roi_of_picture(image.shape)], least_score=MEDIAPIPE_SCORE)
     return found
 
 
-def _coarse(networks: Networks, image: np.ndarray) -> Detections:
+def _coarse(networks: LandmarkerNetworks, image: np.ndarray) -> Detections:
     """Candidates in the photo as MediaPipe shows it to BlazeFace, smaller for huge faces, and larger for small ones.
 
     Where several of them see a face, the one that MediaPipe would see is kept.
@@ -131,7 +131,7 @@ def _coarse(networks: Networks, image: np.ndarray) -> Detections:
 
 
 def _within(
-    networks: Networks, image: np.ndarray, rois: Sequence[Roi], *, least_score: float = CANDIDATE_SCORE
+    networks: LandmarkerNetworks, image: np.ndarray, rois: Sequence[Roi], *, least_score: float = CANDIDATE_SCORE
 ) -> list[Detections]:
     """What BlazeFace sees in parts of a photo, each shown at 128 px; places in sides of the part."""
     pictures = np.stack([crop(image, roi, blazeface.INPUT_PX, repeat_edge=False) for roi in rois])
@@ -151,7 +151,7 @@ def _placed(found: Detections, roi: Roi) -> Detections:
     return Detections(found.scores, np.hstack([middles - half, middles + half]), keypoints)
 
 
-def _level(networks: Networks, image: np.ndarray, longer_px: int) -> Detections:
+def _level(networks: LandmarkerNetworks, image: np.ndarray, longer_px: int) -> Detections:
     """What BlazeFace sees in the whole photo, its longer side at most ``longer_px``."""
     scale = min(1.0, longer_px / max(image.shape[:2]))
     width, height = (max(1, round(side * scale)) for side in image.shape[1::-1])
@@ -175,7 +175,7 @@ def _without_overlap(found: Detections, *, ranked: bool = False) -> Detections:
     return found.chosen(np.array(kept, int))
 
 
-def _verified(networks: Networks, image: np.ndarray, found: Detections) -> list[Found]:
+def _verified(networks: LandmarkerNetworks, image: np.ndarray, found: Detections) -> list[Found]:
     """Those candidates that are faces, each once, surest first."""
     rois = rois_of_detections(found)
     promising = np.flatnonzero(found.scores >= SURE_SCORE)
@@ -191,7 +191,7 @@ def _verified(networks: Networks, image: np.ndarray, found: Detections) -> list[
     return distinct([*faces, *_examined(networks, image, found.chosen(np.array(unsure, int)))])
 
 
-def _examined(networks: Networks, image: np.ndarray, found: Detections) -> list[Found]:
+def _examined(networks: LandmarkerNetworks, image: np.ndarray, found: Detections) -> list[Found]:
     """Those of the candidates that are faces when brought upright and looked at in the mirror as well."""
     faces = []
     for roi, score in zip(rois_of_detections(found), found.scores.tolist(), strict=True):
@@ -211,7 +211,7 @@ def _examined(networks: Networks, image: np.ndarray, found: Detections) -> list[
     return faces
 
 
-def _mirrored_look(networks: Networks, image: np.ndarray, roi: Roi) -> tuple[Found, float, float]:
+def _mirrored_look(networks: LandmarkerNetworks, image: np.ndarray, roi: Roi) -> tuple[Found, float, float]:
     """What the mesh sees in a part; how far from that what it sees in the mirror is, mean in sides of the part; and
     the higher of both presence logits."""
     size, mirror = face_mesh.INPUT_PX, networks.canonical.mirror
@@ -223,7 +223,7 @@ def _mirrored_look(networks: Networks, image: np.ndarray, roi: Roi) -> tuple[Fou
     return face, apart, float(looks.presence.max())
 
 
-def _uprights(networks: Networks, image: np.ndarray, roi: Roi) -> list[tuple[Roi, float]]:
+def _uprights(networks: LandmarkerNetworks, image: np.ndarray, roi: Roi) -> list[tuple[Roi, float]]:
     """Parts, upright by what BlazeFace sees in them, that may hold the face of a candidate; best first, with scores."""
     views, sides = [], []
     for context in _CONTEXTS:

@@ -7,11 +7,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from facemotion.datasets.landmark_files import ibug_points
 from facemotion.errors import InputError
-from facemotion.faces.ibug68 import FROM_FACE_MESH
+from facemotion.media.records import Arrays, MalformedError
 
 PHOTO_PX = 448
 """Longest side kept in memory: the landmark crops show faces at some 80 px."""
+
+_KNOWN = {"london": "london", "canada": "canada", "portraits": "portrait"}
+"""Folders of the face data, and what the ids of their people begin with."""
 
 
 @dataclass
@@ -52,7 +56,13 @@ def validation_people() -> set[str]:
 def person_of(name: str) -> str:
     """The person on a photo of the data folder, from its path below that folder."""
     path = Path(name)
-    return {"london": "london", "canada": "canada", "portraits": "portrait"}[path.parts[0]] + "-" + path.stem
+    return f"{_KNOWN[path.parts[0]]}-{path.stem}"
+
+
+def _is_known(name: str) -> bool:
+    """Whether an array is the points of a photo in a folder of the data, and not of another kind or place."""
+    parts = Path(name).parts
+    return ":" not in name and len(parts) > 1 and parts[0] in _KNOWN and ".." not in parts
 
 
 def read_photos(folder: Path, *, validation: bool) -> list[Photo]:
@@ -62,13 +72,13 @@ def read_photos(folder: Path, *, validation: bool) -> list[Photo]:
     Raises InputError where that or every photo is missing.
     """
     try:
-        with np.load(folder / "landmarks.npz") as file:
-            points = {name: file[name] for name in file.files if ":" not in name}
-    except (OSError, ValueError) as error:
-        raise InputError(f"No readable landmarks.npz in {folder}.", "Give the face data folder.") from error
+        with Arrays(folder / "landmarks.npz") as arrays:
+            points = {name: ibug_points(arrays[name]) for name in sorted(arrays.names) if _is_known(name)}
+    except (OSError, MalformedError) as error:
+        raise InputError(f"No readable landmarks.npz in {folder} ({error}).", "Give the face data folder.") from error
     kept_apart = validation_people()
     photos = []
-    for name in sorted(points):
+    for name in points:
         if (person_of(name) in kept_apart) != validation:
             continue
         photo = cv2.imread(str(folder / name))
@@ -76,9 +86,9 @@ def read_photos(folder: Path, *, validation: bool) -> list[Photo]:
             continue
         scale = min(1.0, PHOTO_PX / max(photo.shape[:2]))
         small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        landmarks = (points[name][list(FROM_FACE_MESH), :2] + 0.5) * scale - 0.5
+        landmarks = (points[name].astype(np.float64) + 0.5) * scale - 0.5
         image = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
-        photos.append(Photo(name, person_of(name), image, landmarks.astype(np.float64)))
+        photos.append(Photo(name, person_of(name), image, landmarks))
     if not photos:
         raise InputError(f"None of the photos listed in {folder}/landmarks.npz can be read.", "Unpack them beside it.")
     return photos

@@ -17,7 +17,8 @@ from facemotion.errors import TrainingError
 from facemotion.faces.geometry import photo_to_crop
 from facemotion.faces.occlusion import HIDDEN, share_in_front
 from facemotion.faces.occlusion_network import OcclusionConfig, OcclusionNetwork, occlusion_input, save_occlusion
-from facemotion.media.records import MalformedError, loaded_state
+from facemotion.media.records import MalformedError, check_tensors, checked, malformed
+from facemotion.training.checkpoint import load_moments, load_plain
 from facemotion.training.glasses import people_with_glasses
 from facemotion.training.occlusion.photos import Photo, read_photos
 from facemotion.training.occlusion.scenes import Scene, Scenes, listed_occluders
@@ -179,10 +180,13 @@ def _save(path: Path, network: nn.Module, average: nn.Module, optimizer: torch.o
 
 def _resume(path: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     try:
-        state = loaded_state(path, lambda file: torch.load(file, weights_only=True))
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        return int(state["step"])
-    except (MalformedError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise TrainingError(f"Cannot resume from {path}.", "Remove it to start again, or use another --out.") from error
+        with malformed():
+            state = load_plain(path)
+            for name, module in (("network", network), ("average", average)):
+                check_tensors(state[name], module.state_dict())
+                module.load_state_dict(state[name])
+            load_moments(optimizer, state["optimizer"])
+            return checked(state["step"], int, "step")
+    except (TrainingError, MalformedError) as error:
+        hint = "Remove it to start again, or use another --out."
+        raise TrainingError(f"Cannot resume from {path} ({error}).", hint) from error

@@ -87,21 +87,21 @@ def test_training_goes_on_where_it_was_stopped(photos, tmp_path, monkeypatch):
             batch=2,
             warmup_steps=2,
             checkpoint_steps=2,
-            validation_scenes=8,
+            validation_scenes=4,
         )
         return load_occlusion(train_occlusion(training, report=lines.append)).state_dict()
 
-    threads = cv2.getNumThreads()
+    monkeypatch.setattr(run.math, "cos", lambda _: 1.0)  # the same rates, whatever the number of steps
+    threads = cv2.getNumThreads(), torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
         whole = train("whole", 4)
-        monkeypatch.setattr(run.math, "cos", lambda _: 1.0)  # the same rates, whatever the number of steps
-        constant = train("constant", 4)
         train("halves", 2)
         halves = train("halves", 4)
     finally:
-        cv2.setNumThreads(threads)
-    assert all(torch.equal(constant[name], halves[name]) for name in constant)
-    assert any(not torch.equal(whole[name], constant[name]) for name in whole)
+        cv2.setNumThreads(threads[0])
+        torch.set_num_threads(threads[1])
+    assert all(torch.equal(whole[name], halves[name]) for name in whole)
     entries = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in entries] == [2, 4] and "lips_alarms" in entries[0]
     (tmp_path / "halves" / "state.pt").write_bytes(b"nonsense")

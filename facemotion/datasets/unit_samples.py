@@ -1,0 +1,117 @@
+"""Samples of the second edition's data: a photo, what the renderer makes of it at a control, and the frame wanted.
+
+A folder of shards, each one safetensors file of some samples stacked along the first axis, so that a sample is read
+from the mapped file without the others. Its header holds, under ``facemotion``, one JSON text::
+
+    {"format": "facemotion-unit-samples", "version": 2, "size_px": 448, "people": [...], "kinds": [...]}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from facemotion.errors import InputError
+
+FORMAT, VERSION = "facemotion-unit-samples", 2
+SIZE_PX = 448
+"""Side of the crop of a sample."""
+MOTION_PX = 160
+"""Side of its maps of flow and light."""
+COORDINATES_PX = 128
+"""Side of its map of the head's coordinates."""
+
+
+@dataclass(frozen=True, eq=False)
+class UnitSample:
+    """One source photo with one frame that is wanted of it; all maps cover the crop edge to edge."""
+
+    person: str
+    """Whom it shows: splits go by person."""
+    kind: str
+    """``pair``: the frame is another photograph of the person; ``back``: the source was rendered, the frame is a
+    photograph; ``still``: the renderer's own frame is wanted, since no photograph shows such units."""
+    source: np.ndarray
+    """(n, n, 3) uint8 RGB."""
+    target: np.ndarray
+    """(n, n, 3) uint8 RGB."""
+    mask: np.ndarray
+    """(n, n) uint8: 255 where the target is to be believed."""
+    layers: np.ndarray
+    """(n, n, 4) uint8 RGBA that the renderer draws over the moved skin; straight alpha."""
+    flow: np.ndarray
+    """(m, m, 2) float16 backward displacement of the renderer, crop widths."""
+    log_gain: np.ndarray
+    """(m, m) float16 log-gain of the renderer."""
+    coordinates: np.ndarray
+    """(k, k, 3) float16 the place on the neutral head of what each pixel of the source shows, see
+    `facemotion.models.unit_inputs.head_coordinates`."""
+    control: np.ndarray
+    """(52,) float32 target units minus own units."""
+    own: np.ndarray
+    """(52,) float32 the source's own units."""
+    source_landmarks: np.ndarray
+    """(468, 2) float32 of the source, crop widths."""
+    rendered_landmarks: np.ndarray
+    """(468, 2) float32 where the renderer moves them."""
+    target_landmarks: np.ndarray
+    """(468, 2) float32 of the target."""
+
+
+_ARRAYS = tuple(f.name for f in fields(UnitSample) if f.name not in ("person", "kind"))
+
+
+def write_shard(path: Path, samples: Sequence[UnitSample]) -> None:
+    """Samples of one size to one file, which appears under its name only when whole."""
+    from safetensors.numpy import save_file
+
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "size_px": samples[0].source.shape[0],
+        "people": [sample.person for sample in samples],
+        "kinds": [sample.kind for sample in samples],
+    }
+    arrays = {name: np.ascontiguousarray(np.stack([getattr(s, name) for s in samples])) for name in _ARRAYS}
+    part = path.with_name(path.name + ".part")
+    save_file(arrays, part, metadata={"facemotion": json.dumps(header)})
+    part.replace(path)
+
+
+class UnitSampleFolder:
+    """The samples in the shards of a folder, in the order of their names."""
+
+    def __init__(self, folder: Path):
+        """Raises InputError for a folder without shards, and for a file that is none."""
+        from safetensors import SafetensorError, safe_open
+
+        self._files: list[dict] = []
+        self._where: list[tuple[int, int]] = []
+        self.people: list[str] = []
+        self.kinds: list[str] = []
+        for path in sorted(folder.glob("*.safetensors")):
+            try:
+                file = safe_open(path, "np")
+                header = json.loads((file.metadata() or {}).get("facemotion", "{}"))
+            except (SafetensorError, OSError, ValueError) as error:
+                raise InputError(f"{path} is damaged ({error})", "Make it again with `facemotion prepare`.") from error
+            if (header.get("format"), header.get("version")) != (FORMAT, VERSION):
+                raise InputError(f"{path} holds no samples of version {VERSION}", "Give a folder of samples alone.")
+            self._where += [(len(self._files), row) for row in range(len(header["people"]))]
+            self._files.append({name: file.get_slice(name) for name in _ARRAYS})
+            self.people += header["people"]
+            self.kinds += header["kinds"]
+        if not self._where:
+            raise InputError(f"no samples in {folder}", "Make some with `facemotion prepare`.")
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def __getitem__(self, index: int) -> UnitSample:
+        number, row = self._where[index]
+        arrays = {name: part[row : row + 1][0] for name, part in self._files[number].items()}
+        return UnitSample(self.people[index], self.kinds[index], **arrays)

@@ -1,0 +1,179 @@
+"""The unit generator beside the renderer: arrays in, arrays out, on a CPU or a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from facemotion.device import Placement
+from facemotion.head.rig import Rig
+from facemotion.models.unit_generator import (
+    PATCHES,
+    RenderedMaps,
+    UnitCorrection,
+    UnitEncoding,
+    UnitGenerator,
+    UnitResiduals,
+)
+from facemotion.models.unit_inputs import head_coordinates
+from facemotion.models.unit_release import load_unit_release
+from facemotion.rendering.correction import Correction, Patch
+from facemotion.rendering.face import Rendering
+
+VIEW_PX = 448
+"""Side at which the network's crops of mouth and eyes are cut out of photo and layers, as in training."""
+
+
+class UnitNetwork:
+    """A generator on a device."""
+
+    def __init__(self, generator: UnitGenerator, placement: Placement):
+        self.placement = placement
+        self.generator = generator.to(placement.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+
+    @classmethod
+    def load(cls, path: Path, placement: Placement, *, sha256: str | None = None) -> UnitNetwork:
+        """The network from a release file; raises WeightsError."""
+        generator, _ = load_unit_release(path, sha256=sha256)
+        return cls(generator, placement)
+
+    def photo(self, crop: np.ndarray, rig: Rig) -> UnitPhoto:
+        """What frames of one photo need: its crop (N, N, 3) uint8 RGB, and the rig on it."""
+        return UnitPhoto(self, crop, rig)
+
+    def run(self, function, *inputs):
+        """``function(*inputs)`` in the placement's precision, and again in fp32 where that is not finite."""
+        device, dtype = self.placement.device, self.placement.dtype
+        with torch.inference_mode():
+            if dtype != torch.float32:
+                with torch.autocast(device.type, dtype):
+                    result = function(*inputs)
+                if _finite(result):
+                    return result
+            with torch.autocast(device.type, enabled=False):
+                return function(*_in_full(inputs))
+
+
+class UnitPhoto:
+    """One photo, ready for any number of frames."""
+
+    def __init__(self, network: UnitNetwork, crop: np.ndarray, rig: Rig):
+        self._network, self._rig = network, rig
+        config, device = network.generator.config, network.placement.device
+        self._source = _image(_shrunk(crop, VIEW_PX), device)
+        photo = _image(_shrunk(crop, config.input_px), device)
+        coordinates = torch.from_numpy(head_coordinates(rig, config.input_px // 2)).permute(2, 0, 1)[None].to(device)
+        own = torch.from_numpy(rig.fit.units.astype(np.float32))[None].to(device)
+        self._encoding: UnitEncoding = network.run(network.generator.encode, photo, coordinates, own)
+        self._eyes = torch.tensor([rig.eye_px / rig.size_px], dtype=torch.float32, device=device)
+        self._known: dict[int, list[Tensor]] = {}
+
+    def correct(self, control: np.ndarray, rendering: Rendering) -> Correction:
+        """What the frame at a control (52,) has beyond its rendering; nothing at all at control 0."""
+        network, device = self._network, self._network.placement.device
+        wanted = torch.from_numpy(np.asarray(control, np.float32))[None].to(device)
+        residuals = self._residuals(wanted)
+        result = network.run(network.generator.decode, self._encoding, residuals, wanted, self._rendered(rendering))
+        return _arrays(result)
+
+    def _residuals(self, control: Tensor) -> UnitResiduals:
+        """Those of the units in use; each is computed when it is first needed."""
+        generator = self._network.generator
+        used = torch.nonzero(generator.effective(control)[0]).flatten()
+        new = [unit for unit in used.tolist() if unit not in self._known]
+        if new:
+            units = torch.tensor(new, device=control.device)
+            computed: UnitResiduals = self._network.run(
+                generator.residual, self._encoding, torch.zeros_like(units), units
+            )
+            for row, unit in enumerate(new):
+                self._known[unit] = [level[row] for level in computed.values]
+        if not len(used):
+            return generator.residual(self._encoding, used, used)
+        levels = zip(*(self._known[unit] for unit in used.tolist()), strict=True)
+        return UnitResiduals([torch.stack(level) for level in levels], torch.zeros_like(used), used)
+
+    def _rendered(self, rendering: Rendering) -> RenderedMaps:
+        device = self._network.placement.device
+        ratio = VIEW_PX / self._rig.size_px
+        layers = np.zeros((VIEW_PX, VIEW_PX, 4), np.float32)
+        for layer in rendering.layers:
+            # every pixel of the small crop takes the mean of the layer over its area
+            x0, y0 = int(np.floor(layer.box.x0 * ratio)), int(np.floor(layer.box.y0 * ratio))
+            x1, y1 = (min(VIEW_PX, int(np.ceil(end * ratio))) for end in (layer.box.x1, layer.box.y1))
+            colours = np.dstack([layer.colour * layer.opacity[..., None], layer.opacity])
+            to_small = np.array(
+                [
+                    [ratio, 0, (layer.box.x0 + 0.5) * ratio - 0.5 - x0],
+                    [0, ratio, (layer.box.y0 + 0.5) * ratio - 0.5 - y0],
+                ]
+            )
+            if ratio < 1:
+                colours = cv2.GaussianBlur(colours, (0, 0), 0.4 / ratio)
+            small = cv2.warpAffine(colours, to_small, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderValue=0)
+            part = layers[y0:y1, x0:x1]
+            part *= 1 - small[..., 3:]
+            part += small
+        landmarks = (rendering.landmarks + 0.5) / self._rig.size_px
+        return RenderedMaps(
+            self._source,
+            _maps(rendering.flow, device),
+            _maps(rendering.log_gain[..., None], device),
+            _maps(layers, device),
+            torch.from_numpy(landmarks.astype(np.float32))[None].to(device),
+            self._eyes,
+        )
+
+
+def _arrays(result: UnitCorrection) -> Correction:
+    patches = tuple(
+        Patch(
+            tuple(result.views[name].centre[0].tolist()),
+            tuple(result.views[name].extent[0].tolist()),
+            result.patches[name][0].permute(1, 2, 0).float().cpu().numpy(),
+        )
+        for name in PATCHES
+    )
+    flow, gain = (m[0].permute(1, 2, 0).float().cpu().numpy() for m in (result.flow, result.log_gain))
+    return Correction(np.ascontiguousarray(flow), gain[..., 0], patches, result.landmarks[0].float().cpu().numpy())
+
+
+def _finite(result: UnitEncoding | UnitResiduals | UnitCorrection) -> bool:
+    if isinstance(result, UnitCorrection):
+        tensors = [result.flow, result.log_gain, *result.patches.values()]
+    else:
+        tensors = result.base if isinstance(result, UnitEncoding) else result.values
+    return all(bool(torch.isfinite(t).all()) for t in tensors)
+
+
+def _in_full(inputs: tuple) -> list:
+    """Inputs with features in float32."""
+
+    def full(each):
+        if isinstance(each, Tensor):
+            return each.float() if each.is_floating_point() else each
+        if isinstance(each, UnitEncoding):
+            return UnitEncoding([t.float() for t in each.base], [t.float() for t in each.residual_input])
+        if isinstance(each, UnitResiduals):
+            return UnitResiduals([t.float() for t in each.values], each.photo, each.unit)
+        return each
+
+    return [full(each) for each in inputs]
+
+
+def _shrunk(crop: np.ndarray, size_px: int) -> np.ndarray:
+    smaller = crop.shape[0] > size_px
+    return cv2.resize(crop, (size_px, size_px), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+
+
+def _image(crop: np.ndarray, device: torch.device) -> Tensor:
+    return _maps(crop.astype(np.float32) / 255, device)
+
+
+def _maps(array: np.ndarray, device: torch.device) -> Tensor:
+    """(h, w, C) as (1, C, h, w)."""
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1), np.float32))[None].to(device)

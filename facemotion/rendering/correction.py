@@ -1,0 +1,68 @@
+"""What a network adds to a rendering, in numbers of NumPy, and how it is added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from facemotion.rendering.face import Rendering
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """Residual colour in an upright rectangle of the crop."""
+
+    centre: tuple[float, float]
+    """(x, y) crop widths."""
+    extent: tuple[float, float]
+    """(width, height) crop widths."""
+    residual: np.ndarray
+    """(h, w, 3) float32 in [-1, 1], added to RGB in [0, 1]; 0 at the rectangle's edges."""
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """What a frame has beyond the renderer's; maps cover the crop edge to edge."""
+
+    flow: np.ndarray
+    """(n, n, 2) float32 crop widths."""
+    log_gain: np.ndarray
+    """(m, m) float32."""
+    patches: tuple[Patch, ...]
+    """Of the finished frame: mouth, eye at the left of the image, eye at the right."""
+    displacement: np.ndarray
+    """(68, 2) float32 crop widths: how far iBUG's landmarks lie from the renderer's, as the network guesses."""
+
+
+def corrected(rendering: Rendering, correction: Correction) -> Rendering:
+    """The rendering with residual flow and light; `draw_patches` belongs after its layers."""
+    side = rendering.flow.shape[0]
+    flow, gain = (
+        cv2.resize(each, (side, side), interpolation=cv2.INTER_LINEAR)
+        for each in (correction.flow, correction.log_gain)
+    )
+    return replace(rendering, flow=rendering.flow + flow, log_gain=rendering.log_gain + gain)
+
+
+def draw_patches(frame: np.ndarray, patches: Iterable[Patch]) -> None:
+    """Add residual colours to a frame (N, N, 3) float32 RGB in [0, 1] of the whole crop, in place."""
+    size_px = frame.shape[0]
+    for patch in patches:
+        height, width = patch.residual.shape[:2]
+        centre, extent = np.array(patch.centre), np.array(patch.extent)
+        low = np.clip(np.floor((centre - extent / 2) * size_px), 0, size_px).astype(int)
+        high = np.clip(np.ceil((centre + extent / 2) * size_px), 0, size_px).astype(int)
+        (x0, y0), (x1, y1) = low.tolist(), high.tolist()
+        if x1 <= x0 or y1 <= y0:
+            continue
+        ratio = np.array([width, height]) / (extent * size_px)  # patch px per crop px
+        # pixel i of the box lies at (low + i + 0.5) / size_px, pixel j of the patch at low edge + (j + 0.5) / width
+        shift = (low + 0.5 - (centre - extent / 2) * size_px) * ratio - 0.5
+        to_patch = np.array([[ratio[0], 0, shift[0]], [0, ratio[1], shift[1]]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        part = frame[y0:y1, x0:x1]
+        part += cv2.warpAffine(patch.residual, to_patch, (x1 - x0, y1 - y0), flags=flags, borderValue=0)
+        np.clip(part, 0, 1, out=part)

@@ -1,0 +1,80 @@
+"""The unit generator beside a rendered portrait: nothing at control 0, patches where they belong, finite numbers."""
+
+import numpy as np
+import pytest
+import torch
+
+from facemotion.device import Placement
+from facemotion.faces import geometry
+from facemotion.faces.ibug68 import FROM_FACE_MESH
+from facemotion.faces.landmarker import Landmarker
+from facemotion.models.unit_inference import UnitNetwork
+from facemotion.rendering.compose import composed
+from facemotion.rendering.face import FaceRenderer
+from tests.models.test_unit_generator import lively
+
+SIZE = 192
+FP32, BF16 = (Placement(torch.device("cpu"), dtype) for dtype in (torch.float32, torch.bfloat16))
+
+
+@pytest.fixture(scope="module")
+def face() -> tuple[np.ndarray, FaceRenderer]:
+    from skimage import data
+
+    measured = Landmarker.load().measure(data.astronaut())[0]
+    points = measured.points[:, :2].astype(np.float64)
+    to_crop = geometry.photo_to_crop(points[list(FROM_FACE_MESH)], SIZE)
+    crop = geometry.warp_crop(data.astronaut(), to_crop, SIZE)
+    return crop, FaceRenderer(crop, geometry.apply(to_crop, points))
+
+
+def test_the_frame_at_control_0_is_the_rendered_one(face):
+    crop, renderer = face
+    control = np.zeros(52, np.float32)
+    rendering = renderer.render(control)
+    correction = UnitNetwork(lively(), FP32).photo(crop, renderer.rig).correct(control, rendering)
+    assert not correction.flow.any() and not correction.log_gain.any()
+    assert not any(patch.residual.any() for patch in correction.patches)
+    image = crop.astype(np.float32) / 255
+    assert np.array_equal(composed(image, rendering, correction), composed(image, rendering))
+
+
+def test_patches_lie_on_mouth_and_eyes_and_change_them(face):
+    crop, renderer = face
+    control = renderer.rig.head.strengths({"jawOpen": 0.6, "eyeBlinkLeft": 0.5})
+    rendering = renderer.render(control)
+    correction = UnitNetwork(lively(), FP32).photo(crop, renderer.rig).correct(control, rendering)
+    mouth, left, right = correction.patches
+    for patch, landmarks in ((mouth, (13, 14)), (left, (159, 145)), (right, (386, 374))):
+        middle = (rendering.landmarks[list(landmarks)].mean(0) + 0.5) / SIZE
+        assert (np.abs(middle - patch.centre) < np.array(patch.extent) / 4).all()
+    image = crop.astype(np.float32) / 255
+    change = np.abs(composed(image, rendering, correction) - composed(image, rendering)).max(2)
+    x, y = (int(v * SIZE) for v in mouth.centre)
+    assert change[y - 3 : y + 3, x - 3 : x + 3].max() > 0.01
+
+
+def test_units_are_remembered_and_bf16_is_near_fp32(face):
+    crop, renderer = face
+    control = renderer.rig.head.strengths({"jawOpen": 0.6})
+    rendering = renderer.render(control)
+    photo = UnitNetwork(lively(), FP32).photo(crop, renderer.rig)
+    first, second = photo.correct(control, rendering), photo.correct(control, rendering)
+    assert np.array_equal(first.patches[0].residual, second.patches[0].residual)
+    half = UnitNetwork(lively(), BF16).photo(crop, renderer.rig).correct(control, rendering)
+    assert np.abs(half.patches[0].residual - first.patches[0].residual).mean() < 0.02
+
+
+def test_numbers_that_are_not_finite_are_computed_again_in_fp32():
+    network = UnitNetwork(lively(), BF16)
+    seen = []
+
+    def function(encoding):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        value = torch.tensor([torch.inf if seen[-1] else 1.0])
+        return type(encoding)([value], [value])
+
+    from facemotion.models.unit_generator import UnitEncoding
+
+    result = network.run(function, UnitEncoding([torch.ones(1)], [torch.ones(1)]))
+    assert seen == [True, False] and result.base[0].item() == 1.0
