@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from facemotion.train_finder.photos import Photo
+from facemotion.training.occlusion.photos import Photo
 
 Layer = np.ndarray
 """(N, N, 3) float32, 8-bit levels."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facemotion.train_finder.photos import Photo
 from facemotion.training.occlusion import materials
 from facemotion.training.occlusion.materials import Layer
+from facemotion.training.occlusion.photos import Photo
 
 _SHIFT = 4
 """Binary places of OpenCV's sub-pixel coordinates."""

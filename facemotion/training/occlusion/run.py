@@ -18,9 +18,9 @@ from facemotion.faces.geometry import photo_to_crop
 from facemotion.faces.occlusion import HIDDEN, share_in_front
 from facemotion.faces.occlusion_network import OcclusionConfig, OcclusionNetwork, occlusion_input, save_occlusion
 from facemotion.media.records import MalformedError, check_tensors, checked, malformed
-from facemotion.train_finder.photos import Photo, read_photos
 from facemotion.training.checkpoint import load_moments, load_plain
 from facemotion.training.glasses import people_with_glasses
+from facemotion.training.occlusion.photos import Photo, read_photos
 from facemotion.training.occlusion.scenes import Scene, Scenes, listed_occluders
 
 

@@ -7,19 +7,19 @@ from importlib.resources import files
 import cv2
 import numpy as np
 
-from facemotion.faces.finder_crop import MIRROR_68
 from facemotion.faces.geometry import apply, compose, photo_to_crop
-from facemotion.train_finder.degrade import degrade
-from facemotion.train_finder.photos import Photo
+from facemotion.faces.ibug68 import MIRROR
 from facemotion.training.occlusion import materials
+from facemotion.training.occlusion.degrade import degrade
 from facemotion.training.occlusion.occluders import Canvas, Occluder, draw
+from facemotion.training.occlusion.photos import Photo
 
 _FINER = 1.5
 """Pixels of the canvas, along a side, for one of the crop."""
 _OUTSIDE = 0.1
 """Weight of pixels away from the face."""
 _DEGRADED = 0.6
-"""Share of the changes of film and lens by which the face finder is trained."""
+"""Share of the changes of film and lens that are drawn (`degrade`)."""
 _FEATURES = 3.0
 """Weight of those of lips and eyes."""
 
@@ -114,7 +114,7 @@ def _framed(photo: Photo, size: int, rng: np.random.Generator) -> tuple[np.ndarr
     if mirrored:
         transform = compose(transform, np.array([[-1.0, 0, size - 1], [0, 1, 0]]))
     landmarks = apply(transform, photo.landmarks)
-    return photo.warp(transform, (size, size)), landmarks[MIRROR_68] if mirrored else landmarks
+    return photo.warp(transform, (size, size)), landmarks[list(MIRROR)] if mirrored else landmarks
 
 
 def _stage(picture: np.ndarray, photo: Photo, landmarks: np.ndarray, rng: np.random.Generator) -> np.ndarray:

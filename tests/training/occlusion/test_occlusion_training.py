@@ -9,9 +9,9 @@ import torch
 
 from facemotion.errors import TrainingError
 from facemotion.faces.occlusion_network import OcclusionConfig, load_occlusion
-from facemotion.train_finder.photos import Photo
 from facemotion.training.occlusion import run
 from facemotion.training.occlusion.occluders import DRAWINGS, Canvas
+from facemotion.training.occlusion.photos import Photo
 from facemotion.training.occlusion.run import OcclusionTraining, occlusion_loss, train_occlusion
 from facemotion.training.occlusion.scenes import Scenes, listed_occluders
 from tests.conftest import draw_photo, face_at

@@ -33,7 +33,9 @@ class Photo:
         while min(self.halves[-1].shape[:2]) >= 64:
             self.halves.append(cv2.resize(self.halves[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
 
-    def warp(self, photo_to_picture: np.ndarray, size: tuple[int, int], border: int = cv2.BORDER_REPLICATE):
+    def warp(
+        self, photo_to_picture: np.ndarray, size: tuple[int, int], border: int = cv2.BORDER_REPLICATE
+    ) -> np.ndarray:
         """The picture of ``size`` (width, height) that an affine transform (2, 3) takes from the photo, unaliased."""
         scale = float(np.sqrt(abs(np.linalg.det(photo_to_picture[:, :2]))))
         level = int(np.clip(np.floor(np.log2(0.75 / max(scale, 1e-6)) + 1), 0, len(self.halves) - 1))
