@@ -255,7 +255,7 @@ class _Session:
             frame = actor.performer.composite(actor.performer.render(control))
             moved = actor.performer.landmarks_at(control)
             self.spilled.setdefault(name, []).append(
-                changed_share(frame, actor.photo, outlines=[actor.seen.points[:, :2], moved])
+                changed_share(frame, actor.photo, outlines=[actor.seen.require_points()[:, :2], moved])
             )
 
     def neutralise(self, subject: Subject) -> None:
@@ -271,7 +271,7 @@ class _Session:
         if seen is None:
             return
         smile = indices("mouthSmile")
-        before, after, truth = (float(face.scores[smile].mean()) for face in (actor.seen, seen, real.seen))
+        before, after, truth = (float(face.require_scores()[smile].mean()) for face in (actor.seen, seen, real.seen))
         ssim_before, ssim_after = face_similarities([actor.photo, frame], actor.landmarks, real.photo, real.landmarks)
         self.neutralised.append(Neutralised(subject.name, before, after, truth, ssim_before, ssim_after))
 

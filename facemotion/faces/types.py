@@ -58,6 +58,12 @@ class Face:
         """Distance between the centres of the two eyes."""
         return float(inter_ocular(self.landmarks))
 
+    def require_scores(self) -> np.ndarray:
+        """The 52 scores; ValueError where the landmarker has not measured the face."""
+        if self.scores is None:
+            raise ValueError("the scores of this face are not known")
+        return self.scores
+
     def require_points(self) -> np.ndarray:
         """The 478 points; ValueError where only 68 are known (see `mesh.measure_face`)."""
         if self.points is None:

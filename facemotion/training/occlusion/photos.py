@@ -19,7 +19,7 @@ _KNOWN = {"london": "london", "canada": "canada", "portraits": "portrait"}
 
 
 @dataclass
-class Photo:
+class TrainingPhoto:
     """One photo of one face: RGB uint8 image and (68, 2) landmarks in its px, with halved copies for warping."""
 
     name: str
@@ -65,7 +65,7 @@ def _is_known(name: str) -> bool:
     return ":" not in name and len(parts) > 1 and parts[0] in _KNOWN and ".." not in parts
 
 
-def read_photos(folder: Path, *, validation: bool) -> list[Photo]:
+def read_photos(folder: Path, *, validation: bool) -> list[TrainingPhoto]:
     """All photos of a data folder on one side of the split by person, shrunk to `PHOTO_PX`.
 
     The folder holds ``landmarks.npz``: for every photo, by its path below the folder, (478, 3) MediaPipe points in px.
@@ -88,7 +88,7 @@ def read_photos(folder: Path, *, validation: bool) -> list[Photo]:
         small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         landmarks = (points[name].astype(np.float64) + 0.5) * scale - 0.5
         image = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
-        photos.append(Photo(name, person_of(name), image, landmarks))
+        photos.append(TrainingPhoto(name, person_of(name), image, landmarks))
     if not photos:
         raise InputError(f"None of the photos listed in {folder}/landmarks.npz can be read.", "Unpack them beside it.")
     return photos
