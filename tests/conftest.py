@@ -4,13 +4,16 @@ No test reaches the network or the user's own cache.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from facemotion.faces.landmarker import MeasuredFace
 from facemotion.faces.types import Face
 from tests.faces.faces import frontal_landmarks
+
+if TYPE_CHECKING:
+    from facemotion.faces.landmarker import MeasuredFace
 
 PHOTO_SIZE_PX = (200, 240)
 """(width, height) of the drawn photo."""
@@ -83,7 +86,7 @@ def draw_photo(faces: list[Face], *, size_px: tuple[int, int] = PHOTO_SIZE_PX) -
     return photo
 
 
-def measured_as(face: Face) -> MeasuredFace:
+def measured_as(face: Face) -> "MeasuredFace":
     """What the landmarker would say of a drawn face: the canonical head, laid on its landmarks."""
     from safetensors.numpy import load_file
 

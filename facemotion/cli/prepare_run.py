@@ -46,7 +46,7 @@ class Common:
         float, typer.Option(min=0, max=1, help="Share of people on no list that is kept for validation.")
     ] = 0.1
     seed: Annotated[int, typer.Option(min=0, help="Other numbers draw other variations.")] = 0
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes, one thread each; default: one a core.")] = None
+    workers: Annotated[int | None, console.workers("Photos or recordings", default="one a core")] = None
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first items, to try things out.")] = None
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a clip set of other items or settings.")] = (
         False

@@ -9,7 +9,7 @@ from importlib.resources import files
 import cv2
 import numpy as np
 
-from facemotion.head.model import FACE_VERTICES
+from facemotion.head.model import FACE_VERTICES, Head
 from facemotion.head.rig import Rig
 
 _BROW_RAISE = {"browInnerUp": 0.5, "browOuterUp": 0.5}
@@ -97,24 +97,15 @@ class Wrinkles:
         self._index = rig.head.unit_index
         ratio = size_px / rig.size_px
         points = (rig.source[:FACE_VERTICES, :2] + 0.5) * ratio - 0.5
-        vertices = rig.head.vertices[:FACE_VERTICES]
-        front = np.flatnonzero(vertices[:, 2] > 4)
-        plane = vertices[front, :2]
         skin = np.clip(1.6 * likeness - 0.2, 0, 1)
         self._size_px = size_px
         self._maps: list[tuple[dict[str, float], tuple[slice, slice], np.ndarray]] = []
-        for fold in FOLDS:
-            for side, sign in (("Left", 1.0), ("Right", -1.0)) if fold.mirrored else (("", 1.0),):
-                curve = _dense(np.array(fold.curve) * (sign, 1))
-                distance = ((curve[:, None] - plane[None]) ** 2).sum(-1)
-                nearest = np.argpartition(distance, 6, axis=1)[:, :6]
-                weight = 1 / (np.take_along_axis(distance, nearest, 1) + 0.01)
-                path = (points[front[nearest]] * (weight / weight.sum(1, keepdims=True))[..., None]).sum(1)
-                width = fold.width_cm * rig.fit.scale * ratio
-                where, profile = _profile(path, width, size_px)
-                if profile.size:
-                    units = _units_of(fold, side, self._index)
-                    self._maps.append((units, where, (fold.depth * profile * skin[where]).astype(np.float32)))
+        for fold, side, nearest, weight in _paths(rig.head):
+            path = (points[nearest] * weight[..., None]).sum(1)
+            where, profile = _profile(path, fold.width_cm * rig.fit.scale * ratio, size_px)
+            if profile.size:
+                units = _units_of(fold, side, self._index)
+                self._maps.append((units, where, (fold.depth * profile * skin[where]).astype(np.float32)))
 
     def log_gain(self, control: np.ndarray) -> np.ndarray | None:
         """(n, n) log-gain of the folds that a control (U,) deepens or smooths; None where it does neither."""
@@ -127,6 +118,23 @@ class Wrinkles:
                     total = np.zeros((self._size_px, self._size_px), np.float32)
                 total[where] += depth * shading
         return total
+
+
+@cache
+def _paths(head: Head) -> list[tuple[FoldCurve, str, np.ndarray, np.ndarray]]:
+    """Every fold with its side, and as what mean of which vertices its points lie: (24, 6) indices and weights."""
+    vertices = head.vertices[:FACE_VERTICES]
+    front = np.flatnonzero(vertices[:, 2] > 4)
+    plane = vertices[front, :2]
+    paths = []
+    for fold in FOLDS:
+        for side, sign in (("Left", 1.0), ("Right", -1.0)) if fold.mirrored else (("", 1.0),):
+            curve = _dense(np.array(fold.curve) * (sign, 1))
+            distance = ((curve[:, None] - plane[None]) ** 2).sum(-1)
+            nearest = np.argpartition(distance, 6, axis=1)[:, :6]
+            weight = 1 / (np.take_along_axis(distance, nearest, 1) + 0.01)
+            paths.append((fold, side, front[nearest], weight / weight.sum(1, keepdims=True)))
+    return paths
 
 
 def smile_gain(control: np.ndarray, index: dict[str, int], vertices: int) -> np.ndarray:

@@ -23,6 +23,7 @@ COMMANDS = (
     "train-paint",
     "train-finder",
     "evaluate",
+    "evaluate-units",
 )
 
 

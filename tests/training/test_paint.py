@@ -178,4 +178,4 @@ def test_the_command_writes_weights_that_say_how_they_were_made(clip_folder, tmp
     assert painted.config.paint_px == 128
     assert record["images"] == 7 and record["paint"]["frames"] == 8
     again = CliRunner().invoke(app, words)
-    assert again.exit_code == 1 and "is there already" in again.stderr
+    assert again.exit_code == 2 and "is there already" in again.stderr

@@ -1,0 +1,477 @@
+"""Units asked against units read: what the face in a photo shows when it is animated, as the landmarker sees it.
+
+Frames are composed as in a clip, of photos of at most `LONGEST_PX`. Every reading is a change of the landmarker's
+scores or angles against a reading of the same face at rest, so that how it sees that person cancels out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from facemotion.datasets.layouts import find_pairs, find_portraits
+from facemotion.datasets.splits import KNOWN_SETS, built_in_validation
+from facemotion.errors import FacemotionError, InputError, UsageError
+from facemotion.evaluation.alignment import similarity
+from facemotion.evaluation.cases import OWN
+from facemotion.evaluation.regions import ANCHORS, pixel_region
+from facemotion.expressions.recipes import Recipes
+from facemotion.expressions.units import UNIT_COUNT, UNIT_INDEX, UNIT_NAMES, parse_unit, words_for
+from facemotion.faces import geometry
+from facemotion.faces.ibug68 import FROM_FACE_MESH, inter_ocular
+from facemotion.head.rig import HeadMotion
+
+if TYPE_CHECKING:
+    from facemotion.compositing.performer import Performer
+    from facemotion.faces.landmarker import MeasuredFace
+
+LEVELS = (0.2, 0.4, 0.6, 0.8)
+"""Strengths at which a unit is asked; with rest, five levels over which its reading should never fall."""
+STRENGTHS = (0.4, 0.8)
+"""Of these, those by which gain, correlation and cross-talk are measured."""
+WORDS = tuple(word for word in words_for(UNIT_NAMES) if word != "tongueOut")
+"""What is asked, both sides of a pair together; the head has no tongue."""
+TRACK_FRAMES, TRACK_UNITS, TRACK_MOST = 25, 12, 0.7
+ANGLES_DEG = (-6.0, -3.0, 3.0, 6.0)
+AXES = ("yaw", "pitch", "roll")
+LONGEST_PX = 640
+CHANGED_LEVELS = 2
+"""By how much of 255 a background pixel may change and still count as unchanged."""
+_OUTLINE_MARGIN = 0.25  # inter-ocular distances beyond the face's outline at which the background begins
+_FALL = 0.01  # a reading that falls by less has not fallen: the landmarker is no finer
+_RIGID = (*ANCHORS, 27, 28, 29, 30)  # corners of the eyes and ridge of the nose, which a smile moves least
+_CROP_PX = 256
+
+Watch = Callable[[int, int, str], None]
+"""Called with the number of people done, of all, and the last one's name."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A person to animate, and, where there is one, a photo of the same person smiling."""
+
+    name: str
+    photo: Path
+    smile: Path | None = None
+
+
+@dataclass(frozen=True)
+class UnitScore:
+    """How one word for units came out, over people. Readings are changes of score against the face at rest."""
+
+    word: str
+    gain: float
+    """Slope of read against asked, through the origin."""
+    read: tuple[float, ...]
+    """Mean reading at each of `STRENGTHS`."""
+    correlation: float
+    """Of asked and read, over people and `STRENGTHS`."""
+    cross_talk: float
+    """Mean absolute change of all other units."""
+    other: str
+    """The unit that moves most without being asked, on average at the largest strength."""
+    other_change: float
+    monotone: float
+    """Share of people whose reading never falls from rest over `LEVELS`."""
+    people: int
+
+
+@dataclass(frozen=True)
+class Neutralised:
+    """A real smile rendered to neutral, beside the same person's real neutral photo."""
+
+    person: str
+    smile_before: float
+    smile_after: float
+    smile_real: float
+    """Mean score of mouthSmileLeft and -Right in the smile, in the rendering, and in the neutral photo."""
+    ssim_before: float
+    ssim_after: float
+    """Structural similarity of the face to the neutral photo, of the untouched smile and of the rendering."""
+
+
+@dataclass(frozen=True)
+class HeadScore:
+    """How one axis of the head came out, over people and `ANGLES_DEG`; degrees."""
+
+    axis: str
+    gain: float
+    mean_error: float
+    """Mean absolute difference of asked and read."""
+    largest_error: float
+    other_axes: float
+    """Mean absolute turn about the two other axes."""
+    people: int
+
+
+@dataclass(frozen=True)
+class BackgroundScore:
+    """Share of the background's pixels that an expression changes, over people."""
+
+    expression: str
+    mean: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class UnitsReport:
+    """All that was measured."""
+
+    people: tuple[str, ...]
+    units: tuple[UnitScore, ...]
+    neutralised: tuple[Neutralised, ...]
+    reenacted: dict[str, tuple[float, int]]
+    """By word: correlation of asked and read over the frames of a track, mean over people, and how many people."""
+    head: tuple[HeadScore, ...]
+    background: tuple[BackgroundScore, ...]
+    frames: int
+    unread: int
+    """Of the frames, those in which the landmarker saw no face."""
+    left_out: tuple[tuple[str, str], ...]
+    """People who could not be animated, and why."""
+    seed: int
+    command: str = ""
+
+
+def indices(word: str) -> list[int]:
+    """Places of the units that a word stands for."""
+    return [UNIT_INDEX[name] for name in parse_unit(word)]
+
+
+def target(**strengths: float) -> np.ndarray:
+    """(52,) float32 units of a face, by word; all others 0."""
+    units = np.zeros(UNIT_COUNT, np.float32)
+    for word, strength in strengths.items():
+        units[indices(word)] = strength
+    return units
+
+
+def find_subjects(paths: Sequence[Path], *, seed: int) -> list[Subject]:
+    """The people of photos and folders of photos, in an order drawn by ``seed``, those with a smile every other one.
+
+    Of the sets this project knows only people kept for validation count, of other folders everybody. Raises
+    MissingFileError and InputError, as `layouts.find_portraits`, and InputError where nobody is left.
+    """
+    validation = built_in_validation()
+    subjects = {}
+    for path in paths:
+        if path.is_file():
+            subjects[path.stem] = Subject(path.stem, path)
+            continue
+        photos = find_portraits([path], own_source=OWN)
+        smiles = _smiles(path)
+        for item in photos:
+            if item.person.split("-")[0] not in KNOWN_SETS or item.person in validation:
+                subjects[item.person] = Subject(item.person, item.path, smiles.get(item.person))
+    if not subjects:
+        raise InputError("No validation people in this data.", "Name their photos, or a folder of your own.")
+    names = sorted(subjects)
+    drawn = [subjects[names[place]] for place in np.random.default_rng(seed).permutation(len(names))]
+    pairs, singles = ([s for s in drawn if (s.smile is not None) == paired] for paired in (True, False))
+    taken = min(len(pairs), len(singles))
+    mixed = [subject for both in zip(pairs, singles, strict=False) for subject in both]
+    return mixed + pairs[taken:] + singles[taken:]
+
+
+def _smiles(folder: Path) -> dict[str, Path]:
+    """Photos of people smiling, by person; empty for a folder that holds no pairs."""
+    try:
+        pairs = find_pairs([folder], own_source=OWN)
+    except InputError:
+        return {}
+    return {pair.person: pair.peak for pair in pairs if pair.expression == "smile" and not pair.problem}
+
+
+def evaluate_units(
+    paths: Sequence[Path], *, people: int | None = None, seed: int = 0, command: str = "", watch: Watch | None = None
+) -> UnitsReport:
+    """Measure ``people`` people (all by default), and as many real smiles.
+
+    Raises what `find_subjects` raises, UsageError for fewer people than one, InputError where nobody can be animated.
+    """
+    if people is not None and people < 1:
+        raise UsageError(f"{people} people cannot be measured.", "Give --people a number from 1 up.")
+    subjects = find_subjects(paths, seed=seed)
+    smiling = [subject for subject in subjects if subject.smile is not None][:people]
+    chosen = subjects[:people]
+    total = len(chosen) + len(smiling)
+    session = _Session(seed)
+    for done, subject in enumerate(chosen, 1):
+        session.measure(subject, number=done)
+        if watch is not None:
+            watch(done, total, subject.name)
+    for done, subject in enumerate(smiling, len(chosen) + 1):
+        session.neutralise(subject)
+        if watch is not None:
+            watch(done, total, subject.name)
+    return session.report(command)
+
+
+@dataclass
+class _Session:
+    """Readings of the people measured so far."""
+
+    seed: int
+    recipes: Recipes = field(default_factory=Recipes.load)
+    people: list[str] = field(default_factory=list)
+    sweeps: dict[str, list[np.ndarray]] = field(default_factory=lambda: {word: [] for word in WORDS})
+    tracks: dict[str, list[float]] = field(default_factory=lambda: {word: [] for word in WORDS})
+    turns: dict[str, list[np.ndarray]] = field(default_factory=lambda: {axis: [] for axis in AXES})
+    spilled: dict[str, list[float]] = field(default_factory=dict)
+    neutralised: list[Neutralised] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    frames: int = 0
+    unread: int = 0
+
+    def measure(self, subject: Subject, *, number: int) -> None:
+        """All but smiles of one person; ``number`` draws the track."""
+        try:
+            actor = _Actor.of(subject.photo)
+        except FacemotionError as error:
+            self.left_out.append((subject.name, error.message))
+            return
+        self.people.append(subject.name)
+        rest = self._scores(actor, target())
+        for word in WORDS:
+            frames = [self._scores(actor, target(**{word: level})) for level in LEVELS]
+            self.sweeps[word].append(np.stack(frames) - rest)
+        words, asked = random_track([self.seed, number])
+        read = np.stack([self._scores(actor, target(**dict(zip(words, row, strict=True)))) for row in asked])
+        for column, word in enumerate(words):
+            self.tracks[word].append(correlation(asked[:, column], read[:, indices(word)].mean(1)))
+        for axis in AXES:
+            turned = [self._pose(actor, HeadMotion(**{axis: angle})) for angle in ANGLES_DEG]
+            self.turns[axis].append(np.stack(turned) - actor.seen.pose)
+        for name in self.recipes.by_name:
+            control = actor.control(self.recipes.draw(name, None))
+            frame = actor.performer.composite(actor.performer.render(control))
+            moved = actor.performer.landmarks_at(control)
+            self.spilled.setdefault(name, []).append(
+                changed_share(frame, actor.photo, outlines=[actor.seen.points[:, :2], moved])
+            )
+
+    def neutralise(self, subject: Subject) -> None:
+        """The smile of a person, made neutral."""
+        assert subject.smile is not None
+        try:
+            actor, real = _Actor.of(subject.smile), _Actor.of(subject.photo)
+        except FacemotionError as error:
+            self.left_out.append((f"{subject.name}, smiling", error.message))
+            return
+        frame = actor.performer.composite(actor.performer.render(actor.control(target())))
+        seen = self._seen(actor, frame)
+        if seen is None:
+            return
+        smile = indices("mouthSmile")
+        before, after, truth = (float(face.scores[smile].mean()) for face in (actor.seen, seen, real.seen))
+        ssim_before, ssim_after = face_similarities([actor.photo, frame], actor.landmarks, real.photo, real.landmarks)
+        self.neutralised.append(Neutralised(subject.name, before, after, truth, ssim_before, ssim_after))
+
+    def report(self, command: str) -> UnitsReport:
+        if not self.people and not self.neutralised:
+            name, reason = self.left_out[0]
+            raise InputError(f"None of the people can be animated; {name}: {reason}", "Try other photos.")
+        tracks = {word: [r for r in found if math.isfinite(r)] for word, found in self.tracks.items()}
+        measured = bool(self.people)
+        return UnitsReport(
+            people=tuple(self.people),
+            units=tuple(unit_score(word, np.stack(self.sweeps[word])) for word in WORDS if measured),
+            neutralised=tuple(self.neutralised),
+            reenacted={word: (float(np.mean(found)), len(found)) for word, found in tracks.items() if found},
+            head=tuple(head_score(axis, np.stack(self.turns[axis])) for axis in AXES if measured),
+            background=tuple(
+                BackgroundScore(name, float(np.mean(shares)), max(shares)) for name, shares in self.spilled.items()
+            ),
+            frames=self.frames,
+            unread=self.unread,
+            left_out=tuple(self.left_out),
+            seed=self.seed,
+            command=command,
+        )
+
+    def _scores(self, actor: _Actor, units: np.ndarray) -> np.ndarray:
+        """(52,) scores of the face that shows the units (52,); nan where it is not seen."""
+        seen = self._seen(actor, actor.performer.composite(actor.performer.render(actor.control(units))))
+        return np.full(UNIT_COUNT, np.nan) if seen is None else seen.scores.astype(np.float64)
+
+    def _pose(self, actor: _Actor, head: HeadMotion) -> np.ndarray:
+        """(3,) degrees of the photo's face with its head turned; nan where it is not seen."""
+        rendering = actor.performer.render(np.zeros(UNIT_COUNT, np.float32), head)
+        seen = self._seen(actor, actor.performer.composite(rendering))
+        return np.full(3, np.nan) if seen is None else np.array(seen.pose)
+
+    def _seen(self, actor: _Actor, frame: np.ndarray) -> MeasuredFace | None:
+        from facemotion.faces.mesh import landmarker
+
+        seen = landmarker().follow(frame, actor.seen.points)
+        self.frames += 1
+        self.unread += seen is None
+        return seen
+
+
+@dataclass(frozen=True, eq=False)
+class _Actor:
+    """A photo (H, W, 3) uint8 whose largest face performs, and that face as the landmarker reads it in the photo."""
+
+    photo: np.ndarray
+    performer: Performer
+    seen: MeasuredFace
+
+    @classmethod
+    def of(cls, path: Path) -> _Actor:
+        """Raises InputError where there is no face to be animated."""
+        from facemotion.compositing.occluders import occluders_of
+        from facemotion.compositing.performer import Performer
+        from facemotion.faces.find import find_faces
+        from facemotion.faces.mesh import landmarker, measure_face
+        from facemotion.faces.occlusion import find_occlusion
+        from facemotion.faces.selection import choose_faces
+        from facemotion.media.photos import read_photo
+
+        photo = _at_most(read_photo(path).pixels, LONGEST_PX)
+        face = choose_faces(find_faces(photo, aligner="builtin"), "largest", name=path.name)[0]
+        measured = measure_face(photo, face)
+        occluders = occluders_of(find_occlusion(photo, face.landmarks), photo, face.landmarks)
+        performer = Performer(photo, measured.points, face.landmarks, scores=measured.scores, occluders=occluders)
+        # Read as the frames will be, from the same part of the picture.
+        return cls(photo, performer, landmarker().follow(photo, measured.points) or measured)
+
+    @property
+    def landmarks(self) -> np.ndarray:
+        """(68, 2) photo px."""
+        return self.seen.points[list(FROM_FACE_MESH), :2]
+
+    def control(self, units: np.ndarray) -> np.ndarray:
+        """(52,) what leads from the photo to the units (52,)."""
+        return np.asarray(units, np.float32) - self.performer.own
+
+
+def _at_most(photo: np.ndarray, longest_px: int) -> np.ndarray:
+    ratio = longest_px / max(photo.shape[:2])
+    if ratio >= 1:
+        return photo
+    height, width = (max(1, round(side * ratio)) for side in photo.shape[:2])
+    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def random_track(seed: Sequence[int]) -> tuple[list[str], np.ndarray]:
+    """`TRACK_UNITS` words and their strengths (`TRACK_FRAMES`, `TRACK_UNITS`): smooth ways between random values."""
+    source = np.random.default_rng(list(seed))
+    words = [WORDS[place] for place in sorted(source.choice(len(WORDS), TRACK_UNITS, replace=False))]
+    knots = source.uniform(0, TRACK_MOST, (5, TRACK_UNITS))
+    place = np.linspace(0, len(knots) - 1, TRACK_FRAMES)
+    before = np.minimum(place.astype(int), len(knots) - 2)
+    way = (place - before)[:, None]
+    return words, knots[before] + (knots[before + 1] - knots[before]) * way * way * (3 - 2 * way)
+
+
+def correlation(asked: np.ndarray, read: np.ndarray) -> float:
+    """Pearson's, over the pairs without nan; nan where fewer than two are left or one of them never changes."""
+    known = np.isfinite(asked) & np.isfinite(read)
+    a, b = asked[known] - asked[known].mean() if known.any() else asked[:0], read[known]
+    if len(b) < 2:
+        return math.nan
+    b = b - b.mean()
+    norm = float(np.sqrt((a**2).sum() * (b**2).sum()))
+    return float((a * b).sum()) / norm if norm > 1e-9 else math.nan
+
+
+def unit_score(word: str, changes: np.ndarray) -> UnitScore:
+    """From changes of score (people, len(LEVELS), 52) against rest, nan where a frame was not read."""
+    own = indices(word)
+    read = changes[:, :, own].mean(2)
+    used = [LEVELS.index(strength) for strength in STRENGTHS]
+    asked = np.broadcast_to(STRENGTHS, (len(changes), len(STRENGTHS))).ravel()
+    values = read[:, used].ravel()
+    known = np.isfinite(values)
+    others = np.delete(changes[:, used], own, axis=2)
+    drift = np.abs(_mean(changes[:, used[-1]], axis=0))
+    drift[own] = -1
+    most = int(np.nan_to_num(drift, nan=-1).argmax())
+    falls = np.diff(np.concatenate([np.zeros((len(read), 1)), read], axis=1), axis=1) < -_FALL
+    complete = np.isfinite(read).all(1)
+    return UnitScore(
+        word=word,
+        gain=float((asked * values)[known].sum() / (asked**2)[known].sum()) if known.any() else math.nan,
+        read=tuple(float(value) for value in _mean(read[:, used], axis=0)),
+        correlation=correlation(asked, values),
+        cross_talk=float(np.nanmean(np.abs(others))) if np.isfinite(others).any() else math.nan,
+        other=UNIT_NAMES[most],
+        other_change=float(drift[most]),
+        monotone=float((~falls[complete]).all(1).mean()) if complete.any() else math.nan,
+        people=int(complete.sum()),
+    )
+
+
+def head_score(axis: str, turns: np.ndarray) -> HeadScore:
+    """From turns read (people, len(ANGLES_DEG), 3) in degrees against the photo, nan where a frame was not read."""
+    place = AXES.index(axis)
+    known = turns[np.isfinite(turns).all((1, 2))]
+    asked = np.broadcast_to(ANGLES_DEG, known.shape[:2])
+    if not len(known):
+        return HeadScore(axis, math.nan, math.nan, math.nan, math.nan, 0)
+    error = np.abs(known[..., place] - asked)
+    return HeadScore(
+        axis=axis,
+        gain=float((asked * known[..., place]).sum() / (asked**2).sum()),
+        mean_error=float(error.mean()),
+        largest_error=float(error.max()),
+        other_axes=float(np.abs(np.delete(known, place, axis=2)).mean()),
+        people=len(known),
+    )
+
+
+def changed_share(frame: np.ndarray, photo: np.ndarray, *, outlines: Sequence[np.ndarray]) -> float:
+    """Share in [0, 1] of the background's pixels that differ by more than `CHANGED_LEVELS`; 0 without background.
+
+    frame, photo: (H, W, 3) uint8. outlines: points (n, 2) px of the face in either, the first with all 478 of the
+    landmarker; the background begins a quarter of the inter-ocular distance beyond their hulls.
+    """
+    free = np.ones(photo.shape[:2], np.uint8)
+    for points in outlines:
+        hull = cv2.convexHull(np.round(points).astype(np.int32))
+        cv2.fillConvexPoly(free, hull, 0)
+    margin = _OUTLINE_MARGIN * float(inter_ocular(outlines[0][list(FROM_FACE_MESH)]))
+    background = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) > margin
+    if not background.any():
+        return 0.0
+    changed = np.abs(frame.astype(np.int16) - photo).max(2) > CHANGED_LEVELS
+    return float(changed[background].mean())
+
+
+def face_similarities(
+    frames: Sequence[np.ndarray], landmarks: np.ndarray, truth: np.ndarray, truth_landmarks: np.ndarray
+) -> list[float]:
+    """SSIM in the face of each frame against another photo, laid on them by the corners of the eyes and the nose.
+
+    frames: (H, W, 3) uint8 of one photo, whose landmarks are (68, 2) px. truth: (H, W, 3) uint8.
+    """
+    from facemotion.evaluation.images import ssim, to_unit
+
+    to_crop = geometry.photo_to_crop(landmarks, _CROP_PX)
+    ours = geometry.apply(to_crop, landmarks)
+    laid = similarity(truth_landmarks[list(_RIGID)], ours[list(_RIGID)])
+    crops = [geometry.warp_crop(frame, to_crop, _CROP_PX) for frame in frames]
+    region = pixel_region("face", [ours, geometry.apply(laid, truth_landmarks)], _CROP_PX)
+    *images, goal = to_unit(np.stack([*crops, geometry.warp_crop(truth, laid, _CROP_PX)]))
+    return [ssim(image, goal, _as_tensor(region)) for image in images]
+
+
+def _as_tensor(region: np.ndarray):
+    import torch
+
+    return torch.from_numpy(region)
+
+
+def _mean(values: np.ndarray, *, axis: int) -> np.ndarray:
+    """The mean of what is no nan; nan where nothing is."""
+    known = np.isfinite(values)
+    count = known.sum(axis)
+    total = np.where(known, values, 0).sum(axis)
+    return np.where(count > 0, total / np.maximum(count, 1), math.nan)
