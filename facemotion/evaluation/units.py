@@ -18,16 +18,18 @@ import numpy as np
 from facemotion.datasets.layouts import find_pairs, find_portraits
 from facemotion.datasets.splits import KNOWN_SETS, built_in_validation
 from facemotion.errors import FacemotionError, InputError, UsageError
-from facemotion.evaluation.alignment import similarity
 from facemotion.evaluation.cases import OWN
 from facemotion.evaluation.regions import ANCHORS, pixel_region
 from facemotion.expressions.recipes import Recipes
 from facemotion.expressions.units import UNIT_COUNT, UNIT_INDEX, UNIT_NAMES, parse_unit, words_for
 from facemotion.faces import geometry
+from facemotion.faces.geometry import fitted_similarity
 from facemotion.faces.ibug68 import FROM_FACE_MESH, inter_ocular
 from facemotion.head.rig import HeadMotion
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from facemotion.compositing.performer import Performer
     from facemotion.faces.landmarker import MeasuredFace
 
@@ -456,14 +458,14 @@ def face_similarities(
 
     to_crop = geometry.photo_to_crop(landmarks, _CROP_PX)
     ours = geometry.apply(to_crop, landmarks)
-    laid = similarity(truth_landmarks[list(_RIGID)], ours[list(_RIGID)])
+    laid = fitted_similarity(truth_landmarks[list(_RIGID)], ours[list(_RIGID)])
     crops = [geometry.warp_crop(frame, to_crop, _CROP_PX) for frame in frames]
     region = pixel_region("face", [ours, geometry.apply(laid, truth_landmarks)], _CROP_PX)
     *images, goal = to_unit(np.stack([*crops, geometry.warp_crop(truth, laid, _CROP_PX)]))
     return [ssim(image, goal, _as_tensor(region)) for image in images]
 
 
-def _as_tensor(region: np.ndarray):
+def _as_tensor(region: np.ndarray) -> Tensor:
     import torch
 
     return torch.from_numpy(region)
