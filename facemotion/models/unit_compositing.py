@@ -55,6 +55,7 @@ def patch_view(name: str, landmarks: Tensor, eye_distance: Tensor, size: tuple[i
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept may be used in training later
 def _unit_grid(height: int, width: int, device: torch.device) -> Tensor:
     y = (torch.arange(height, device=device, dtype=torch.float32) + 0.5) / height
     x = (torch.arange(width, device=device, dtype=torch.float32) + 0.5) / width
@@ -62,6 +63,7 @@ def _unit_grid(height: int, width: int, device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)
 def _window(height: int, width: int, device: torch.device) -> Tensor:
     grid = _unit_grid(height, width, device) * torch.tensor([width / height, 1.0], device=device)
     ends = torch.tensor([width / height, 1.0], device=device)

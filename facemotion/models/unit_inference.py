@@ -93,7 +93,8 @@ class UnitPhoto:
             for row, unit in enumerate(new):
                 self._known[unit] = [level[row] for level in computed.values]
         if not len(used):
-            return generator.residual(self._encoding, used, used)
+            nothing = [level[:0] for level in self._encoding.residual_input]
+            return UnitResiduals(nothing, used, used)
         levels = zip(*(self._known[unit] for unit in used.tolist()), strict=True)
         return UnitResiduals([torch.stack(level) for level in levels], torch.zeros_like(used), used)
 

@@ -190,3 +190,14 @@ def test_configurations_that_cannot_be_built_are_refused():
     for change in ({"input_px": 40}, {"mouth_px": (10, 16)}, {"widths": (8, 8, 8)}, {"eye_widths": (7, 8, 8)}):
         with pytest.raises(ValueError):
             replace(TINY, **change)
+
+
+def test_places_kept_from_inference_serve_training():
+    size = (24, 40)  # asked for nowhere else
+    landmarks = rendered(1).landmarks
+    with torch.inference_mode():
+        patch_view("mouth", landmarks.clone(), torch.tensor([0.3]), size)
+    weight = torch.ones(1, requires_grad=True)
+    view = patch_view("mouth", landmarks, torch.tensor([0.3]), size)
+    (weight * view.window).sum().backward()
+    assert weight.grad is not None

@@ -28,11 +28,12 @@ def face() -> tuple[np.ndarray, FaceRenderer]:
     return crop, FaceRenderer(crop, geometry.apply(to_crop, points))
 
 
-def test_the_frame_at_control_0_is_the_rendered_one(face):
+@pytest.mark.parametrize("placement", [FP32, BF16], ids=["fp32", "bf16"])
+def test_the_frame_at_control_0_is_the_rendered_one(face, placement):
     crop, renderer = face
     control = np.zeros(52, np.float32)
     rendering = renderer.render(control)
-    correction = UnitNetwork(lively(), FP32).photo(crop, renderer.rig).correct(control, rendering)
+    correction = UnitNetwork(lively(), placement).photo(crop, renderer.rig).correct(control, rendering)
     assert not correction.flow.any() and not correction.log_gain.any()
     assert not any(patch.residual.any() for patch in correction.patches)
     image = crop.astype(np.float32) / 255

@@ -1,4 +1,4 @@
-"""Everything that decides a training; one JSON file of it made the released weights (assets/unit_training.json)."""
+"""Everything that decides a training; docs/training.md measures the shipped one, assets/unit_training.json."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class UnitTrainConfig:
     """A training in steps, not in time."""
 
     generator: UnitGeneratorConfig = field(default_factory=UnitGeneratorConfig)
-    steps: int = 1300
+    steps: int = 960
     """Optimiser steps of the generator."""
     batch: int = 4
     """Samples of a step, over all processes."""
@@ -69,7 +69,7 @@ class UnitTrainConfig:
 
     @classmethod
     def read(cls, path: Path | None = None) -> UnitTrainConfig:
-        """The configuration in a JSON file; without one, that of the released weights. Raises TrainingError."""
+        """The configuration in a JSON file; without one, the shipped one. Raises TrainingError."""
         source = files("facemotion") / "assets" / "unit_training.json" if path is None else path
         try:
             return built(cls, json.loads(source.read_text("utf-8")))
