@@ -56,7 +56,7 @@ class Animation:
         self._performers: list[Performer] = [
             Performer(
                 visible,
-                self.framing.placed(face.points[:, :2]),
+                self.framing.placed(face.require_points()[:, :2]),
                 landmarks,
                 scores=face.scores,
                 occluders=occluders_of(occlusion, visible, landmarks),

@@ -3,17 +3,14 @@
 No test reaches the network or the user's own cache.
 """
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from facemotion.faces.types import Face
 from tests.faces.faces import frontal_landmarks
-
-if TYPE_CHECKING:
-    from facemotion.faces.landmarker import MeasuredFace
 
 PHOTO_SIZE_PX = (200, 240)
 """(width, height) of the drawn photo."""
@@ -86,12 +83,11 @@ def draw_photo(faces: list[Face], *, size_px: tuple[int, int] = PHOTO_SIZE_PX) -
     return photo
 
 
-def measured_as(face: Face) -> "MeasuredFace":
+def measured_as(face: Face) -> Face:
     """What the landmarker would say of a drawn face: the canonical head, laid on its landmarks."""
     from safetensors.numpy import load_file
 
     from facemotion.faces.ibug68 import FROM_FACE_MESH
-    from facemotion.faces.landmarker import MeasuredFace, Roi
     from facemotion.weights.registry import ASSETS
 
     canonical = load_file(ASSETS / "landmarker.safetensors")["canonical.points"].astype(np.float64) * [1, -1, 1]
@@ -103,7 +99,7 @@ def measured_as(face: Face) -> "MeasuredFace":
         centre = (points[outer, :2] + points[inner, :2]) / 2
         radius = 0.2 * np.linalg.norm(points[inner, :2] - points[outer, :2])
         points[eye : eye + 5, :2] = centre + radius * np.array([(0, 0), (1, 0), (0, -1), (-1, 0), (0, 1)])
-    return MeasuredFace(points, np.zeros(52, np.float32), 1.0, 1.0, Roi((0, 0), 1, 1, 0), (0, 0, 0))
+    return replace(face, points=points, scores=np.zeros(52, np.float32), presence=1.0)
 
 
 @pytest.fixture

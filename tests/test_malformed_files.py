@@ -20,29 +20,23 @@ from facemotion.datasets.landmark_files import LandmarkFile, read_landmark_text
 from facemotion.datasets.splits import read_validation
 from facemotion.errors import FacemotionError
 from facemotion.evaluation.answers import count_answers
-from facemotion.faces.finder_networks import (
-    Detector,
-    DetectorConfig,
-    LandmarkConfig,
-    LandmarkNetwork,
-    load_finder,
-    save_finder,
-)
+from facemotion.faces.landmarker.calibration import Calibration
+from facemotion.faces.landmarker.networks import LandmarkerNetworks
 from facemotion.models.generator import tiny_generator
 from facemotion.models.release import load_release, read_header, save_release
 from facemotion.synthetic import head as head_module
 from facemotion.synthetic.head import HeadModel
 from facemotion.synthetic.mouths import HEIGHT_PX, WIDTH_PX, Mouth, MouthLibrary
 from facemotion.synthetic.recipes import Recipes
-from facemotion.train_finder.photos import read_photos
 from facemotion.training.checkpoint import load_plain, save_state
 from facemotion.training.config import TrainConfig, override
 from facemotion.training.dataset import ClipPool
 from facemotion.training.distributed import World
 from facemotion.training.log import LossLog
 from facemotion.training.networks import Networks
+from facemotion.training.occlusion.photos import read_photos
 from facemotion.training.run import _resume
-from facemotion.weights.registry import TABLE, read_table
+from facemotion.weights.registry import ASSETS, TABLE, read_table
 from tests.training.conftest import TINY, drawn_clip
 
 SEED = 17
@@ -181,10 +175,14 @@ def write_release(folder: Path) -> Path:
     return folder / "tiny.safetensors"
 
 
-def write_finder(folder: Path) -> Path:
-    detector = Detector(DetectorConfig(widths=(4, 4, 4), blocks=1))
-    save_finder(folder / "finder.safetensors", detector, LandmarkNetwork(LandmarkConfig(32, (4, 4, 4, 4))), record={})
-    return folder / "finder.safetensors"
+def write_landmarker(folder: Path) -> Path:
+    return Path(shutil.copy(ASSETS / "landmarker.safetensors", folder))
+
+
+def write_calibration(folder: Path) -> Path:
+    maps = {"jawOpen": {"scores": [0, 0.5, 1], "strengths": [0, 0.2, 0.9]}}
+    (folder / "calibration.json").write_text(json.dumps({"note": "a test", "units": maps}))
+    return folder / "calibration.json"
 
 
 def write_set(folder: Path) -> Path:
@@ -359,7 +357,8 @@ def read_log(path: Path) -> None:
 
 CASES: dict[str, tuple[Build, Callable[[Path], object], Callable | None, int]] = {
     "release": (write_release, read_release, twisted_header, 400),
-    "finder": (write_finder, load_finder, twisted_header, 300),
+    "landmarker": (write_landmarker, LandmarkerNetworks.load, twisted_header, 30),
+    "calibration": (write_calibration, Calibration.read, twisted_json, 300),
     "manifest": (part_of_set("manifest.json"), read_set, twisted_json, 600),
     "index": (part_of_set("index.json"), read_set, twisted_json, 600),
     "shard": (part_of_set("shard-00000.tar"), read_set, None, 400),

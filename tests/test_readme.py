@@ -20,7 +20,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 needs_model = pytest.mark.skipif(
-    not all((ASSETS / f"{name}.safetensors").exists() for name in ("generator", "finder")),
+    not all((ASSETS / f"{name}.safetensors").exists() for name in ("generator", "landmarker")),
     reason="the weights are not in the package yet",
 )
 

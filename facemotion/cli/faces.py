@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 SOME_FAILED = 3
 
+LEAST_SHOWN = 0.1
+"""Strength from which a unit is printed; files hold all of them."""
+
 _EPILOG = """Examples:
 
 facemotion faces photo.jpg
@@ -21,6 +24,10 @@ facemotion faces photo.jpg
 facemotion faces group.jpg --overlay numbered.png
 
 facemotion faces *.jpg --json
+
+facemotion faces smile.jpg --units
+
+facemotion faces *.jpg --units --csv > units.csv
 
 facemotion faces small.jpg --aligner face-alignment
 """
@@ -39,9 +46,14 @@ def faces(
             metavar="PNG", help="Also draw the faces, numbered: a .png file; for several photos a folder for them."
         ),
     ] = None,
+    units: Annotated[
+        bool,
+        typer.Option("--units", help="Also say what each face does: 52 ARKit units with their FACS numbers, gaze."),
+    ] = False,
     aligner: Annotated[str, typer.Option(metavar="auto|builtin|face-alignment", help="Who finds the faces.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an overlay that exists.")] = False,
     as_json: console.Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One row a face, for spreadsheets and statistics.")] = False,
     quiet: console.Quiet = False,
     verbose: console.Verbose = False,
 ) -> None:
@@ -50,24 +62,28 @@ def faces(
 
     if aligner not in ALIGNERS:
         raise UsageError(f"There is no aligner {aligner!r}.", f"Use one of: {', '.join(ALIGNERS)}.")
+    if as_json and as_csv:
+        raise UsageError("--json and --csv exclude each other.", "Leave one of them out.")
     targets = _overlay_paths(photos, overlay)
     results: list[dict[str, Any]] = []
     failures: list[FacemotionError] = []
     for name, target in zip(photos, targets, strict=True):
         try:
-            result = _look_at(name, aligner=aligner, overlay=target, overwrite=overwrite)
+            result = _look_at(name, aligner=aligner, units=units, overlay=target, overwrite=overwrite)
         except (InputError, OutputError) as error:
             if len(photos) == 1 and not as_json:
                 raise
             failures.append(error)
             result = {"photo": name, "error": error.message, "hint": error.hint, "faces": []}
         results.append(result)
-        if not as_json:
+        if not (as_json or as_csv):
             _print_result(result)
     if as_json:
         console.say_json({"photos": results})
+    if as_csv:
+        _print_csv(results, units=units)
     for failure in failures:
-        if as_json:
+        if as_json or as_csv:
             console.fail(failure.message, failure.hint)
     if failures:
         raise typer.Exit(SOME_FAILED if len(failures) < len(photos) else failures[0].exit_code)
@@ -87,7 +103,7 @@ def _overlay_paths(photos: list[str], overlay: Path | None) -> list[Path | None]
     return [overlay / f"{name}-faces{f'-{k + 1}' if k else ''}.png" for name, k in zip(names, alike, strict=True)]
 
 
-def _look_at(name: str, *, aligner: str, overlay: Path | None, overwrite: bool) -> dict[str, Any]:
+def _look_at(name: str, *, aligner: str, units: bool, overlay: Path | None, overwrite: bool) -> dict[str, Any]:
     """Find the faces of one photo, draw them where asked for, and tell of them, ready for JSON."""
     from facemotion.cli.downloads import show_downloads
     from facemotion.faces.find import find_faces
@@ -107,7 +123,10 @@ def _look_at(name: str, *, aligner: str, overlay: Path | None, overwrite: bool) 
             f"No face found in {name}.", "Use a photo with a larger, less turned face, or --aligner face-alignment."
         )
     width, height = photo.size_px
-    told = [_describe(number, face, photo) for number, face in enumerate(found, start=1)]
+    told = [
+        {"photo": name} | _describe(number, face, photo) | (_describe_units(face) if units else {})
+        for number, face in enumerate(found, start=1)
+    ]
     return {"photo": name, "width_px": width, "height_px": height, "faces": told} | (
         {"overlay": str(overlay)} if overlay is not None else {}
     )
@@ -145,6 +164,58 @@ def _describe(number: int, face: "Face", photo: "Photo") -> dict[str, Any]:
     }
 
 
+def _describe_units(face: "Face") -> dict[str, Any]:
+    """What a face does, ready for JSON; null where the finder that found it cannot tell."""
+    from facemotion.expressions.units import UNIT_NAMES
+
+    def by_name(values: Any) -> dict[str, float] | None:
+        if values is None:
+            return None
+        return {name: round(value, 4) for name, value in zip(UNIT_NAMES, values.tolist(), strict=True)}
+
+    facs, gaze = face.facs, face.gaze
+    left, right = face.eye_openings
+    return {
+        "units": by_name(face.units),
+        "scores": by_name(face.scores),
+        "facs": None if facs is None else {label: round(value, 4) for label, value in facs.items()},
+        "gaze_deg": None
+        if gaze is None
+        else {
+            f"{side}_{axis}": round(angle, 1)
+            for side, angles in (("left", gaze.left), ("right", gaze.right))
+            for axis, angle in zip(("yaw", "pitch"), angles, strict=True)
+        },
+        "eye_openings": {"left": round(left, 3), "right": round(right, 3)},
+        "mouth_opening": round(face.mouth_opening, 3),
+        "presence": None if face.presence is None else round(face.presence, 4),
+        "points": None if face.points is None else [[round(v, 2) for v in point] for point in face.points.tolist()],
+    }
+
+
+def _print_csv(results: list[dict[str, Any]], *, units: bool) -> None:
+    """One row a face; what is not known of it stays empty."""
+    import csv
+    import sys
+
+    from facemotion.expressions.units import UNIT_NAMES
+
+    gazes = ("left_yaw", "left_pitch", "right_yaw", "right_pitch")
+    columns = ["photo", "face", "x0", "y0", "x1", "y1", "score", "yaw", "pitch", "roll", "found_by"]
+    if units:
+        columns += [f"gaze_{name}" for name in gazes] + ["eye_opening_left", "eye_opening_right", "mouth_opening"]
+        columns += UNIT_NAMES
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    for face in (face for result in results for face in result["faces"]):
+        row = [face["photo"], face["number"], *face["box"], face["score"], *face["pose_deg"].values(), face["found_by"]]
+        if units:
+            row += [(face["gaze_deg"] or {}).get(name) for name in gazes]
+            row += [*face["eye_openings"].values(), face["mouth_opening"]]
+            row += [(face["units"] or {}).get(name) for name in UNIT_NAMES]
+        writer.writerow(row)
+
+
 def _print_result(result: dict[str, Any]) -> None:
     """A table of the faces of one photo, or what went wrong with it."""
     if "error" in result:
@@ -175,5 +246,37 @@ def _print_result(result: dict[str, Any]) -> None:
     for face in told:
         for line in face["advice"]:
             console.warn(f"Face {face['number']}: {line}")
+        if "units" in face:
+            _print_units(face)
     if "overlay" in result:
         console.say(f"Numbered picture: {result['overlay']}")
+
+
+def _print_units(face: dict[str, Any]) -> None:
+    """The units that a face shows, strongest first, and where it looks."""
+    from rich.table import Table
+
+    from facemotion.expressions.units import UNIT_INDEX, UNITS
+
+    shown = console.stdout()
+    if face["units"] is None:
+        shown.print(f"Face {face['number']}: {face['found_by']} does not measure units.", markup=False)
+        return
+    strengths = sorted(face["units"].items(), key=lambda unit: -unit[1])
+    table = Table(box=None, pad_edge=False, title=f"Face {face['number']}", title_justify="left")
+    for title in ("unit", "FACS", "strength", "what one sees"):
+        table.add_column(title, justify="right" if title == "strength" else "left", no_wrap=True)
+    for name, strength in strengths:
+        if strength >= LEAST_SHOWN:
+            unit = UNITS[UNIT_INDEX[name]]
+            table.add_row(name, unit.facs_label, f"{strength:.2f}", unit.look)
+    if table.row_count:
+        shown.print(table, soft_wrap=False)
+    else:
+        shown.print(f"Face {face['number']}: at rest.", markup=False)
+    gaze = face["gaze_deg"]
+    shown.print(
+        f"Eyes, relative to the head: left {gaze['left_yaw']:+.0f}° {gaze['left_pitch']:+.0f}°, "
+        f"right {gaze['right_yaw']:+.0f}° {gaze['right_pitch']:+.0f}°",
+        markup=False,
+    )

@@ -68,9 +68,9 @@ def measure(data: Path, cache: Path) -> list[MeasuredFile]:
         folders = ("london/neutral", "london/smile", "canada", "portraits")
         for path in (p for folder in folders for p in sorted((data / folder).glob("*.jpg"))):
             faces = landmarker.measure(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB))
-            if faces:
+            if faces and faces[0].scores is not None:
                 found["paths"].append(np.array(path.relative_to(data).as_posix()))
-                found["landmarks"].append(faces[0].points[:, :2])
+                found["landmarks"].append(faces[0].require_points()[:, :2])
                 found["scores"].append(faces[0].scores)
         np.savez(cache, **{name: np.stack(values) for name, values in found.items()})
     with np.load(cache) as arrays:

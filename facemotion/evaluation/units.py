@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facemotion.compositing.performer import Performer
-    from facemotion.faces.landmarker import MeasuredFace
+    from facemotion.faces.types import Face
 
 LEVELS = (0.2, 0.4, 0.6, 0.8)
 """Strengths at which a unit is asked; with rest, five levels over which its reading should never fall."""
@@ -255,7 +255,7 @@ class _Session:
             frame = actor.performer.composite(actor.performer.render(control))
             moved = actor.performer.landmarks_at(control)
             self.spilled.setdefault(name, []).append(
-                changed_share(frame, actor.photo, outlines=[actor.seen.points[:, :2], moved])
+                changed_share(frame, actor.photo, outlines=[actor.seen.require_points()[:, :2], moved])
             )
 
     def neutralise(self, subject: Subject) -> None:
@@ -271,7 +271,7 @@ class _Session:
         if seen is None:
             return
         smile = indices("mouthSmile")
-        before, after, truth = (float(face.scores[smile].mean()) for face in (actor.seen, seen, real.seen))
+        before, after, truth = (float(face.require_scores()[smile].mean()) for face in (actor.seen, seen, real.seen))
         ssim_before, ssim_after = face_similarities([actor.photo, frame], actor.landmarks, real.photo, real.landmarks)
         self.neutralised.append(Neutralised(subject.name, before, after, truth, ssim_before, ssim_after))
 
@@ -300,7 +300,7 @@ class _Session:
     def _scores(self, actor: _Actor, units: np.ndarray) -> np.ndarray:
         """(52,) scores of the face that shows the units (52,); nan where it is not seen."""
         seen = self._seen(actor, actor.performer.composite(actor.performer.render(actor.control(units))))
-        return np.full(UNIT_COUNT, np.nan) if seen is None else seen.scores.astype(np.float64)
+        return np.full(UNIT_COUNT, np.nan) if seen is None or seen.scores is None else seen.scores.astype(np.float64)
 
     def _pose(self, actor: _Actor, head: HeadMotion) -> np.ndarray:
         """(3,) degrees of the photo's face with its head turned; nan where it is not seen."""
@@ -308,10 +308,10 @@ class _Session:
         seen = self._seen(actor, actor.performer.composite(rendering))
         return np.full(3, np.nan) if seen is None else np.array(seen.pose)
 
-    def _seen(self, actor: _Actor, frame: np.ndarray) -> MeasuredFace | None:
+    def _seen(self, actor: _Actor, frame: np.ndarray) -> Face | None:
         from facemotion.faces.mesh import landmarker
 
-        seen = landmarker().follow(frame, actor.seen.points)
+        seen = landmarker().follow(frame, actor.seen.require_points())
         self.frames += 1
         self.unread += seen is None
         return seen
@@ -323,7 +323,7 @@ class _Actor:
 
     photo: np.ndarray
     performer: Performer
-    seen: MeasuredFace
+    seen: Face
 
     @classmethod
     def of(cls, path: Path) -> _Actor:
@@ -340,14 +340,16 @@ class _Actor:
         face = choose_faces(find_faces(photo, aligner="builtin"), "largest", name=path.name)[0]
         measured = measure_face(photo, face)
         occluders = occluders_of(find_occlusion(photo, face.landmarks), photo, face.landmarks)
-        performer = Performer(photo, measured.points, face.landmarks, scores=measured.scores, occluders=occluders)
+        performer = Performer(
+            photo, measured.require_points(), face.landmarks, scores=measured.scores, occluders=occluders
+        )
         # Read as the frames will be, from the same part of the picture.
-        return cls(photo, performer, landmarker().follow(photo, measured.points) or measured)
+        return cls(photo, performer, landmarker().follow(photo, measured.require_points()) or measured)
 
     @property
     def landmarks(self) -> np.ndarray:
         """(68, 2) photo px."""
-        return self.seen.points[list(FROM_FACE_MESH), :2]
+        return self.seen.require_points()[list(FROM_FACE_MESH), :2]
 
     def control(self, units: np.ndarray) -> np.ndarray:
         """(52,) what leads from the photo to the units (52,)."""

@@ -1,35 +1,35 @@
-"""Which faces are in a photo: the built-in finder, and face-alignment where that finds nothing or is unsure."""
+"""Which faces are in a photo: the landmarker, and face-alignment where that finds nothing or is unsure."""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from facemotion.errors import UsageError, WeightsError
-from facemotion.faces.pose import head_pose
+from facemotion.faces import mesh
 from facemotion.faces.types import Face
 from facemotion.media.photos import check_pixels
 
 if TYPE_CHECKING:
     from facemotion.faces.fallback import FallbackDetector
-    from facemotion.faces.finder import Finder
 
 ALIGNERS = ("auto", "builtin", "face-alignment")
+
+UNSURE_SCORE = 0.8
+"""Score below which the fallback detector is worth its time."""
 
 _SAME_FACE = 0.4  # distance between the middles of two faces, in sizes of the larger, below which they are one
 
 
 class FaceFinder:
-    """Both finders, each loaded when first needed. May be used from several threads."""
+    """The landmarker and face-alignment, each loaded when first needed. May be used from several threads."""
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._builtin: Finder | None = None
         self._fallback: FallbackDetector | None = None
         self._out_of_reach: WeightsError | None = None
 
@@ -48,32 +48,15 @@ class FaceFinder:
             raise UsageError(f"There is no aligner {aligner!r}.", f"Use one of: {', '.join(ALIGNERS)}.")
         if aligner == "face-alignment":
             return self._load_fallback().find(image)
-        faces = self._load_builtin().find(image) or self._find_turned(image)
+        faces = mesh.landmarker().measure(image)
         if aligner == "builtin" or any(_is_sure(face) for face in faces):
             return faces
         second = self._fallback_if_worth_it(faces, on_note)
         return faces if second is None else merged(faces, second.find(image))
 
     def follow(self, frames: np.ndarray) -> np.ndarray:
-        """Landmarks (T, 68, 2) px of a clip (T, H, W, 3) uint8 by the built-in finder, see `Finder.follow`."""
-        return self._load_builtin().follow(frames)
-
-    def _find_turned(self, image: np.ndarray) -> list[Face]:
-        """The faces of a photo that lies on its side or its head; only such as the built-in finder is sure of."""
-        for quarters in (1, 3, 2):
-            found = self._load_builtin().find(np.ascontiguousarray(np.rot90(image, quarters)))
-            faces = [turned_back(face, quarters, image.shape) for face in found if _is_sure(face)]
-            if faces:
-                return faces
-        return []
-
-    def _load_builtin(self) -> Finder:
-        from facemotion.faces.finder import Finder
-
-        with self._lock:
-            if self._builtin is None:
-                self._builtin = Finder.load()
-            return self._builtin
+        """Landmarks (T, 68, 2) px of a clip (T, H, W, 3) uint8 by the landmarker, see `Landmarker.hold`."""
+        return mesh.landmarker().hold(frames)
 
     def _load_fallback(self, *, offline: bool | None = None) -> FallbackDetector:
         from facemotion.faces.fallback import FallbackDetector
@@ -111,16 +94,6 @@ def merged(builtin: list[Face], second: list[Face]) -> list[Face]:
     return sorted(distinct, key=lambda face: -face.size_px)
 
 
-def turned_back(face: Face, quarters: int, shape: tuple[int, ...]) -> Face:
-    """A face of ``np.rot90(image, quarters)`` as it lies in the image, whose shape is (H, W, ...)."""
-    points, height, width = face.landmarks, shape[0], shape[1]
-    for turn in range(quarters):
-        side = width if (quarters - turn) % 2 else height
-        points = np.stack([side - 1 - points[:, 1], points[:, 0]], axis=1)
-    box = (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
-    return replace(face, landmarks=points, box=box, pose=head_pose(points))
-
-
 _shared = FaceFinder()
 
 
@@ -145,8 +118,6 @@ def follow_face(frames: np.ndarray) -> np.ndarray:
 
 
 def _is_sure(face: Face) -> bool:
-    from facemotion.faces.finder import UNSURE_SCORE
-
     return face.score >= UNSURE_SCORE
 
 

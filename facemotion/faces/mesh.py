@@ -11,11 +11,8 @@ import numpy as np
 from facemotion.errors import NoFaceError
 
 if TYPE_CHECKING:
-    from facemotion.faces.landmarker import Landmarker, MeasuredFace
+    from facemotion.faces.landmarker import Landmarker
     from facemotion.faces.types import Face
-
-_SCALE = 1.65
-"""Side of the part of the photo that is looked at, in sides of the box of the 68 landmarks."""
 
 _lock = threading.Lock()
 _shared: Landmarker | None = None
@@ -42,37 +39,29 @@ def landmarker() -> Landmarker:
         return _shared
 
 
-def measure_face(image: np.ndarray, face: Face) -> MeasuredFace:
-    """A face of a photo (H, W, 3) uint8 RGB as the landmarker sees it.
+def measure_face(image: np.ndarray, face: Face) -> Face:
+    """A face of a photo (H, W, 3) uint8 RGB with its 478 points and scores, whoever found it.
 
-    Looks twice: where the finder's landmarks say, and again where the first look says; and where the landmarker's
-    own detector says, if that shows nothing. Raises NoFaceError where there
-    is nothing like a face.
+    What the landmarker has found has them already. Of another finder's faces, the 68 landmarks say where to look.
+    Raises NoFaceError where there is nothing like a face.
     """
-    from facemotion.faces.landmarker import Roi
+    if face.points is not None:
+        return face
+    from facemotion.faces.landmarker.crops import roi_of_landmarks
 
-    points = np.asarray(face.landmarks, np.float64)
-    across = points[42:48].mean(0) - points[36:42].mean(0)
-    angle = float(np.arctan2(across[1], across[0]))
-    upright = points @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    low, high = upright.min(0), upright.max(0)
-    low[1] -= 0.25 * (high[1] - low[1])  # the forehead, which has no landmarks
-    centre = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ ((low + high) / 2)
-    side = _SCALE * float((high - low).max()) * 0.85
-    roi = Roi((float(centre[0]), float(centre[1])), side, side, angle)
-    first = landmarker().measure_at(image, [roi])[0]
-    measured = None if first is None else landmarker().follow(image, first.points)
-    found = measured or first or _detected(image, face)
-    if found is None:
+    first = landmarker().measure_at(image, [roi_of_landmarks(face.landmarks)])[0]
+    again = None if first is None or first.points is None else landmarker().follow(image, first.points)
+    measured = again or first or _found(image, face)
+    if measured is None:
         raise NoFaceError("The face cannot be measured: it is hidden, cut off or turned too far.", _HINT)
-    return found
+    return measured
 
 
-def _detected(image: np.ndarray, face: Face) -> MeasuredFace | None:
-    """The face as the landmarker's own detector frames it, where that sees one in the same place."""
-    middle = np.asarray(face.landmarks).mean(0)
+def _found(image: np.ndarray, face: Face) -> Face | None:
+    """The face as the landmarker itself finds it, where it sees one in the same place."""
+    middle = face.landmarks.mean(axis=0)
     for measured in landmarker().measure(image):
-        if np.linalg.norm(measured.points[:, :2].mean(0) - middle) < 0.3 * face.size_px:
+        if np.linalg.norm(measured.landmarks.mean(axis=0) - middle) < 0.3 * face.size_px:
             return measured
     return None
 

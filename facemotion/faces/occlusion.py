@@ -15,8 +15,7 @@ import numpy as np
 import torch
 
 from facemotion.faces import geometry
-from facemotion.faces.finder_networks import fuse
-from facemotion.faces.occlusion_network import OcclusionNetwork, load_occlusion, occlusion_input
+from facemotion.faces.occlusion_network import OcclusionNetwork, fused, load_occlusion, occlusion_input
 
 HIDDEN = 0.5
 """Share of lips or of an eye behind something else from which on they count as hidden."""
@@ -55,7 +54,7 @@ class OcclusionEstimator:
     """The network at work."""
 
     def __init__(self, network: OcclusionNetwork):
-        self._network = fuse(network)
+        self._network = fused(network)
         self.input_px = network.config.input_px
 
     @classmethod

@@ -10,9 +10,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facemotion.errors import WeightsError
-from facemotion.faces.finder_networks import ConvUnit
 from facemotion.media.records import MalformedError, built, check_tensors, malformed, parse_object
 from facemotion.weights.registry import read_verified
 
@@ -28,6 +28,25 @@ class OcclusionConfig:
     """Side of the aligned crop (`geometry.photo_to_crop`) that it sees, and of the mask that it gives."""
     widths: tuple[int, int, int, int] = (16, 32, 64, 80)
     """Channels at strides 2, 4, 8 and 16."""
+
+
+class ConvUnit(nn.Module):
+    """Convolution, batch normalisation, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(outputs)
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.norm(self.conv(x)))
+
+    def fuse(self) -> None:
+        """Fold the normalisation into the convolution (evaluation only)."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv = fuse_conv_bn_eval(self.conv, self.norm)
+            self.norm = nn.Identity()
 
 
 class OcclusionNetwork(nn.Module):
@@ -61,6 +80,15 @@ class OcclusionNetwork(nn.Module):
         at4 = self.at4(at4 + _double(self.from8(at8)))
         at2 = self.at2(at2 + _double(self.from4(at4)))
         return pixel_shuffle(self.to_mask(at2), 2)
+
+
+def fused(network: OcclusionNetwork) -> OcclusionNetwork:
+    """The same function, faster, with every normalisation folded into its convolution; no longer trainable."""
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, ConvUnit):
+            module.fuse()
+    return network
 
 
 def occlusion_input(crops: np.ndarray) -> Tensor:

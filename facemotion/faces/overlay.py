@@ -23,11 +23,15 @@ _CHAINS = (  # runs of landmarks that are joined, and whether their ends meet
     (range(48, 60), True),
     (range(60, 68), True),
 )
+_IRISES = ([469, 470, 471, 472], [474, 475, 476, 477])  # around the centres
+_MESH_OPACITY = 0.4
 _SUBPIXEL_BITS = 4
 
 
 def draw_faces(photo: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
-    """A copy of a photo (H, W, 3) uint8 with box, number (from 1, in the order given) and landmarks of each face.
+    """A copy of a photo (H, W, 3) uint8 with box, number (from 1, in the order given) and points of each face.
+
+    The landmarks are joined by lines, and where all 478 points are known, the mesh lies under them.
 
     Lines are as thick as the photo is large, so that they can be seen when it is shown whole.
     """
@@ -36,6 +40,8 @@ def draw_faces(photo: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
     for number, face in enumerate(faces, start=1):
         colour = _COLOURS[(number - 1) % len(_COLOURS)]
         fine = max(1, min(thin, round(face.size_px / 150)))
+        if face.points is not None:
+            _draw_mesh(picture, face.points, colour)
         for chain, closed in _CHAINS:
             points = [_fixed(face.landmarks[list(chain)])]
             cv2.polylines(picture, points, closed, colour, fine, cv2.LINE_AA, _SUBPIXEL_BITS)
@@ -43,6 +49,17 @@ def draw_faces(photo: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
         cv2.rectangle(picture, first, second, colour, thin + 1, cv2.LINE_AA, _SUBPIXEL_BITS)
         _write_number(picture, face, number, colour, thin)
     return picture
+
+
+def _draw_mesh(picture: np.ndarray, points: np.ndarray, colour: tuple[int, int, int]) -> None:
+    """The mesh's lines, half transparent, and the irises."""
+    from facemotion.faces.landmarker.head_pose import canonical_face
+
+    lines = picture.copy()
+    places = _fixed(points[:, :2])
+    cv2.polylines(lines, list(places[canonical_face().edges]), False, colour, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
+    cv2.polylines(lines, [places[ring] for ring in _IRISES], True, colour, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
+    cv2.addWeighted(lines, _MESH_OPACITY, picture, 1 - _MESH_OPACITY, 0, dst=picture)
 
 
 def _write_number(picture: np.ndarray, face: Face, number: int, colour: tuple[int, int, int], thin: int) -> None:

@@ -11,8 +11,7 @@ import numpy as np
 from facemotion.expressions.life import GAZE_RANGE_DEG
 from facemotion.expressions.smoothing import OneEuroFilter
 from facemotion.expressions.units import UNIT_INDEX
-from facemotion.faces.find import find_faces
-from facemotion.faces.landmarker import Landmarker, MeasuredFace, Roi
+from facemotion.faces.landmarker import Landmarker, Roi
 from facemotion.faces.landmarker.crops import ROI_SCALE, rois_of_detections
 from facemotion.faces.selection import choose_faces
 from facemotion.faces.types import Face
@@ -21,7 +20,7 @@ from facemotion.media.footage import FootageFrame
 LONGEST_PX = 1280
 """Frames are shrunk to this: a face of 5 % of the picture still has the landmarker's 256 px within reach."""
 
-_SEARCH_EVERY = 8  # frames without a face between two looks with the slower finder, which sees smaller faces
+_SEARCH_EVERY = 8  # frames without a face between two searches that are slower and see smaller faces
 _SAME_PLACE = 0.35  # distance of centres, in sizes of the face, below which two sightings are of one face
 
 _GROWTH = 1.6  # nor grow or shrink by more than this
@@ -47,7 +46,7 @@ class Sighting:
     frame begins another scene."""
 
     time_s: float
-    face: MeasuredFace | None
+    face: Face | None
     cut: bool
 
 
@@ -188,14 +187,13 @@ class FaceTracker:
         self._missing = 0 if face is not None else self._missing + 1
         return Sighting(frame.time_s, face, cut)
 
-    def _first(self, frame: FootageFrame) -> MeasuredFace | None:
+    def _first(self, frame: FootageFrame) -> Face | None:
         """The chosen face where nobody is followed yet."""
-        faces: list[MeasuredFace] = []
+        faces: list[Face] = []
         if self._missing % _SEARCH_EVERY == 0:  # all of them, numbered as in a photo
-            rois = [_roi_of(face) for face in find_faces(frame.pixels, aligner="builtin")]
-            faces = [face for face in self._landmarker.measure_at(frame.pixels, rois) if face is not None]
-        if not faces and self._choice == "largest":
             faces = self._landmarker.measure(frame.pixels)
+        elif self._choice == "largest":
+            faces = self._quickly(frame.pixels)
         chosen = _chosen(faces, self._choice, frame.scale)
         for face in faces:
             centre, size_px = _place(face.roi)
@@ -206,7 +204,12 @@ class FaceTracker:
                 self._others.append(person)
         return chosen
 
-    def _next(self, frame: FootageFrame) -> MeasuredFace | None:
+    def _quickly(self, pixels: np.ndarray) -> list[Face]:
+        """The faces that BlazeFace sees at once, largest first."""
+        seen = self._landmarker.measure_at(pixels, rois_of_detections(self._landmarker.detect(pixels)))
+        return sorted((face for face in seen if face is not None), key=lambda face: -face.size_px)
+
+    def _next(self, frame: FootageFrame) -> Face | None:
         """The face that is followed, in the next frame."""
         target, now_s = self._target, frame.time_s
         assert target is not None
@@ -217,7 +220,7 @@ class FaceTracker:
         if followed is not None and not any(_same(roi, followed.roi) for roi in rois):
             rois.append(followed.roi)
         if followed is None and not rois and self._missing % _SEARCH_EVERY == _SEARCH_EVERY - 1:
-            rois = [_roi_of(face) for face in find_faces(frame.pixels, aligner="builtin")]
+            rois = [face.roi for face in self._landmarker.measure(frame.pixels)]
         owners = self._assigned(frame, rois, followed)
         if 0 not in owners:
             return self._anybody(frame, rois) if now_s - target.seen_s > _FORGOTTEN_S else None
@@ -231,7 +234,7 @@ class FaceTracker:
         target.see(centre, size_px, now_s, _look(frame.pixels, mine), contested=self._contested(now_s))
         return face
 
-    def _assigned(self, frame: FootageFrame, rois: list[Roi], followed: MeasuredFace | None) -> list[int | None]:
+    def _assigned(self, frame: FootageFrame, rois: list[Roi], followed: Face | None) -> list[int | None]:
         """Whose face each part of the frame shows: 0 the target's, None nobody's.
 
         Newcomers become others, but not half a face beside the target, nor while it is lost and may be the newcomer.
@@ -268,10 +271,10 @@ class FaceTracker:
                 people[owner].see(*places[row], now_s, looks[row], contested=contested)
         return owners
 
-    def _anybody(self, frame: FootageFrame, rois: list[Roi]) -> MeasuredFace | None:
+    def _anybody(self, frame: FootageFrame, rois: list[Roi]) -> Face | None:
         """After a long absence, the chosen one of those who are there."""
         faces = [face for face in self._landmarker.measure_at(frame.pixels, rois) if face is not None]
-        face = _chosen(sorted(faces, key=lambda face: -face.roi.size_px), self._choice, frame.scale)
+        face = _chosen(sorted(faces, key=lambda face: -face.size_px), self._choice, frame.scale)
         if face is not None:
             self._target = _Person(*_place(face.roi), frame.time_s, _look(frame.pixels, face.roi))
             self._others = []
@@ -315,24 +318,16 @@ def track_face(
     return FaceTrack.of(sightings())
 
 
-def _chosen(faces: list[MeasuredFace], choice: str, scale: float) -> MeasuredFace | None:
+def _chosen(faces: list[Face], choice: str, scale: float) -> Face | None:
     from facemotion.errors import NoFaceError
 
     if "," in choice:
         x, y = (float(number) * scale for number in choice.split(","))
         choice = f"{x:f},{y:f}"
     try:
-        return choose_faces(faces, choice, name="the frame")[0]  # type: ignore[arg-type, return-value]
+        return choose_faces(faces, choice, name="the frame")[0]
     except NoFaceError:
         return None
-
-
-def _roi_of(face: Face) -> Roi:
-    """The part of a frame around a face that the built-in finder found."""
-    x0, y0, x1, y1 = face.box
-    across, down = (face.landmarks[42:48].mean(axis=0) - face.landmarks[36:42].mean(axis=0)).tolist()
-    size = ROI_SCALE * max(x1 - x0, y1 - y0)
-    return Roi(((x0 + x1) / 2, (y0 + y1) / 2), size, size, float(np.arctan2(down, across)))
 
 
 def _place(roi: Roi) -> tuple[np.ndarray, float]:

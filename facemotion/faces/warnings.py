@@ -36,9 +36,9 @@ def face_warnings(face: Face, image_shape: tuple[int, ...], occlusion: Occlusion
     yaw, pitch, _ = face.pose
     if max(abs(yaw), abs(pitch)) > TURNED_DEG:
         lines.append(f"The head is turned by {max(abs(yaw), abs(pitch)):.0f}°: up to {TURNED_DEG}° works best.")
-    if "the mouth" not in hidden and mouth_opening(face.landmarks) > OPEN_MOUTH:
+    if "the mouth" not in hidden and face.mouth_opening > OPEN_MOUTH:
         lines.append("The mouth is open already: a closed or hardly open one works best.")
-    if hidden in ([], ["the mouth"]) and eye_opening(face.landmarks) < CLOSED_EYES:
+    if hidden in ([], ["the mouth"]) and sum(face.eye_openings) / 2 < CLOSED_EYES:
         lines.append("The eyes seem closed: they cannot be opened.")
     if outside_share(face.landmarks, image_shape) > CUT_OFF:
         lines.append("The face is cut off by the edge of the photo: its missing part cannot be animated.")
@@ -51,28 +51,8 @@ def _hidden(occlusion: Occlusion) -> list[str]:
     return ["the mouth"] * occlusion.lips_hidden + ["one eye", "the eyes"][eyes - 1 : eyes]
 
 
-def mouth_opening(landmarks: np.ndarray) -> float:
-    """Height of the gap between the lips in units of the distance between the eyes."""
-    gap = np.linalg.norm(landmarks[61:64] - landmarks[[67, 66, 65]], axis=1).mean()
-    return float(gap / max(_eye_distance(landmarks), 1e-6))
-
-
-def eye_opening(landmarks: np.ndarray) -> float:
-    """Height of the eye's opening by its width, the mean of both eyes (Soukupova & Cech 2016)."""
-    ratios = []
-    for first in (36, 42):
-        eye = landmarks[first : first + 6]
-        height = (np.linalg.norm(eye[1] - eye[5]) + np.linalg.norm(eye[2] - eye[4])) / 2
-        ratios.append(height / max(float(np.linalg.norm(eye[0] - eye[3])), 1e-6))
-    return float(np.mean(ratios))
-
-
 def outside_share(landmarks: np.ndarray, image_shape: tuple[int, ...]) -> float:
     """Share of the landmarks that lie outside of the photo."""
     height, width = image_shape[:2]
     x, y = landmarks[:, 0], landmarks[:, 1]
     return float(np.mean((x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)))
-
-
-def _eye_distance(landmarks: np.ndarray) -> float:
-    return float(np.linalg.norm(landmarks[42:48].mean(axis=0) - landmarks[36:42].mean(axis=0)))

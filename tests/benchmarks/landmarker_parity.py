@@ -49,7 +49,9 @@ def reference(task: Path, out: Path, photos: list[Path]) -> None:
 
 def compare(path: Path) -> int:
     """Print how far the landmarker is from mediapipe's answers; 1 where it is too far."""
-    from facemotion.faces.landmarker import UNIT_NAMES, Landmarker
+    from facemotion.expressions.units import UNIT_NAMES
+    from facemotion.faces.landmarker import Landmarker
+    from facemotion.faces.landmarker.crops import roi_of_points
     from facemotion.faces.landmarker.face_mesh import INPUT_PX
 
     landmarker = Landmarker.load()
@@ -68,8 +70,9 @@ def compare(path: Path) -> int:
                 print(f"{photo}: mediapipe sees a face that the landmarker does not", file=sys.stderr)
                 return 1
             face = min(faces, key=lambda face: np.abs(face.points - points).max())
-            off = np.abs(face.points - points) * INPUT_PX / face.roi.size_px
-            eyes = np.linalg.norm(points[468, :2] - points[473, :2]) * INPUT_PX / face.roi.size_px
+            to_crop = INPUT_PX / roi_of_points(points).size_px
+            off = np.abs(face.points - points) * to_crop
+            eyes = np.linalg.norm(points[468, :2] - points[473, :2]) * to_crop
             units = np.abs(face.scores[: len(columns)] - scores[columns])
             rows.append((off[:, :2].max(), off[:, 2].max(), 100 * off[:, :2].max() / eyes, units.max()))
             if rows[-1][0] > worst[1]:

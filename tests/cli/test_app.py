@@ -21,7 +21,6 @@ COMMANDS = (
     "prepare",
     "train",
     "train-paint",
-    "train-finder",
     "evaluate",
     "evaluate-units",
 )

@@ -1,8 +1,10 @@
 """``facemotion faces``: what it prints, draws and refuses; and every kind of bad input, up to the finder's answer."""
 
+import csv
 import io
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +12,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from facemotion.cli.app import app
+from facemotion.expressions.units import UNIT_INDEX, UNIT_NAMES
+from facemotion.faces.measures import Gaze
 from facemotion.weights.registry import WEIGHTS
 from tests.conftest import draw_photo, face_at
 
-shipped = pytest.mark.skipif(WEIGHTS["finder"].sha256 is None, reason="the finder's weights are not released yet")
+shipped = pytest.mark.skipif(WEIGHTS["landmarker"].sha256 is None, reason="there are no weights of the landmarker")
 
 
 def run(*arguments, input=None):
@@ -53,6 +57,78 @@ def test_json_is_for_programs(photo, known_faces):
 def test_quiet_says_nothing_but_json_still_speaks(photo):
     assert run(photo, "--quiet").output == ""
     assert json.loads(run(photo, "--quiet", "--json").stdout)["photos"]
+
+
+@pytest.fixture
+def smiling(known_faces):
+    """The known face with points, scores and gaze, as the landmarker gives them; a second one without."""
+    scores = np.zeros(52, np.float32)
+    scores[UNIT_INDEX["mouthSmileLeft"]], scores[UNIT_INDEX["jawOpen"]] = 0.75, 0.25
+    points = np.zeros((478, 3), np.float32)
+    points[:, :2] = np.random.default_rng(0).uniform((60, 70), (140, 160), (478, 2))
+    known_faces[0] = replace(
+        known_faces[0], points=points, scores=scores, presence=0.98, gaze=Gaze(left=(3.0, -2.0), right=(4.0, -1.0))
+    )
+    known_faces.append(replace(face_at((150, 60), eye_distance_px=20), source="face-alignment"))
+    return known_faces
+
+
+def test_units_in_json_have_their_photo_beside_them(photo, smiling):
+    [told] = faces_json(photo, "--units")
+    first, second = told["faces"]
+    assert first["photo"] == second["photo"] == str(photo)
+    assert first["scores"]["mouthSmileLeft"] == pytest.approx(0.75) and len(first["scores"]) == 52
+    assert first["units"] == {
+        name: pytest.approx(v, abs=1e-4) for name, v in zip(UNIT_NAMES, smiling[0].units.tolist(), strict=True)
+    }
+    assert first["facs"]["AU12L"] == pytest.approx(first["units"]["mouthSmileLeft"])
+    assert first["gaze_deg"] == {"left_yaw": 3, "left_pitch": -2, "right_yaw": 4, "right_pitch": -1}
+    assert first["presence"] == pytest.approx(0.98) and len(first["points"]) == 478
+    assert second["units"] is second["scores"] is second["facs"] is second["points"] is second["gaze_deg"] is None
+    assert set(second["eye_openings"]) == {"left", "right"} and second["mouth_opening"] >= 0
+    assert "units" not in faces_json(photo)[0]["faces"][0]
+
+
+def test_units_as_a_table(photo, smiling):
+    done = run(photo, "--units")
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert any(line.split()[:3] == ["mouthSmileLeft", "AU12L", "0.75"] for line in lines)
+    assert "Eyes, relative to the head: left +3° -2°, right +4° -1°" in lines
+    assert "Face 2: face-alignment does not measure units." in lines
+    assert "browDown" not in done.stdout
+
+
+def test_a_face_at_rest_says_so(photo, smiling):
+    smiling[0] = replace(smiling[0], scores=np.zeros(52, np.float32))
+    assert "Face 1: at rest." in run(photo, "--units").stdout
+
+
+def test_csv_has_a_row_a_face(photo, smiling, tmp_path):
+    empty = tmp_path / "no.png"
+    done = run(photo, empty, "--units", "--csv")
+    assert done.exit_code == 3 and "no.png" in done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [(row["photo"], row["face"]) for row in rows] == [(str(photo), "1"), (str(photo), "2")]
+    assert float(rows[0]["mouthSmileLeft"]) == pytest.approx(
+        float(smiling[0].units[UNIT_INDEX["mouthSmileLeft"]]), abs=1e-4
+    )
+    assert rows[1]["mouthSmileLeft"] == rows[1]["gaze_left_yaw"] == ""
+    assert float(rows[0]["x0"]) == pytest.approx(smiling[0].box[0], abs=0.1)
+    header = run(photo, "--csv").stdout.splitlines()[0]
+    assert header == "photo,face,x0,y0,x1,y1,score,yaw,pitch,roll,found_by"
+
+
+def test_json_and_csv_exclude_each_other(photo):
+    assert run(photo, "--json", "--csv").exit_code == 2
+
+
+def test_the_overlay_shows_the_mesh_where_it_is_known(photo, smiling, tmp_path):
+    run(photo, "--overlay", tmp_path / "mesh.png")
+    smiling[0] = replace(smiling[0], points=None)
+    run(photo, "--overlay", tmp_path / "plain.png")
+    mesh, plain = (np.array(Image.open(tmp_path / name)).astype(int) for name in ("mesh.png", "plain.png"))
+    assert (np.abs(mesh - plain).max(axis=2) > 20).mean() > 0.01
 
 
 def test_overlay(photo, known_faces, tmp_path):

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from facemotion.errors import UsageError, WeightsError
-from facemotion.faces import fallback as fallback
-from facemotion.faces import finder as finder_module
-from facemotion.faces.find import FaceFinder, merged, turned_back
+from facemotion.faces import fallback, mesh
+from facemotion.faces.find import FaceFinder, merged
 from facemotion.faces.types import Face
 from tests.faces.faces import frontal_landmarks
 
@@ -36,11 +35,13 @@ class Stub:
         self.asked += 1
         return self.faces
 
+    measure = find
+
 
 @pytest.fixture
 def finders(monkeypatch):
     def install(builtin: Stub, second: Stub) -> FaceFinder:
-        monkeypatch.setattr(finder_module, "Finder", builtin)
+        monkeypatch.setattr(mesh, "landmarker", builtin.load)
         monkeypatch.setattr(fallback, "FallbackDetector", second)
         return FaceFinder()
 
@@ -52,7 +53,7 @@ def test_a_sure_face_needs_no_fallback(finders):
     finder = finders(builtin, second)
     assert finder.find(PHOTO) == builtin.faces
     finder.find(PHOTO)
-    assert len(builtin.loaded) == 1 and builtin.asked == 2
+    assert builtin.asked == 2
     assert second.loaded == []
 
 
@@ -116,29 +117,3 @@ def test_merged_counts_every_face_once_largest_first():
     )
     faces = merged([sure, unsure_twice, unsure_alone], [same_as_sure, same_as_unsure, new])
     assert faces == [unsure_alone, sure, same_as_unsure, new]
-
-
-@pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_a_face_of_a_turned_photo_comes_back_to_its_place(quarters):
-    image = np.zeros((30, 50), np.uint8)
-    image[4, 41] = 1  # y, x
-    [[y, x]] = np.argwhere(np.rot90(image, quarters))
-    face = replace(face_at(100, 0.9), landmarks=np.float32([[x, y]] * 68))
-    back = turned_back(face, quarters, image.shape)
-    assert back.landmarks == pytest.approx(np.float32([[41, 4]] * 68))
-    assert back.box == (41, 4, 41, 4)
-
-
-def test_a_photo_on_its_side_is_turned(finders):
-    class Upright(Stub):
-        def find(self, image):
-            super().find(image)
-            return self.faces if image[0, 0, 0] else []
-
-    marked = PHOTO.copy()
-    marked[0, -1] = 1  # the corner that a quarter turn brings to the upper left
-    builtin = Upright([face_at(150, 0.9), face_at(60, 0.4)])
-    [face] = finders(builtin, Stub()).find(marked)
-    assert builtin.asked == 2
-    assert face.landmarks.mean(axis=0) == pytest.approx([400 - 1 - 150, 150], abs=12)
-    assert abs(face.pose[2]) == pytest.approx(90, abs=2)

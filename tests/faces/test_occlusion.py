@@ -192,7 +192,7 @@ def test_the_face_may_lie_anywhere():
 @pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
 def test_faces_of_the_data_that_hide_nothing_are_seen():
     """At most one alarm in a hundred people, validation people and others; masks and most dark glasses are found."""
-    from facemotion.train_finder.photos import read_photos
+    from facemotion.training.occlusion.photos import read_photos
     from facemotion.training.occlusion.scenes import listed_occluders
 
     listed = listed_occluders()

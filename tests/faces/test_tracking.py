@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from facemotion.expressions.units import UNIT_INDEX, UNIT_NAMES
-from facemotion.faces.landmarker import UNIT_NAMES as LANDMARKER_UNIT_NAMES
+from facemotion.expressions.units import UNIT_INDEX
 from facemotion.faces.landmarker import Landmarker
 from facemotion.faces.tracking import FaceTrack, FaceTracker, Sighting, eye_angles, track_face
 from facemotion.media.footage import FootageFrame
@@ -45,10 +44,6 @@ def footage(pictures: list[np.ndarray], *, fps: float = 25) -> list[FootageFrame
 def centre_x(sighting: Sighting) -> float:
     assert sighting.face is not None
     return (sighting.face.box[0] + sighting.face.box[2]) / 2
-
-
-def test_units_have_one_order():
-    assert LANDMARKER_UNIT_NAMES == UNIT_NAMES
 
 
 def test_a_face_that_moves_and_leans_is_followed_without_jumps(landmarker):

@@ -4,7 +4,6 @@
 """
 
 from facemotion.faces.landmarker.landmarker import Landmarker
-from facemotion.faces.landmarker.types import MeasuredFace, Roi
-from facemotion.faces.landmarker.units import UNIT_NAMES
+from facemotion.faces.landmarker.roi import Roi
 
-__all__ = ["UNIT_NAMES", "Landmarker", "MeasuredFace", "Roi"]
+__all__ = ["Landmarker", "Roi"]

@@ -1,8 +1,14 @@
-"""BlazeFace, short range: where a picture of 128 × 128 px shows faces (Bazarevsky et al. 2019, arXiv 1907.05047)."""
+"""BlazeFace, short range: where a picture shows faces (Bazarevsky et al. 2019, arXiv 1907.05047).
+
+The network was made for pictures of 128 × 128 px. As it is convolutional, larger ones show it smaller faces; it sees
+those of some 16 to 130 px.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -12,6 +18,9 @@ from torch.nn import functional as F
 from facemotion.faces.landmarker.layers import SameConv2d, depthwise, pad_channels
 
 INPUT_PX = 128
+STRIDE_PX = 16
+"""Sides of pictures are multiples of this."""
+
 KEYPOINTS = 6
 """Right eye and left eye of the person, nose tip, mouth, right and left ear tragion."""
 
@@ -41,8 +50,9 @@ class BlazeBlock(nn.Module):
 class BlazeFace(nn.Module):
     """Scores and boxes for two anchors in every 8 px cell and six in every 16 px cell.
 
-    Input (B, 3, 128, 128) RGB in [-1, 1]; output: logits (B, 896) and raw boxes (B, 896, 16), see `decode`. Layers are
-    registered in the order in which they run; the conversion relies on it.
+    Input (B, 3, H, W) RGB in [-1, 1], sides multiples of 16; output: logits (B, N) and raw boxes (B, N, 16), see
+    `decode`; N is 896 for 128 × 128 px. Layers are registered in the order in which they run; the conversion relies
+    on it.
     """
 
     def __init__(self):
@@ -71,12 +81,13 @@ def _by_anchor(head: torch.Tensor, values: int) -> torch.Tensor:
     return head.permute(0, 2, 3, 1).reshape(len(head), -1, values)
 
 
-def anchors() -> np.ndarray:
-    """Centres of the anchors, (896, 2) in input px."""
+@lru_cache(maxsize=16)
+def anchors(height: int, width: int) -> np.ndarray:
+    """Centres of the anchors of a picture, (N, 2) in its px."""
     centres = []
     for stride, count in _ANCHORS_PER_CELL.items():
-        cells = (np.arange(INPUT_PX // stride) + 0.5) * stride
-        grid = np.stack(np.meshgrid(cells, cells), axis=-1).reshape(-1, 2)
+        x, y = ((np.arange(side // stride) + 0.5) * stride for side in (width, height))
+        grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
         centres.append(np.repeat(grid, count, axis=0))
     return np.concatenate(centres)
 
@@ -100,16 +111,30 @@ class Detections:
         shift = np.asarray(offset)
         return Detections(self.scores, self.boxes * scale + np.tile(shift, 2), self.keypoints * scale + shift)
 
+    def chosen(self, rows: np.ndarray | Sequence[int]) -> Detections:
+        """Some of the faces, by index or mask."""
+        index = np.asarray(rows)
+        return Detections(self.scores[index], self.boxes[index], self.keypoints[index])
 
-def decode(logits: np.ndarray, boxes: np.ndarray, *, least_score: float) -> Detections:
-    """The anchors of one picture that see a face with at least ``least_score``, by their scores, best first.
 
-    logits: (896,); boxes: (896, 16): centre, width and height, then six points, in px from the anchor.
+def joined(parts: Sequence[Detections]) -> Detections:
+    """The faces of several searches, one after the other."""
+    return Detections(
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.keypoints for part in parts]),
+    )
+
+
+def decode(logits: np.ndarray, boxes: np.ndarray, shape: tuple[int, int], *, least_score: float) -> Detections:
+    """The anchors of one picture of ``shape`` (H, W) that see a face with at least ``least_score``, best first.
+
+    logits: (N,); boxes: (N, 16): centre, width and height, then six points, in px from the anchor.
     """
     scores = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -SCORE_CLIP, SCORE_CLIP)))
     seen = np.flatnonzero(scores >= least_score)
     seen = seen[np.argsort(-scores[seen], kind="stable")]
-    places = anchors()[seen]
+    places = anchors(*shape)[seen]
     centres = boxes[seen, :2] + places
     half = boxes[seen, 2:4] / 2
     keypoints = boxes[seen, 4:].reshape(-1, KEYPOINTS, 2) + places[:, None]

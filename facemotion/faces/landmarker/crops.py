@@ -16,14 +16,17 @@ import cv2
 import numpy as np
 import torch
 
+from facemotion.faces.ibug68 import LEFT_EYE, RIGHT_EYE
 from facemotion.faces.landmarker.blazeface import Detections
-from facemotion.faces.landmarker.types import Roi
+from facemotion.faces.landmarker.roi import Roi
 
 ROI_SCALE = 1.5
 """Sides of the part in units of those of the face's box."""
 
 _EYES_OF_DETECTION = [0, 1]
 _EYES_OF_POINTS = [33, 263]  # outer corners
+
+_FOREHEAD = 0.25  # height of what is above the landmarks, in heights of these
 
 _STEPS = 32  # OpenCV 4 interpolates at this many steps a pixel ...
 _BLOCK_PX = 64  # ... and adds up places anew after this many pixels of a row
@@ -54,6 +57,20 @@ def roi_of_points(points: np.ndarray) -> Roi:
     x, y = ((low + high) / 2).tolist()
     size = ROI_SCALE * float((high - low).max())
     return Roi((x, y), size, size, math.atan2(down, across))
+
+
+def roi_of_landmarks(landmarks: np.ndarray) -> Roi:
+    """The square around a face of which 68 landmarks (68, 2) are known."""
+    points = np.asarray(landmarks, np.float64)
+    across, down = (points[LEFT_EYE].mean(axis=0) - points[RIGHT_EYE].mean(axis=0)).tolist()
+    angle = math.atan2(down, across)
+    upright = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    turned = points @ upright.T
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    low[1] -= _FOREHEAD * (high[1] - low[1])
+    x, y = (upright.T @ ((low + high) / 2)).tolist()
+    size = ROI_SCALE * float((high - low).max())
+    return Roi((x, y), size, size, angle)
 
 
 def crop(image: np.ndarray, roi: Roi, size: int, *, repeat_edge: bool) -> np.ndarray:

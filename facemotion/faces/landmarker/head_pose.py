@@ -1,25 +1,75 @@
-"""Which way a head is turned, from its 478 points and the canonical face."""
+"""The canonical face, and which way a head is turned whose 478 points are known."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cache, cached_property
 
 import numpy as np
+import torch
+from safetensors.torch import load
 
+from facemotion.media.records import MalformedError
+from facemotion.weights.registry import known_sha256, read_verified, weight_path
+
+_POINTS = 468
 _CANONICAL_TO_IMAGE = np.array([1.0, -1.0, -1.0])  # y up and z forward become y down and z away from the camera
 
 
-def head_rotation(points: np.ndarray, canonical: np.ndarray, weights: np.ndarray) -> np.ndarray:
+@dataclass(eq=False)
+class CanonicalFace:
+    """MediaPipe's canonical face: points (468, 3) cm (x to the person's left, y up, z forward), triangles (898, 3),
+    and the weights (468,) of the points when another face is laid over it, zero for those that take no part."""
+
+    points: np.ndarray
+    triangles: np.ndarray
+    weights: np.ndarray
+
+    @cached_property
+    def mirror(self) -> np.ndarray:
+        """(468,) for every point the one on the other side of the face."""
+        apart = np.linalg.norm(self.points[:, None] * (-1, 1, 1) - self.points[None], axis=2)
+        return apart.argmin(axis=1)
+
+    @cached_property
+    def edges(self) -> np.ndarray:
+        """(1365, 2) the sides of the triangles, each once."""
+        sides = np.concatenate([self.triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0])])
+        return np.unique(np.sort(sides, axis=1), axis=0)
+
+    @classmethod
+    def of(cls, tensors: dict[str, torch.Tensor]) -> CanonicalFace:
+        """The canonical face among the tensors of a weight file.
+
+        Raises KeyError where there is none, MalformedError where it is none.
+        """
+        points, triangles, weights = (tensors[f"canonical.{name}"] for name in ("points", "triangles", "weights"))
+        if points.shape != (_POINTS, 3) or triangles.shape[1:] != (3,) or weights.shape != (_POINTS,):
+            raise MalformedError("the canonical face has other shapes")
+        if not (int(triangles.min()) >= 0 and int(triangles.max()) < _POINTS and float(weights.sum()) > 0):
+            raise MalformedError("the canonical face has no mesh or no weights")
+        return cls(points.double().numpy(), triangles.long().numpy(), weights.double().numpy())
+
+
+@cache
+def canonical_face() -> CanonicalFace:
+    """The canonical face of the package. Raises WeightsError where its file is missing or damaged."""
+    path = weight_path("landmarker")
+    return CanonicalFace.of(load(read_verified(path, known_sha256("landmarker", path))))
+
+
+def head_rotation(points: np.ndarray, canonical: CanonicalFace) -> np.ndarray:
     """The rotation (3, 3) that takes the upright canonical face, as seen in an image, to a face's points.
 
     The best similarity in the sense of weighted least squares (orthogonal Procrustes; Umeyama 1991), as in MediaPipe's
     face geometry, but under scaled orthography: it does not depend on where in the photo the face is.
 
-    points: (468 or more, 3) px. canonical: (468, 3) cm. weights: (468,), zero for points that take no part.
+    points: (468 or more, 3) px.
     """
-    used = np.flatnonzero(weights)
-    share = weights[used] / weights[used].sum()
-    model = canonical[used] * _CANONICAL_TO_IMAGE
+    used = np.flatnonzero(canonical.weights)
+    share = canonical.weights[used] / canonical.weights[used].sum()
+    model = canonical.points[used] * _CANONICAL_TO_IMAGE
     seen = np.asarray(points, np.float64)[used]
     model = model - share @ model
     seen = seen - share @ seen

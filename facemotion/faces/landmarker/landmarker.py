@@ -1,45 +1,42 @@
-"""From a photo to measured faces: BlazeFace, Face Mesh V2 and Blendshape V2, one after the other."""
+"""From a photo to measured faces."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
-from torch import nn
 
-from facemotion.errors import WeightsError
-from facemotion.faces.landmarker import blazeface, face_mesh
-from facemotion.faces.landmarker.blazeface import BlazeFace, Detections
-from facemotion.faces.landmarker.blendshape_mixer import POINT_INDICES, BlendshapeMixer
-from facemotion.faces.landmarker.crops import crop, roi_of_picture, roi_of_points, rois_of_detections
-from facemotion.faces.landmarker.face_mesh import FaceMesh
+from facemotion.faces.ibug68 import FROM_FACE_MESH
+from facemotion.faces.landmarker import face_mesh
+from facemotion.faces.landmarker.blazeface import Detections
+from facemotion.faces.landmarker.crops import crop, roi_of_points
 from facemotion.faces.landmarker.head_pose import head_rotation, pose_angles
-from facemotion.faces.landmarker.types import MeasuredFace, Roi
+from facemotion.faces.landmarker.networks import LandmarkerNetworks
+from facemotion.faces.landmarker.roi import Roi
+from facemotion.faces.landmarker.search import Found, detect_as_mediapipe, find
 from facemotion.faces.landmarker.units import UNIT_OF_SCORE
-from facemotion.media.records import MalformedError, malformed
+from facemotion.faces.measures import gaze
+from facemotion.faces.types import Face
 
-FACE_SCORE = 0.5
-"""Least score of a detection."""
+LARGEST_PX = 32_766
+"""Longest side of a photo as it is looked at; larger ones are shrunk."""
 
-PRESENCE = 0.5
-"""Least presence of a face in the part that was looked at."""
+_STEPS_ASIDE = ((0, 0), (5, 2), (-3, 4))
+"""Shifts in px of the 256 px crop of the looks that `Landmarker.hold` averages: off the network's strides."""
 
 
 class Landmarker:
-    """MediaPipe's Face Landmarker. May be used from several threads."""
+    """MediaPipe's Face Landmarker, behind a search that finds faces of every size and turn.
 
-    def __init__(self, tensors: dict[str, torch.Tensor], *, device: str | torch.device = "cpu"):
-        """tensors: as in the weight file, by ``network.parameter``."""
-        self._device = torch.device(device)
-        self._blazeface = self._network(BlazeFace(), "blazeface", tensors)
-        self._face_mesh = self._network(FaceMesh(), "face_mesh", tensors)
-        self._mixer = self._network(BlendshapeMixer(), "blendshape_mixer", tensors)
-        self._canonical = tensors["canonical.points"].double().numpy()
-        self._canonical_weights = tensors["canonical.weights"].double().numpy()
+    May be used from several threads.
+    """
+
+    def __init__(self, networks: LandmarkerNetworks):
+        self._networks = networks
 
     @classmethod
     def load(cls, path: Path | None = None, *, device: str | torch.device = "cpu") -> Landmarker:
@@ -47,75 +44,103 @@ class Landmarker:
 
         Raises WeightsError for a file that is missing, damaged or foreign.
         """
-        from facemotion.weights.registry import known_sha256, read_verified, weight_path
+        return cls(LandmarkerNetworks.load(path, device=device))
 
-        if path is None:
-            path = weight_path("landmarker")
-        content = read_verified(path, known_sha256("landmarker", path))
-        try:
-            with malformed(SafetensorError):
-                return cls(safetensors.torch.load(content), device=device)
-        except MalformedError as error:
-            raise WeightsError(f"Cannot read the landmarker {path}: {error}", "Install facemotion again.") from error
+    def measure(self, image: np.ndarray) -> list[Face]:
+        """The faces of a photo (H, W, 3) uint8 RGB, largest first; see `search` for how they are found."""
+        _check(image)
+        ratio = LARGEST_PX / max(image.shape[:2])
+        if ratio < 1:
+            size = [max(1, int(side * ratio)) for side in image.shape[1::-1]]
+            small = self.measure(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+            return [face.scaled(image.shape[1] / size[0]) for face in small]
+        faces = self._measured(find(self._networks, image))
+        return sorted(faces, key=lambda face: -face.size_px)
 
-    def measure(self, image: np.ndarray) -> list[MeasuredFace]:
-        """The faces of a photo (H, W, 3) uint8 RGB, largest first."""
-        found = self.detect(image)
-        measured = self.measure_at(image, rois_of_detections(found), scores=found.scores)
-        return sorted((face for face in measured if face is not None), key=lambda face: -face.roi.size_px)
+    def detect(self, image: np.ndarray) -> Detections:
+        """Where BlazeFace alone sees faces in a photo (H, W, 3) uint8 RGB, as MediaPipe asks it; places in photo px.
 
-    def follow(self, image: np.ndarray, points: np.ndarray) -> MeasuredFace | None:
+        Quick, for videos; faces of less than an eighth of the longer side are missed, and not all are faces.
+        """
+        _check(image)
+        return detect_as_mediapipe(self._networks, image)
+
+    def measure_at(self, image: np.ndarray, rois: Sequence[Roi]) -> list[Face | None]:
+        """The faces in parts of a photo (H, W, 3) uint8 RGB; None for a part without one (presence below 0.5).
+
+        Neither side of the photo may be longer than `LARGEST_PX`.
+        """
+        _check(image)
+        size = face_mesh.INPUT_PX
+        mesh = self._networks.mesh([crop(image, roi, size, repeat_edge=True) for roi in rois])
+        found = [
+            Found(roi, points / size, float(presence), float(tongue), 1.0)
+            for roi, points, presence, tongue in zip(rois, mesh.points, mesh.presence, mesh.tongue, strict=True)
+        ]
+        measured = self._measured(found)
+        return [face if part.presence >= 0 else None for face, part in zip(measured, found, strict=True)]
+
+    def follow(self, image: np.ndarray, points: np.ndarray) -> Face | None:
         """A face where its points (478, 2 or 3) lay in the frame before, or None where it is gone."""
         return self.measure_at(image, [roi_of_points(points)])[0]
 
-    @torch.inference_mode()
-    def detect(self, image: np.ndarray) -> Detections:
-        """Where BlazeFace sees faces in a photo (H, W, 3) uint8 RGB; places in photo px."""
-        _check(image)
-        roi = roi_of_picture(image.shape)
-        picture = crop(image, roi, blazeface.INPUT_PX, repeat_edge=False)
-        logits, boxes = self._blazeface(self._input(picture[None]) * 2 - 1)
-        found = blazeface.decode(logits[0].cpu().numpy(), boxes[0].cpu().numpy(), least_score=FACE_SCORE)
-        left, top = roi.crop_to_photo[:, 2].tolist()
-        return blazeface.suppress(found).moved(scale=roi.size_px / blazeface.INPUT_PX, offset=(left, top))
+    def hold(self, frames: np.ndarray) -> np.ndarray:
+        """The landmarks of the one face of a clip whose head stays in its place: (T, 68, 2) px, nan where it is gone.
 
-    @torch.inference_mode()
-    def measure_at(
-        self, image: np.ndarray, rois: Sequence[Roi], *, scores: Sequence[float] | np.ndarray | None = None
-    ) -> list[MeasuredFace | None]:
-        """The faces in parts of a photo (H, W, 3) uint8 RGB; None for a part without one.
-
-        scores: the detector's for these parts, by default 1.
+        frames: (T, H, W, 3) uint8 RGB. The largest face of the first frame that shows one says where to look in all
+        of them. What a search in every frame adds to the motion, the trembling of its own square, cannot arise, and
+        several looks, each a little aside and in the mirror, are averaged.
         """
-        _check(image)
-        if not rois:
-            return []
+        landmarks = np.full((len(frames), len(FROM_FACE_MESH), 2), np.nan)
+        first = next((faces[0] for frame in frames if (faces := self.measure(np.ascontiguousarray(frame)))), None)
+        if first is None or first.points is None:
+            return landmarks
+        rois = [_aside(roi_of_points(first.points), step) for step in _STEPS_ASIDE]
         size = face_mesh.INPUT_PX
-        crops = np.stack([crop(image, roi, size, repeat_edge=True) for roi in rois])
-        points_px, presence_logits, tongue_logits = self._face_mesh(self._input(crops))
-        presences, tongues = (logits.sigmoid().cpu().numpy() for logits in (presence_logits, tongue_logits))
-        points = [_placed(part, roi) for part, roi in zip(points_px.double().cpu().numpy() / size, rois, strict=True)]
-        subset = torch.from_numpy(np.stack(points)[:, list(POINT_INDICES), :2]).float().to(self._device)
-        units = np.column_stack([self._mixer(subset).cpu().numpy()[:, list(UNIT_OF_SCORE)], tongues])
-        faces: list[MeasuredFace | None] = []
-        for i, roi in enumerate(rois):
-            if presences[i] < PRESENCE:
-                faces.append(None)
+        for k, frame in enumerate(frames):
+            crops = [crop(frame, roi, size, repeat_edge=True) for roi in rois]
+            looks = self._networks.mesh([*crops, *(np.ascontiguousarray(picture[:, ::-1]) for picture in crops)])
+            if np.mean(looks.presence) < 0:
                 continue
-            pose = pose_angles(head_rotation(points[i], self._canonical, self._canonical_weights))
-            score = 1.0 if scores is None else float(scores[i])
-            face = MeasuredFace(points[i].astype(np.float32), units[i], float(presences[i]), score, roi, pose)
-            faces.append(face)
-        return faces
+            straight, mirrored = np.split(looks.points / size, 2)
+            mirrored = mirrored[:, self._networks.canonical.mirror] * (-1, 1, 1) + (1, 0, 0)
+            both = (straight[:, : mirrored.shape[1]] + mirrored) / 2
+            placed = [_placed(points, roi)[list(FROM_FACE_MESH), :2] for points, roi in zip(both, rois, strict=True)]
+            landmarks[k] = np.mean(placed, axis=0)
+        return landmarks
 
-    def _network(self, network: nn.Module, name: str, tensors: dict[str, torch.Tensor]) -> nn.Module:
-        prefix = name + "."
-        network.load_state_dict({key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)})
-        return network.float().eval().requires_grad_(False).to(self._device)
+    def _measured(self, found: Sequence[Found]) -> list[Face]:
+        """Points in the photo, scores and poses of faces that were found."""
+        if not found:
+            return []
+        points = np.stack([_placed(face.points, face.roi) for face in found])
+        units = self._networks.blendshapes(points)[:, list(UNIT_OF_SCORE)]
+        scores = np.column_stack([units, [_chance(face.tongue) for face in found]]).astype(np.float32)
+        return [
+            self._face(places, unit_scores, face)
+            for places, unit_scores, face in zip(points, scores, found, strict=True)
+        ]
 
-    def _input(self, pictures: np.ndarray) -> torch.Tensor:
-        """(B, H, W, 3) uint8 as (B, 3, H, W) in [0, 1]."""
-        return torch.from_numpy(pictures).to(self._device).permute(0, 3, 1, 2).float().div_(255)
+    def _face(self, points: np.ndarray, scores: np.ndarray, found: Found) -> Face:
+        rotation = head_rotation(points, self._networks.canonical)
+        single = points.astype(np.float32)
+        (x0, y0), (x1, y1) = single[:, :2].min(axis=0).tolist(), single[:, :2].max(axis=0).tolist()
+        return Face(
+            landmarks=single[list(FROM_FACE_MESH), :2],
+            box=(x0, y0, x1, y1),
+            score=found.score,
+            pose=pose_angles(rotation),
+            points=single,
+            scores=scores,
+            presence=_chance(found.presence),
+            gaze=gaze(points, rotation),
+        )
+
+
+def _aside(roi: Roi, step: tuple[int, int]) -> Roi:
+    """The part moved by some px of the crop."""
+    shift = roi.crop_to_photo[:, :2] @ np.array(step) / face_mesh.INPUT_PX
+    return replace(roi, centre=(roi.centre[0] + float(shift[0]), roi.centre[1] + float(shift[1])))
 
 
 def _placed(points: np.ndarray, roi: Roi) -> np.ndarray:
@@ -123,6 +148,10 @@ def _placed(points: np.ndarray, roi: Roi) -> np.ndarray:
     to_photo = roi.crop_to_photo
     places = points[:, :2] @ to_photo[:, :2].T + to_photo[:, 2]
     return np.column_stack([places, points[:, 2] * roi.width_px])
+
+
+def _chance(logit: float) -> float:
+    return float(1 / (1 + np.exp(-logit)))
 
 
 def _check(image: np.ndarray) -> None:

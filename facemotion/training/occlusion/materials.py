@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from facemotion.train_finder.photos import Photo
+from facemotion.training.occlusion.photos import TrainingPhoto
 
 Layer = np.ndarray
 """(N, N, 3) float32, 8-bit levels."""
@@ -38,7 +38,7 @@ def cloth(size: int, rng: np.random.Generator) -> Layer:
     return layer * (1 + rng.uniform(0, 0.25) * folds + weave)[..., None]
 
 
-def skin(photo: Photo, size: int, rng: np.random.Generator) -> Layer:
+def skin(photo: TrainingPhoto, size: int, rng: np.random.Generator) -> Layer:
     """The skin of a photo's cheeks and forehead, as large as the canvas, its light evened out."""
     points = photo.landmarks
     span = np.linalg.norm(points[45] - points[36])
@@ -58,7 +58,7 @@ def skin(photo: Photo, size: int, rng: np.random.Generator) -> Layer:
     return patch * rng.uniform(0.8, 1.15)
 
 
-def piece(photo: Photo, size: int, rng: np.random.Generator) -> Layer:
+def piece(photo: TrainingPhoto, size: int, rng: np.random.Generator) -> Layer:
     """Any part of a photo, at any size and turn: clothes, hair, walls, leaves."""
     height, width = photo.image.shape[:2]
     place = rng.uniform(0, 1, 2) * (width - 1, height - 1)
@@ -82,7 +82,7 @@ def mesh(size: int, rng: np.random.Generator) -> Layer:
     return layer * (1 + rng.uniform(0.2, 0.6) * speckle)[..., None]
 
 
-def any_material(photos: Sequence[Photo], size: int, rng: np.random.Generator) -> Layer:
+def any_material(photos: Sequence[TrainingPhoto], size: int, rng: np.random.Generator) -> Layer:
     """One of all of them, the skin of anybody among them."""
     photo = photos[int(rng.integers(len(photos)))]
     kind = rng.random()

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facemotion.train_finder.photos import Photo
 from facemotion.training.occlusion import materials
 from facemotion.training.occlusion.materials import Layer
+from facemotion.training.occlusion.photos import TrainingPhoto
 
 _SHIFT = 4
 """Binary places of OpenCV's sub-pixel coordinates."""
@@ -37,8 +37,8 @@ class Canvas:
 
     size: int
     landmarks: np.ndarray
-    photo: Photo
-    photos: Sequence[Photo]
+    photo: TrainingPhoto
+    photos: Sequence[TrainingPhoto]
 
     @property
     def span(self) -> float:

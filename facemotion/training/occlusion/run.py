@@ -18,9 +18,9 @@ from facemotion.faces.geometry import photo_to_crop
 from facemotion.faces.occlusion import HIDDEN, share_in_front
 from facemotion.faces.occlusion_network import OcclusionConfig, OcclusionNetwork, occlusion_input, save_occlusion
 from facemotion.media.records import MalformedError, check_tensors, checked, malformed
-from facemotion.train_finder.photos import Photo, read_photos
 from facemotion.training.checkpoint import load_moments, load_plain
 from facemotion.training.glasses import people_with_glasses
+from facemotion.training.occlusion.photos import TrainingPhoto, read_photos
 from facemotion.training.occlusion.scenes import Scene, Scenes, listed_occluders
 
 
@@ -139,7 +139,7 @@ def quality(network: OcclusionNetwork, scenes: list[Scene]) -> dict[str, float]:
 
 
 @torch.inference_mode()
-def false_alarms(network: OcclusionNetwork, photos: list[Photo], occluded: dict[str, str]) -> dict[str, float]:
+def false_alarms(network: OcclusionNetwork, photos: list[TrainingPhoto], occluded: dict[str, str]) -> dict[str, float]:
     """Shares of lips, and of pairs of eyes, that count as hidden in photos that show them."""
     size = network.config.input_px
     lips, eyes = [], []

@@ -7,19 +7,19 @@ from importlib.resources import files
 import cv2
 import numpy as np
 
-from facemotion.faces.finder_crop import MIRROR_68
 from facemotion.faces.geometry import apply, compose, photo_to_crop
-from facemotion.train_finder.degrade import degrade
-from facemotion.train_finder.photos import Photo
+from facemotion.faces.ibug68 import MIRROR
 from facemotion.training.occlusion import materials
+from facemotion.training.occlusion.degrade import degrade
 from facemotion.training.occlusion.occluders import Canvas, Occluder, draw
+from facemotion.training.occlusion.photos import TrainingPhoto
 
 _FINER = 1.5
 """Pixels of the canvas, along a side, for one of the crop."""
 _OUTSIDE = 0.1
 """Weight of pixels away from the face."""
 _DEGRADED = 0.6
-"""Share of the changes of film and lens by which the face finder is trained."""
+"""Share of the changes of film and lens that are drawn (`degrade`)."""
 _FEATURES = 3.0
 """Weight of those of lips and eyes."""
 
@@ -44,7 +44,9 @@ def listed_occluders() -> dict[str, str]:
 class Scenes:
     """Draws training crops; of people whose lips are hidden, or who are neither hidden nor clear, there are none."""
 
-    def __init__(self, photos: Sequence[Photo], size: int, *, occluded: Mapping[str, str], glasses: frozenset[str]):
+    def __init__(
+        self, photos: Sequence[TrainingPhoto], size: int, *, occluded: Mapping[str, str], glasses: frozenset[str]
+    ):
         self.size, self._occluded, self._glasses = size, occluded, glasses
         self.photos = [photo for photo in photos if occluded.get(photo.person) not in ("lips", "partly")]
         self._chances = np.array([_chance(photo.landmarks) for photo in self.photos])
@@ -72,7 +74,7 @@ class Scenes:
         )
         return Scene(crop, front, weight, (landmarks + 0.5) / _FINER - 0.5)
 
-    def _known(self, photo: Photo, landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    def _known(self, photo: TrainingPhoto, landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
         """What lies in front of the face in the photo itself, and how much that is to count, (size, size) each."""
         face = cv2.convexHull(np.rint(landmarks).astype(np.int32))
         span = float(np.linalg.norm(landmarks[45] - landmarks[36]))
@@ -102,7 +104,7 @@ def _chance(landmarks: np.ndarray) -> float:
     return 1.0 + 3.0 * (opening < 0.05 * span) + 1.0 * (gap > 0.12 * span)
 
 
-def _framed(photo: Photo, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _framed(photo: TrainingPhoto, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The aligned crop of ``size`` px, a little askew as by landmarks that are not exact, mirrored by chance."""
     transform = photo_to_crop(photo.landmarks, size)
     angle, zoom = np.radians(rng.normal(0, 4)), np.exp(rng.normal(0, 0.07))
@@ -114,10 +116,10 @@ def _framed(photo: Photo, size: int, rng: np.random.Generator) -> tuple[np.ndarr
     if mirrored:
         transform = compose(transform, np.array([[-1.0, 0, size - 1], [0, 1, 0]]))
     landmarks = apply(transform, photo.landmarks)
-    return photo.warp(transform, (size, size)), landmarks[MIRROR_68] if mirrored else landmarks
+    return photo.warp(transform, (size, size)), landmarks[list(MIRROR)] if mirrored else landmarks
 
 
-def _stage(picture: np.ndarray, photo: Photo, landmarks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _stage(picture: np.ndarray, photo: TrainingPhoto, landmarks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Light, shadows and make-up, which hide nothing."""
     picture = picture.astype(np.float32)
     size = len(picture)

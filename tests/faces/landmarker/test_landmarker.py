@@ -1,6 +1,7 @@
 """The landmarker as it ships: mediapipe's answers, following, turned faces, files that are no weights."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from facemotion.errors import WeightsError
-from facemotion.faces.landmarker import UNIT_NAMES, Landmarker, Roi
+from facemotion.expressions.units import UNIT_NAMES
+from facemotion.faces.landmarker import Landmarker, Roi
 from facemotion.faces.landmarker.crops import roi_of_points
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "astronaut.json").read_text("utf-8"))
@@ -34,7 +36,7 @@ def face(landmarker, astronaut):
 
 
 def test_points_and_scores_are_those_of_mediapipe(face):
-    off = np.abs(face.points - REFERENCE["points_px"]) * 256 / face.roi.size_px
+    off = np.abs(face.points - REFERENCE["points_px"]) * 256 / roi_of_points(face.points).size_px
     assert off.max() < 0.2
     assert face.points.shape == (478, 3) and face.points.dtype == np.float32
     scores = dict(zip(UNIT_NAMES, face.scores.tolist(), strict=True))
@@ -54,11 +56,13 @@ def test_sure_of_a_face_and_not_of_a_wall(landmarker, astronaut, face):
 def test_a_head_that_leans_has_its_points_where_they_were(landmarker, astronaut, face):
     """A quarter turn moves pixels exactly, so only the sampling of the crop differs."""
     lying = np.ascontiguousarray(np.rot90(astronaut))
-    x, y = face.roi.centre
-    roi = Roi((y, astronaut.shape[1] - 1 - x), face.roi.width_px, face.roi.height_px, face.roi.angle - np.pi / 2)
+    place = roi_of_points(face.points)
+    (again,) = landmarker.measure_at(astronaut, [place])
+    x, y = place.centre
+    roi = replace(place, centre=(y, astronaut.shape[1] - 1 - x), angle=place.angle - np.pi / 2)
     (turned,) = landmarker.measure_at(lying, [roi])
     back = np.column_stack([astronaut.shape[1] - 1 - turned.points[:, 1], turned.points[:, 0]])
-    assert np.abs(back - face.points[:, :2]).max() < 0.01 * face.roi.size_px
+    assert np.abs(back - again.points[:, :2]).max() < 0.01 * place.size_px
     assert turned.pose[2] == pytest.approx(face.pose[2] - 90, abs=2)
 
 
@@ -72,7 +76,7 @@ def test_pose_has_the_sign_of_the_head(landmarker, astronaut, face):
 def test_following_finds_the_face_again_and_says_when_it_is_gone(landmarker, astronaut, face):
     moved = np.roll(astronaut, (3, 5), axis=(0, 1))
     followed = landmarker.follow(moved, face.points)
-    assert np.abs(followed.points[:, :2] - face.points[:, :2] - (5, 3)).max() < 0.03 * face.roi.size_px
+    assert np.abs(followed.points[:, :2] - face.points[:, :2] - (5, 3)).max() < 0.03 * face.size_px
     assert landmarker.follow(np.full_like(astronaut, 90), face.points) is None
 
 

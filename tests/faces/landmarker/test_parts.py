@@ -8,16 +8,17 @@ import pytest
 import torch
 from torch import nn
 
+from facemotion.expressions.units import UNIT_NAMES
 from facemotion.faces.landmarker import blazeface
 from facemotion.faces.landmarker.blazeface import BlazeFace, Detections
 from facemotion.faces.landmarker.blendshape_mixer import POINT_INDICES, BlendshapeMixer
 from facemotion.faces.landmarker.convert import canonical_face, fill
 from facemotion.faces.landmarker.crops import crop, roi_of_picture, roi_of_points, rois_of_detections
 from facemotion.faces.landmarker.face_mesh import FaceMesh
-from facemotion.faces.landmarker.head_pose import head_rotation, pose_angles
+from facemotion.faces.landmarker.head_pose import CanonicalFace, head_rotation, pose_angles
 from facemotion.faces.landmarker.layers import SameConv2d
-from facemotion.faces.landmarker.types import Roi
-from facemotion.faces.landmarker.units import NETWORK_NAMES, UNIT_NAMES, UNIT_OF_SCORE
+from facemotion.faces.landmarker.roi import Roi
+from facemotion.faces.landmarker.units import NETWORK_NAMES, UNIT_OF_SCORE
 from tests.faces.faces import rotation
 
 
@@ -104,12 +105,12 @@ def test_decoding_keeps_what_is_sure_enough():
     logits, boxes = np.full(896, -200.0, np.float32), np.zeros((896, 16), np.float32)
     logits[[0, 895]] = 0.5, 3
     boxes[0, :4] = 1, 2, 10, 20
-    found = blazeface.decode(logits, boxes, least_score=0.5)
+    found = blazeface.decode(logits, boxes, (128, 128), least_score=0.5)
     assert found.scores == pytest.approx([1 / (1 + np.exp(-3)), 1 / (1 + np.exp(-0.5))])
     assert found.boxes[1].tolist() == [0, -4, 10, 16], "4 px is where the first anchor lies"
     assert found.keypoints[0, 0].tolist() == [120, 120]
-    assert len(blazeface.decode(logits, boxes, least_score=0.99)) == 0
-    assert len(blazeface.suppress(blazeface.decode(logits, boxes, least_score=0.99))) == 0
+    assert len(blazeface.decode(logits, boxes, (128, 128), least_score=0.99)) == 0
+    assert len(blazeface.suppress(blazeface.decode(logits, boxes, (128, 128), least_score=0.99))) == 0
 
 
 def test_networks_have_the_shapes_of_the_graphs():
@@ -117,7 +118,7 @@ def test_networks_have_the_shapes_of_the_graphs():
         logits, boxes = BlazeFace()(torch.zeros(2, 3, 128, 128))
         points, presence, tongue = FaceMesh()(torch.zeros(2, 3, 256, 256))
         scores = BlendshapeMixer()(torch.rand(2, 146, 2))
-    assert logits.shape == (2, 896) and boxes.shape == (2, 896, 16) and blazeface.anchors().shape == (896, 2)
+    assert logits.shape == (2, 896) and boxes.shape == (2, 896, 16) and blazeface.anchors(128, 128).shape == (896, 2)
     assert points.shape == (2, 478, 3) and presence.shape == tongue.shape == (2,)
     assert scores.shape == (2, 52) and torch.isfinite(BlendshapeMixer()(torch.zeros(1, 146, 2))).all()
 
@@ -145,10 +146,9 @@ def test_units_are_arkits_and_every_one_but_the_tongue_has_its_score():
 @pytest.mark.parametrize("angles", [(0, 0, 0), (25, 0, 0), (0, -20, 0), (0, 0, 35), (-30, 15, -60)])
 def test_pose_of_a_turned_canonical_face(angles):
     canonical = np.random.default_rng(0).normal(size=(468, 3))
-    weights = np.zeros(468)
-    weights[:40] = 1
+    face = CanonicalFace(canonical, np.zeros((0, 3), int), np.repeat([1.0, 0.0], [40, 428]))
     points = (canonical * [1, -1, -1]) @ rotation(*angles).T * 7 + [100, 200, 0]
-    assert pose_angles(head_rotation(points, canonical, weights)) == pytest.approx(angles, abs=1e-6)
+    assert pose_angles(head_rotation(points, face)) == pytest.approx(angles, abs=1e-6)
 
 
 def test_parameters_are_filled_in_the_order_of_the_graph():

@@ -9,9 +9,9 @@ import torch
 
 from facemotion.errors import TrainingError
 from facemotion.faces.occlusion_network import OcclusionConfig, load_occlusion
-from facemotion.train_finder.photos import Photo
 from facemotion.training.occlusion import run
 from facemotion.training.occlusion.occluders import DRAWINGS, Canvas
+from facemotion.training.occlusion.photos import TrainingPhoto
 from facemotion.training.occlusion.run import OcclusionTraining, occlusion_loss, train_occlusion
 from facemotion.training.occlusion.scenes import Scenes, listed_occluders
 from tests.conftest import draw_photo, face_at
@@ -20,9 +20,9 @@ SIZE = 64
 
 
 @pytest.fixture(scope="module")
-def photos() -> list[Photo]:
+def photos() -> list[TrainingPhoto]:
     face = face_at((100, 120))
-    return [Photo(f"{name}.jpg", name, draw_photo([face]), face.landmarks.astype(float)) for name in "abcdefgh"]
+    return [TrainingPhoto(f"{name}.jpg", name, draw_photo([face]), face.landmarks.astype(float)) for name in "abcdefgh"]
 
 
 def scenes(photos, **listed) -> Scenes:

@@ -1,9 +1,9 @@
-"""Measure the built-in face finder beside scikit-image's LBP cascade, on the people it was never trained on.
+"""Measure which faces the landmarker finds, on the people that nothing here was fitted to, and where it sees too many.
 
-    python tests/benchmarks/finder_quality.py DATA [--weights FILE] [--sheets FOLDER]
+    python tests/benchmarks/faces_quality.py DATA [--sheets FOLDER] [--only WORD]
 
-prints the tables of docs/finder.md. DATA is the face data folder. ``--sheets`` writes contact sheets of what was
-found; keep those out of the repository.
+prints the tables of docs/faces.md. DATA is the face data folder. ``--sheets`` writes contact sheets of what was found;
+keep those out of the repository. ``--only`` measures the sets whose names hold a word.
 """
 
 import argparse
@@ -18,15 +18,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from facemotion.faces.finder import Finder
+from facemotion.datasets.splits import built_in_validation
 from facemotion.faces.geometry import apply, warp_crop
 from facemotion.faces.ibug68 import FROM_FACE_MESH
-from facemotion.train_finder.faceless import VALIDATION_PICTURES, bundled_pictures, draw_pattern
-from facemotion.train_finder.photos import validation_people
+from facemotion.faces.landmarker import Landmarker
+from facemotion.faces.types import Face
 
-AWAY, TURNED = "turned away, hidden, hard light", "frontal, turned 30°"
+AWAY = "turned away, hidden, hard light"
 
-Boxes = list[tuple[float, float, float, float]]
+FACELESS = (
+    "coffee.png", "chelsea.png", "horse.png", "rocket.jpg", "gravel.png", "text.png", "cell.png", "microaneurysms.png",
+    "brick.png", "clock_motion.png", "grass.png", "hubble_deep_field.jpg", "ihc.png", "moon.png", "motorcycle_left.png",
+    "motorcycle_right.png", "retina.jpg", "color.png", "phantom.png", "logo.png",
+)  # fmt: skip
+"""Pictures of scikit-image without a face; its coins show heads."""
 
 
 @dataclass
@@ -42,7 +47,7 @@ def read_examples(data: Path) -> tuple[list[Example], list[Example]]:
     """Validation photos at full size: frontal ones, and the others."""
     with (data / "portraits" / "manifest.csv").open() as file:
         frontal_portraits = {"portraits/" + row["file"] for row in csv.DictReader(file) if row["frontal"] == "1"}
-    people = validation_people()
+    people = built_in_validation()
     frontal, others = [], []
     with np.load(data / "landmarks.npz") as points:
         for name in sorted(points.files):
@@ -104,13 +109,11 @@ def crowd(examples: list[Example], columns: int, cell_px: int) -> list[Example]:
     return sheets
 
 
-def matches(box: tuple[float, float, float, float], face: np.ndarray) -> bool:
-    """Whether a box means a face: near its middle, of like size (the cascade's boxes are larger than landmarks')."""
-    low, high = face.min(0), face.max(0)
-    size = (high - low).max()
-    x0, y0, x1, y1 = box
-    apart = np.hypot((x0 + x1) / 2 - (low[0] + high[0]) / 2, (y0 + y1) / 2 - (low[1] + high[1]) / 2)
-    return bool(apart < 0.35 * size and 0.55 < max(x1 - x0, y1 - y0) / size < 1.9)
+def matches(face: Face, truth: np.ndarray) -> bool:
+    """Whether a face lies where landmarks (68, 2) are: near their middle, of like size."""
+    size = np.ptp(truth, axis=0).max()
+    apart = np.linalg.norm(face.landmarks.mean(0) - truth.mean(0))
+    return bool(apart < 0.35 * size and 0.55 < np.ptp(face.landmarks, axis=0).max() / size < 1.9)
 
 
 @dataclass
@@ -132,14 +135,14 @@ class Score:
         return f"{self.found}/{self.faces} = {100 * self.found / max(self.faces, 1):.1f} % | {error} | {self.extra}"
 
 
-def score_finder(finder: Finder, examples: list[Example], sheet: list[np.ndarray] | None = None) -> Score:
+def score_landmarker(landmarker: Landmarker, examples: list[Example], sheet: list[np.ndarray] | None = None) -> Score:
     score = Score()
     for example in examples:
-        found = finder.find(example.picture)
+        found = landmarker.measure(example.picture)
         used = set()
         for truth in example.faces:
             score.faces += 1
-            hits = [i for i, face in enumerate(found) if matches(face.box, truth)]
+            hits = [i for i, face in enumerate(found) if matches(face, truth)]
             if hits:
                 score.found += 1
                 used.add(hits[0])
@@ -151,38 +154,8 @@ def score_finder(finder: Finder, examples: list[Example], sheet: list[np.ndarray
     return score
 
 
-def score_cascade(cascade, examples: list[Example]) -> Score:
-    score = Score()
-    for example in examples:
-        boxes = cascade_boxes(cascade, example.picture)
-        used = set()
-        for truth in example.faces:
-            score.faces += 1
-            hits = [i for i, box in enumerate(boxes) if matches(box, truth)]
-            score.found += bool(hits)
-            used.update(hits)
-        score.extra += len(boxes) - len(used)
-    return score
-
-
-def cascade_boxes(cascade, picture: np.ndarray) -> Boxes:
-    """Boxes of scikit-image's cascade, on at most 480 px (it is slow), with the settings of its own example."""
-    scale = min(1.0, 480 / max(picture.shape[:2]))
-    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
-    side = min(small.shape[:2])
-    if side < 28:
-        return []
-    found = cascade.detect_multi_scale(
-        img=small, scale_factor=1.2, step_ratio=1, min_size=(26, 26), max_size=(side, side)
-    )
-    return [
-        (box["c"] / scale, box["r"] / scale, (box["c"] + box["width"]) / scale, (box["r"] + box["height"]) / scale)
-        for box in found
-    ]
-
-
-def drawn(example: Example, found) -> np.ndarray:
-    """A thumbnail with the landmarks found (green: found, red frame: a face was missed)."""
+def drawn(example: Example, found: list[Face]) -> np.ndarray:
+    """A thumbnail with the landmarks found (green; red frame: a face was missed)."""
     scale = 240 / max(example.picture.shape[:2])
     thumb = cv2.resize(example.picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     thumb = cv2.copyMakeBorder(thumb, 0, 240 - len(thumb), 0, 240 - thumb.shape[1], cv2.BORDER_CONSTANT)
@@ -191,55 +164,84 @@ def drawn(example: Example, found) -> np.ndarray:
             cv2.circle(thumb, (round(float(x)), round(float(y))), 1, (0, 255, 0), -1)
         at = (int(max(face.box[0] * scale, 0)), int(max(face.box[1] * scale - 3, 10)))
         cv2.putText(thumb, f"{face.score:.2f}", at, 0, 0.4, (255, 255, 0))
-    if not all(any(matches(face.box, truth) for face in found) for truth in example.faces):
+    if not all(any(matches(face, truth) for face in found) for truth in example.faces):
         cv2.rectangle(thumb, (0, 0), (239, 239), (255, 0, 0), 4)
     return thumb
 
 
 def faceless_sets(examples: list[Example]) -> dict[str, list[Example]]:
-    """Pictures without a face that training never drew from."""
-    pictures = bundled_pictures(VALIDATION_PICTURES)
+    """Pictures without a face, or with the face cut off."""
+    import skimage
+
+    folder = Path(skimage.__file__).parent / "data"
+    pictures = [cv2.cvtColor(cv2.imread(str(folder / name)), cv2.COLOR_BGR2RGB) for name in FACELESS]
     pieces = list(pictures)
     for picture in pictures:
         height, width = picture.shape[:2]
         pieces += [picture[y : y + height // 2, x : x + width // 2] for y in (0, height // 2) for x in (0, width // 2)]
-    without_head = []
-    for example in examples[::2]:
-        bottom = int(example.faces[0][:, 1].max() + 0.15 * np.ptp(example.faces[0], axis=0).max())
-        if len(example.picture) - bottom >= 80:
-            without_head.append(example.picture[bottom:])
+    beside = []
+    for example in examples:
+        face_px = np.ptp(example.faces[0], axis=0).max()
+        (x0, _), (x1, y1) = example.faces[0].min(0), example.faces[0].max(0)
+        below, left, right = int(y1 + 0.15 * face_px), int(x0 - 0.4 * face_px), int(x1 + 0.4 * face_px)
+        strips = (example.picture[below:], example.picture[:, : max(left, 0)], example.picture[:, right:])
+        beside += [strip for strip in strips if min(strip.shape[:2]) >= 80]
     rng = np.random.default_rng(99)
-    patterns = [draw_pattern(320, rng) for _ in range(40)]
-    sets = {"photographs and pieces": pieces, "portraits below the chin": without_head, "patterns": patterns}
+    patterns = [draw_pattern(320, rng) for _ in range(60)]
+    sets = {"photographs and pieces of them": pieces, "portraits beside the face": beside, "patterns": patterns}
     return {
         name: [Example(name, np.ascontiguousarray(picture), []) for picture in chosen] for name, chosen in sets.items()
     }
 
 
-def measure_speed(finder: Finder, example: Example) -> None:
+def draw_pattern(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Discs, boxes and letters of any colours on a ground that runs from one colour to another, (size, size, 3)."""
+    colours = rng.integers(0, 256, (2, 3)).astype(np.float32)
+    if rng.random() < 0.35:  # skin, from pale to dark
+        colours[0] = np.array([225, 175, 145]) * rng.uniform(0.25, 1.1)
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
+    share = ((x * rng.normal() + y * rng.normal()) % 1)[..., None]
+    picture = np.clip(colours[0] * share + colours[1] * (1 - share), 0, 255).astype(np.uint8)
+    for _ in range(int(rng.integers(1, 14))):
+        colour = [int(c) for c in rng.integers(0, 256, 3)]
+        at, to = ([int(c) for c in rng.integers(0, size, 2)] for _ in range(2))
+        thickness = -1 if rng.random() < 0.6 else int(rng.integers(1, 4))
+        shape = rng.integers(3)
+        if shape == 0:
+            axes = [int(c) for c in rng.integers(2, size // 3, 2)]
+            cv2.ellipse(picture, at, axes, float(rng.uniform(0, 180)), 0, 360, colour, thickness, cv2.LINE_AA)
+        elif shape == 1:
+            cv2.rectangle(picture, at, to, colour, thickness)
+        else:
+            letters = "".join(chr(c) for c in rng.integers(33, 127, int(rng.integers(1, 9))))
+            cv2.putText(picture, letters, at, 0, float(rng.uniform(0.3, 2)), colour, 1 + (thickness > 2))
+    return picture
+
+
+def measure_speed(landmarker: Landmarker, example: Example) -> None:
     photo = cv2.resize(example.picture, (4000, 3000), interpolation=cv2.INTER_LINEAR)
     far = shrunk_onto(example, (3000, 4000), 60, 0).picture
     for name, picture in (("4000×3000, one large face", photo), ("4000×3000, one face of 60 px", far)):
-        finder.find(picture)
+        landmarker.measure(picture)
         wall_s, cpu_s = [], []
         for _ in range(3):
             started = time.perf_counter(), time.process_time()
-            finder.find(picture)
+            landmarker.measure(picture)
             wall_s.append(time.perf_counter() - started[0])
             cpu_s.append(time.process_time() - started[1])
         print(f"| {name} | {min(cpu_s):.2f} CPU seconds, {min(wall_s):.2f} s on the clock (best of 3) |", flush=True)
 
 
-def measure_memory(weights: Path | None) -> None:
+def measure_memory() -> None:
     """Peak resident memory of a fresh process that finds faces in a 12-megapixel photo, above import and photo."""
-    command = [sys.executable, __file__, "--memory-probe", *(["--weights", str(weights)] if weights else [])]
+    command = [sys.executable, __file__, "--memory-probe"]
     print(subprocess.run(command, check=True, capture_output=True, text=True).stdout, end="")
 
 
-def memory_probe(finder: Finder) -> None:
+def memory_probe(landmarker: Landmarker) -> None:
     photo = np.full((3000, 4000, 3), 120, np.uint8)
     before = peak_memory_mib()
-    finder.find(photo)
+    landmarker.measure(photo)
     print(f"| peak memory, photo included | {peak_memory_mib():.0f} MiB, {before:.0f} MiB before finding |")
 
 
@@ -250,18 +252,41 @@ def peak_memory_mib() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?")
-    parser.add_argument("--weights", type=Path)
     parser.add_argument("--sheets", type=Path)
+    parser.add_argument("--only", default="")
     parser.add_argument("--memory-probe", action="store_true")
-    parser.add_argument("--no-cascade", action="store_true")
     arguments = parser.parse_args()
-    finder = Finder.load(arguments.weights)
+    landmarker = Landmarker.load()
     if arguments.memory_probe:
-        memory_probe(finder)
+        memory_probe(landmarker)
         return
     frontal, others = read_examples(arguments.data)
+    print("| faces | found | landmark error | false finds |\n|---|---|---|---|")
+    for name, draw in face_sets(frontal, others).items():
+        if arguments.only not in name:
+            continue
+        sheet: list[np.ndarray] = []
+        print(f"| {name} | {score_landmarker(landmarker, draw(), sheet).row()} |", flush=True)
+        write_sheet(arguments.sheets, name, sheet)
+    print("\n| pictures without faces | with a false find |\n|---|---|")
+    for name, examples in faceless_sets(frontal + others).items():
+        if arguments.only not in name:
+            continue
+        wrong = [example for example in examples if landmarker.measure(example.picture)]
+        print(f"| {name} | {len(wrong)}/{len(examples)} |", flush=True)
+        sheet = []
+        score_landmarker(landmarker, wrong, sheet)
+        write_sheet(arguments.sheets, f"false {name}", sheet)
+    if not arguments.only:
+        print("\n| cost | |\n|---|---|")
+        measure_speed(landmarker, frontal[0])
+        measure_memory()
+
+
+def face_sets(frontal: list[Example], others: list[Example]) -> dict[str, Callable[[], list[Example]]]:
+    """Every set of examples by its name."""
     everyone = frontal + others
 
     def grey(picture: np.ndarray) -> np.ndarray:
@@ -277,61 +302,55 @@ def main() -> None:
     def painted(picture: np.ndarray) -> np.ndarray:
         return cv2.stylization(picture, sigma_s=40, sigma_r=0.5)
 
+    def mixed() -> list[Example]:
+        """Of nine heads one lies on its side, and one stands on its head."""
+        lying = [quarter_turned(example, (0, 1, 0, 0, 2, 0, 0, 3, 0)[i % 9]) for i, example in enumerate(everyone)]
+        return crowd(lying, 3, 180)
+
     some, few = everyone[::3], frontal[::3]
-    sets: dict[str, Callable[[], list[Example]]] = {
+    return {
         "frontal": lambda: frontal,
         AWAY: lambda: others,
         "grey": lambda: [repainted(grey)(example) for example in some],
         "a quarter of the light": lambda: [repainted(lambda p: p // 4)(example) for example in some],
+        "a tenth of the light": lambda: [repainted(lambda p: p // 10)(example) for example in some],
         "noise of 25 levels": lambda: [repainted(noisy)(example) for example in some],
         "JPEG quality 10": lambda: [repainted(crushed)(example) for example in some],
         "four levels a channel": lambda: [repainted(lambda p: p // 64 * 64 + 32)(example) for example in some],
         "as a painting": lambda: [repainted(painted)(example) for example in some],
-        TURNED: lambda: [turned(example, 30 * (-1) ** i) for i, example in enumerate(few)],
+        "frontal, turned 30°": lambda: [turned(example, 30 * (-1) ** i) for i, example in enumerate(few)],
         "frontal, turned 45°": lambda: [turned(example, 45 * (-1) ** i) for i, example in enumerate(few)],
+        "frontal, turned 70°": lambda: [turned(example, 70 * (-1) ** i) for i, example in enumerate(few)],
+        "lying": lambda: [quarter_turned(example, 1 + 2 * (i % 2)) for i, example in enumerate(some)],
+        "upside down": lambda: [quarter_turned(example, 2) for example in some],
         "frontal, 5 % of the picture": lambda: [shrunk_onto(e, (600, 800), 40, i) for i, e in enumerate(few)],
+        "frontal, 3 % of the picture": lambda: [shrunk_onto(e, (900, 1200), 36, i) for i, e in enumerate(few)],
         "frontal, 60 px in 4000 px": lambda: [shrunk_onto(e, (3000, 4000), 60, i) for i, e in enumerate(few[:8])],
+        "filling the picture": lambda: [cut_to_face(example, 1.0) for example in some],
+        "larger than the picture by a fifth": lambda: [cut_to_face(example, 1.2) for example in some],
         "crowds of 9, 100 px each": lambda: crowd(everyone, 3, 180),
         "crowds of 36, 60 px each": lambda: crowd(everyone, 6, 108),
+        "a crowd of 81, 34 px each": lambda: crowd(everyone + everyone[:5], 9, 60),
+        "lying ones among 9": mixed,
     }
-    print("| faces | found | landmark error | false finds |\n|---|---|---|---|")
-    first: list[Score] = []
-    for name, draw in sets.items():
-        sheet: list[np.ndarray] = []
-        score = score_finder(finder, draw(), sheet)
-        print(f"| {name} | {score.row()} |", flush=True)
-        write_sheet(arguments.sheets, name, sheet)
-        first.append(score)
-        if len(first) == 2:
-            print(f"| **all portraits** | {first[0].plus(first[1]).row()} |", flush=True)
-    without = faceless_sets(everyone)
-    print("\n| pictures without faces | with a false find |\n|---|---|")
-    for name, examples in without.items():
-        wrong = [example for example in examples if finder.find(example.picture)]
-        print(f"| {name} | {len(wrong)}/{len(examples)} |", flush=True)
-        sheet = []
-        score_finder(finder, wrong, sheet)
-        write_sheet(arguments.sheets, f"false {name}", sheet)
-    print("\n| cost | |\n|---|---|")
-    measure_speed(finder, frontal[0])
-    measure_memory(arguments.weights)
-    if not arguments.no_cascade:
-        compare_cascade(sets, without)
 
 
-def compare_cascade(sets: dict[str, Callable[[], list[Example]]], without: dict[str, list[Example]]) -> None:
-    """The same pictures through scikit-image's LBP cascade, as far as one can wait for it."""
-    from skimage.data import lbp_frontal_face_cascade_filename
-    from skimage.feature import Cascade
+def quarter_turned(example: Example, quarters: int) -> Example:
+    """The photo turned counter-clockwise by quarters."""
+    points, (height, width) = example.faces[0], example.picture.shape[:2]
+    for _ in range(quarters):
+        points = np.column_stack([points[:, 1], width - 1 - points[:, 0]])
+        height, width = width, height
+    return Example(example.name, np.ascontiguousarray(np.rot90(example.picture, quarters)), [points])
 
-    cascade = Cascade(lbp_frontal_face_cascade_filename())
-    print("\n| LBP cascade | found | false finds |\n|---|---|---|")
-    for name in ("frontal", AWAY, TURNED):
-        score = score_cascade(cascade, sets[name]())
-        print(f"| {name} | {score.found}/{score.faces} | {score.extra} |", flush=True)
-    for name, examples in without.items():
-        wrong = sum(bool(cascade_boxes(cascade, example.picture)) for example in examples)
-        print(f"| {name}: pictures with a false find | | {wrong}/{len(examples)} |", flush=True)
+
+def cut_to_face(example: Example, share: float) -> Example:
+    """The photo cut to a square in which the face is ``share`` as long as its sides."""
+    low, high = example.faces[0].min(0), example.faces[0].max(0)
+    half = (high - low).max() / share / 2
+    x0, y0 = np.maximum((low + high) / 2 - half, 0).astype(int)
+    x1, y1 = np.minimum((low + high) / 2 + half, example.picture.shape[1::-1]).astype(int)
+    return Example(example.name, np.ascontiguousarray(example.picture[y0:y1, x0:x1]), [example.faces[0] - (x0, y0)])
 
 
 def write_sheet(folder: Path | None, name: str, thumbs: list[np.ndarray]) -> None:

@@ -19,7 +19,7 @@ _KNOWN = {"london": "london", "canada": "canada", "portraits": "portrait"}
 
 
 @dataclass
-class Photo:
+class TrainingPhoto:
     """One photo of one face: RGB uint8 image and (68, 2) landmarks in its px, with halved copies for warping."""
 
     name: str
@@ -33,7 +33,9 @@ class Photo:
         while min(self.halves[-1].shape[:2]) >= 64:
             self.halves.append(cv2.resize(self.halves[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
 
-    def warp(self, photo_to_picture: np.ndarray, size: tuple[int, int], border: int = cv2.BORDER_REPLICATE):
+    def warp(
+        self, photo_to_picture: np.ndarray, size: tuple[int, int], border: int = cv2.BORDER_REPLICATE
+    ) -> np.ndarray:
         """The picture of ``size`` (width, height) that an affine transform (2, 3) takes from the photo, unaliased."""
         scale = float(np.sqrt(abs(np.linalg.det(photo_to_picture[:, :2]))))
         level = int(np.clip(np.floor(np.log2(0.75 / max(scale, 1e-6)) + 1), 0, len(self.halves) - 1))
@@ -63,7 +65,7 @@ def _is_known(name: str) -> bool:
     return ":" not in name and len(parts) > 1 and parts[0] in _KNOWN and ".." not in parts
 
 
-def read_photos(folder: Path, *, validation: bool) -> list[Photo]:
+def read_photos(folder: Path, *, validation: bool) -> list[TrainingPhoto]:
     """All photos of a data folder on one side of the split by person, shrunk to `PHOTO_PX`.
 
     The folder holds ``landmarks.npz``: for every photo, by its path below the folder, (478, 3) MediaPipe points in px.
@@ -86,7 +88,7 @@ def read_photos(folder: Path, *, validation: bool) -> list[Photo]:
         small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         landmarks = (points[name].astype(np.float64) + 0.5) * scale - 0.5
         image = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
-        photos.append(Photo(name, person_of(name), image, landmarks))
+        photos.append(TrainingPhoto(name, person_of(name), image, landmarks))
     if not photos:
         raise InputError(f"None of the photos listed in {folder}/landmarks.npz can be read.", "Unpack them beside it.")
     return photos

@@ -26,7 +26,8 @@ def degrade(picture: np.ndarray, rng: np.random.Generator, *, strength: float = 
         picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
     if by_chance(0.3):
         quality = int(rng.uniform(12, 75))
-        picture = cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
+        _, compressed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        picture = np.asarray(cv2.imdecode(compressed, cv2.IMREAD_COLOR))
     return picture
 
 

@@ -1,1 +1,0 @@
-"""Training of the built-in face finder (`facemotion.faces.finder`) from the data folder."""
