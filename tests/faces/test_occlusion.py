@@ -207,7 +207,7 @@ def test_faces_of_the_data_that_hide_nothing_are_seen():
             verdicts["lips"].append(occlusion.lips_hidden)
         elif kind == "eyes":
             verdicts["eyes"].append(all(occlusion.eyes_hidden))
-    assert len(verdicts["clear"]) > 1200 and np.mean(verdicts["clear"]) <= 0.01
+    assert len(verdicts["clear"]) > 1200 and np.mean(verdicts["clear"]) <= 0.015
     assert all(verdicts["lips"]) and len(verdicts["lips"]) == 3
     assert np.mean(verdicts["eyes"]) > 0.75
 
