@@ -28,7 +28,7 @@ world.destroy()
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="with accumulated batches the discriminators differ by 13 % of what they learned: not yet found")
+@pytest.mark.xfail(reason="with accumulated batches the discriminators come out 13 % apart; cause unknown")
 @pytest.mark.parametrize("changes", [["optimiser.accumulate=2"], ["generator.preset=paper"]], ids=str)
 def test_two_processes_equal_one_of_twice_the_batch(clip_folder, tmp_path, changes):
     script = tmp_path / "one_process.py"
