@@ -1,7 +1,7 @@
 """``facemotion faces``: which faces are in a photo, with the numbers that ``animate --face`` takes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -265,7 +265,8 @@ def _print_units(face: dict[str, Any]) -> None:
     strengths = sorted(face["units"].items(), key=lambda unit: -unit[1])
     table = Table(box=None, pad_edge=False, title=f"Face {face['number']}", title_justify="left")
     for title in ("unit", "FACS", "strength", "what one sees"):
-        table.add_column(title, justify="right" if title == "strength" else "left", no_wrap=True)
+        justify: Literal["left", "right"] = "right" if title == "strength" else "left"
+        table.add_column(title, justify=justify, no_wrap=title != "what one sees")
     for name, strength in strengths:
         if strength >= LEAST_SHOWN:
             unit = UNITS[UNIT_INDEX[name]]

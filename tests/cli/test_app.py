@@ -80,7 +80,7 @@ def test_help_has_two_groups_of_commands_in_their_order():
     first = {line.split()[0]: number for number, line in enumerate(lines) if line.startswith("  ")}
     for command in ("animate", "faces", "expressions", "sample", "weights"):
         assert make < first[command] < train
-    for command in ("prepare", "train", "train-paint", "train-finder", "evaluate"):
+    for command in ("prepare", "train", "train-paint", "evaluate"):
         assert train < first[command]
 
 
@@ -95,7 +95,7 @@ def test_help_of_animate_says_what_can_be_asked_for(monkeypatch):
 
 def test_time_budgets_and_workers_are_one_thing_everywhere(monkeypatch):
     widen(monkeypatch)
-    for command in ("train", "train-paint", "train-finder"):
+    for command in ("train", "train-paint"):
         (line,) = [line for line in run(command, "--help").output.splitlines() if line.startswith("  --time-budget")]
         assert "after this time: 90s, 25m, 2h or 1h30m" in line
     for command in ("animate", "train", "prepare pairs"):
