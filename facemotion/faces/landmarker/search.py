@@ -12,7 +12,7 @@ and pebbles for faces. So everything that it proposes is looked at by the face m
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -30,8 +30,11 @@ COARSE_PX, FINE_PX = 512, 1280
 SMALL_FACE = 0.06
 """Share of the photo's longer side below which the largest face calls for the fine pass."""
 
+LARGE_FACE = 0.2
+"""Share of the photo's longer side from which a face is large enough for BlazeFace as MediaPipe asks it."""
+
 CANDIDATE_SCORE = 0.3
-"""BlazeFace's score from which a place is looked at."""
+"""BlazeFace's score from which a place is looked at; `MEDIAPIPE_SCORE` where a sure face shows the photo to be easy."""
 
 MEDIAPIPE_SCORE = 0.5
 """The score from which MediaPipe takes a place for a face."""
@@ -62,6 +65,9 @@ MOST_UPRIGHTS = 3
 """From which score, and how many of what BlazeFace sees when it looks again, the mesh is asked."""
 
 _SAME_ANGLE = math.radians(30)
+
+HOPELESS = -8.0
+"""Presence logit below which there is no need to look into the mirror."""
 
 OBVIOUS = 3.0
 """Evidence from which no further place is tried."""
@@ -112,7 +118,7 @@ def _sought(networks: LandmarkerNetworks, image: np.ndarray) -> list[Found]:
 def detect_as_mediapipe(networks: LandmarkerNetworks, image: np.ndarray) -> Detections:
     """What BlazeFace sees in a photo (H, W, 3) uint8, with MediaPipe's threshold; places in photo px."""
     (found,) = _within(networks, image, [roi_of_picture(image.shape)], least_score=MEDIAPIPE_SCORE)
-    return found
+    return suppress(found)
 
 
 def _coarse(networks: LandmarkerNetworks, image: np.ndarray) -> Detections:
@@ -120,24 +126,27 @@ def _coarse(networks: LandmarkerNetworks, image: np.ndarray) -> Detections:
 
     Where several of them see a face, the one that MediaPipe would see is kept.
     """
+    longer = max(image.shape[:2])
     whole = roi_of_picture(image.shape)
-    wide = replace(whole, width_px=2 * whole.width_px, height_px=2 * whole.height_px)
-    found = [_within(networks, image, [roi])[0] for roi in (whole, wide)]
-    if max(image.shape[:2]) > 2 * blazeface.INPUT_PX:
-        found.append(_level(networks, image, COARSE_PX))
-    as_mediapipe = found[0].scores >= SURE_SCORE
-    preferred = [found[0].chosen(as_mediapipe), _without_overlap(joined([found[0].chosen(~as_mediapipe), *found[1:]]))]
-    return _without_overlap(joined(preferred), ranked=True)
+    wide = replace(whole, width_px=2 * longer, height_px=2 * longer)
+    anchors, wide_anchors = _within(networks, image, [whole, wide])
+    first = suppress(anchors.chosen(anchors.scores >= MEDIAPIPE_SCORE))
+    others = [suppress(anchors), suppress(wide_anchors)]
+    if longer > 2 * blazeface.INPUT_PX:
+        others.append(_level(networks, image, COARSE_PX))
+    large = first.boxes[:, 2] - first.boxes[:, 0] >= LARGE_FACE * longer
+    preferred = (first.scores >= SURE_SCORE) | large
+    rest = _without_overlap(joined([first.chosen(~preferred), *others]))
+    return _without_overlap(joined([first.chosen(preferred), rest]), ranked=True)
 
 
 def _within(
     networks: LandmarkerNetworks, image: np.ndarray, rois: Sequence[Roi], *, least_score: float = CANDIDATE_SCORE
 ) -> list[Detections]:
-    """What BlazeFace sees in parts of a photo, each shown at 128 px; places in sides of the part."""
+    """Every anchor that sees a face in parts of a photo, each shown at 128 px; places in photo px."""
     pictures = np.stack([crop(image, roi, blazeface.INPUT_PX, repeat_edge=False) for roi in rois])
     return [
-        _placed(suppress(found), roi)
-        for found, roi in zip(networks.detect(pictures, least_score=least_score), rois, strict=True)
+        _placed(found, roi) for found, roi in zip(networks.detect(pictures, least_score=least_score), rois, strict=True)
     ]
 
 
@@ -187,7 +196,8 @@ def _verified(networks: LandmarkerNetworks, image: np.ndarray, found: Detections
             continue
         points, presence, tongue = looks.points[k] / face_mesh.INPUT_PX, looks.presence[k], looks.tongue[k]
         faces.append(Found(rois[i], points, float(presence), float(tongue), float(found.scores[i])))
-    unsure = [i for i in unsure if not any(_holds(face.roi, rois[i]) for face in faces)]
+    least = MEDIAPIPE_SCORE if faces else CANDIDATE_SCORE
+    unsure = [i for i in unsure if found.scores[i] >= least and not any(_holds(face.roi, rois[i]) for face in faces)]
     return distinct([*faces, *_examined(networks, image, found.chosen(np.array(unsure, int)))])
 
 
@@ -196,12 +206,9 @@ def _examined(networks: LandmarkerNetworks, image: np.ndarray, found: Detections
     faces = []
     for roi, score in zip(rois_of_detections(found), found.scores.tolist(), strict=True):
         best: Found | None = None
-        places = _uprights(networks, image, roi)
-        if not places and score >= MEDIAPIPE_SCORE:  # too large or too strange to be seen again: as it was seen first
-            places = [(roi, UPRIGHT_SCORE)]
-        for place, upright_score in places:
+        for place, place_score in _places(networks, image, roi, score):
             face, apart, presence = _mirrored_look(networks, image, place)
-            odds = evidence(score, upright_score, presence, apart)
+            odds = evidence(score, place_score, presence, apart)
             if best is None or _chance(odds) > best.score:
                 best = replace(face, score=_chance(odds))
             if odds > OBVIOUS:
@@ -211,16 +218,26 @@ def _examined(networks: LandmarkerNetworks, image: np.ndarray, found: Detections
     return faces
 
 
+def _places(networks: LandmarkerNetworks, image: np.ndarray, roi: Roi, score: float) -> Iterator[tuple[Roi, float]]:
+    """Where the face of a candidate may be, with BlazeFace's score: as it was first seen, then brought upright."""
+    if score >= MEDIAPIPE_SCORE:
+        yield roi, score
+    yield from _uprights(networks, image, roi)
+
+
 def _mirrored_look(networks: LandmarkerNetworks, image: np.ndarray, roi: Roi) -> tuple[Found, float, float]:
     """What the mesh sees in a part; how far from that what it sees in the mirror is, mean in sides of the part; and
     the higher of both presence logits."""
     size, mirror = face_mesh.INPUT_PX, networks.canonical.mirror
     picture = _look(image, roi)
-    looks = networks.mesh([picture, np.ascontiguousarray(picture[:, ::-1])])
-    back = looks.points[1, mirror, :2] * (-1, 1) + (size, 0)
-    apart = float(np.abs(back - looks.points[0, : len(mirror), :2]).mean()) / size
-    face = Found(roi, looks.points[0] / size, float(looks.presence[0]), float(looks.tongue[0]), 0.0)
-    return face, apart, float(looks.presence.max())
+    look = networks.mesh([picture])
+    face = Found(roi, look.points[0] / size, float(look.presence[0]), float(look.tongue[0]), 0.0)
+    if face.presence < HOPELESS:
+        return face, 1.0, face.presence
+    mirrored = networks.mesh([np.ascontiguousarray(picture[:, ::-1])])
+    back = mirrored.points[0, mirror, :2] * (-1, 1) + (size, 0)
+    apart = float(np.abs(back - look.points[0, : len(mirror), :2]).mean()) / size
+    return face, apart, max(face.presence, float(mirrored.presence[0]))
 
 
 def _uprights(networks: LandmarkerNetworks, image: np.ndarray, roi: Roi) -> list[tuple[Roi, float]]:
