@@ -46,6 +46,7 @@ def reset() -> None:
     if _log_handler not in logger.handlers:
         logger.addHandler(_log_handler)
     _log_handler.setLevel(logging.WARNING)
+    _log_handler.setFormatter(None)
 
 
 class _LogHandler(logging.Handler):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from facemotion.errors import InputError
+from facemotion.synthetic import head as head_module
 from facemotion.synthetic.fit import corrected, fit_head, landmark_offsets, project, shape
 from facemotion.synthetic.head import EYES, FACE, HeadModel
 from tests.synthetic import made_up_head
@@ -21,8 +22,9 @@ def write_obj(path, vertices, polygons) -> None:
 
 
 @pytest.fixture
-def author_folder(tmp_path):
+def author_folder(tmp_path, monkeypatch):
     """80 vertices as ICT-FaceKit's authors lay theirs out."""
+    monkeypatch.setattr(head_module, "FEWEST_VERTICES", 80)
     folder = tmp_path / "ICT-FaceKit" / "FaceXModel"
     folder.mkdir(parents=True)
     generator = np.random.default_rng(0)
