@@ -11,6 +11,7 @@ from facemotion.faces.selection import choose_faces
 from facemotion.media.contact_sheet import side_by_side
 from facemotion.media.photos import Photo
 from facemotion.media.prefetch import Prefetcher
+from facemotion.profiling import Profile
 from facemotion.settings import AnimateSettings
 
 if TYPE_CHECKING:
@@ -33,46 +34,61 @@ _ADVISED_TURN_DEG = 6.0
 class Animation:
     """One photo on its way to frames."""
 
-    def __init__(self, photo: Photo, settings: AnimateSettings, script: Script, *, name: str, on_note: Note):
-        """Find the faces and get them ready; ``name`` is the photo's, for messages. Raises NoFaceError, UsageError."""
-        from facemotion.compositing.occluders import occluders_of
-        from facemotion.compositing.performer import Performer
-        from facemotion.faces.find import find_faces
-        from facemotion.faces.mesh import measure_face
-        from facemotion.faces.occlusion import find_occlusion
-
+    def __init__(
+        self,
+        photo: Photo,
+        settings: AnimateSettings,
+        script: Script,
+        *,
+        name: str,
+        on_note: Note,
+        profile: Profile | None = None,
+    ):
+        """Find the faces and get them ready; ``name`` is the photo's, for messages; ``profile`` gets the times of that,
+        and of the frames. Raises NoFaceError, UsageError."""
         self._settings, self._script = settings, script
-        seen = flattened(photo).pixels
-        found = find_faces(seen, aligner=settings.aligner, on_note=on_note)
-        self.faces: list[Face] = choose_faces(found, settings.face, name=name)
-        occlusions = [find_occlusion(seen, face.landmarks) for face in self.faces]
-        _advise(self.faces, occlusions, found, photo, on_note)
-        measured = [measure_face(seen, face) for face in self.faces]
-        self.framing: Framing = frame_photo(
-            photo, [face.landmarks for face in self.faces], crop=settings.crop, size=settings.size
-        )
-        self.seed = settings.seed if settings.seed is not None else seed_of(photo)
-        visible = flattened(self.framing.photo).pixels
-        self._performers: list[Performer] = [
-            Performer(
-                visible,
-                self.framing.placed(face.require_points()[:, :2]),
-                landmarks,
-                scores=face.scores,
-                occluders=occluders_of(occlusion, visible, landmarks),
-                seed=self.seed + number,
+        self._profile = profile or Profile()
+        with self._profile.stage("import"):
+            from facemotion.compositing.occluders import occluders_of
+            from facemotion.compositing.performer import Performer
+            from facemotion.faces.find import find_faces
+            from facemotion.faces.mesh import measure_face
+            from facemotion.faces.occlusion import find_occlusion
+
+        with self._profile.stage("find"):
+            seen = flattened(photo).pixels
+            found = find_faces(seen, aligner=settings.aligner, on_note=on_note)
+            self.faces: list[Face] = choose_faces(found, settings.face, name=name)
+            occlusions = [find_occlusion(seen, face.landmarks) for face in self.faces]
+            _advise(self.faces, occlusions, found, photo, on_note)
+            measured = [measure_face(seen, face) for face in self.faces]
+        with self._profile.stage("fit"):
+            self.framing: Framing = frame_photo(
+                photo, [face.landmarks for face in self.faces], crop=settings.crop, size=settings.size
             )
-            for number, (landmarks, face, occlusion) in enumerate(
-                zip(self.framing.landmarks, measured, occlusions, strict=True)
-            )
-        ]
-        self.performances: list[Performance] = [
-            script.performance(performer.own, self.seed + number) for number, performer in enumerate(self._performers)
-        ]
-        self._controls = [
-            played.controls(performer.own)
-            for played, performer in zip(self.performances, self._performers, strict=True)
-        ]
+            self.seed = settings.seed if settings.seed is not None else seed_of(photo)
+            visible = flattened(self.framing.photo).pixels
+            self._performers: list[Performer] = [
+                Performer(
+                    visible,
+                    self.framing.placed(face.require_points()[:, :2]),
+                    landmarks,
+                    scores=face.scores,
+                    occluders=occluders_of(occlusion, visible, landmarks),
+                    seed=self.seed + number,
+                )
+                for number, (landmarks, face, occlusion) in enumerate(
+                    zip(self.framing.landmarks, measured, occlusions, strict=True)
+                )
+            ]
+            self.performances: list[Performance] = [
+                script.performance(performer.own, self.seed + number)
+                for number, performer in enumerate(self._performers)
+            ]
+            self._controls = [
+                played.controls(performer.own)
+                for played, performer in zip(self.performances, self._performers, strict=True)
+            ]
         if script.turns and max(abs(_heads(p)).max() for p in self.performances) > _ADVISED_TURN_DEG + 0.5:
             on_note(f"The head turns by more than {_ADVISED_TURN_DEG:.0f}°: what the photo does not show is stretched.")
 
@@ -141,18 +157,20 @@ class Animation:
         )
 
     def _rendered(self, number: int) -> list[Rendering]:
-        return [
-            performer.render(control[number], _head(played, number))
-            for performer, control, played in zip(self._performers, self._controls, self.performances, strict=True)
-        ]
+        with self._profile.stage("render", frames=1):
+            return [
+                performer.render(control[number], _head(played, number))
+                for performer, control, played in zip(self._performers, self._controls, self.performances, strict=True)
+            ]
 
     def _composed(self, renderings: list[Rendering]) -> np.ndarray:
-        pixels, alpha = self.framing.photo.pixels.copy(), self.framing.photo.alpha
-        if alpha is not None:
-            alpha = alpha.copy()
-        for performer, rendering in zip(self._performers, renderings, strict=True):
-            performer.composite(rendering, onto=pixels, alpha=alpha)
-        return _joined(pixels, alpha)
+        with self._profile.stage("composite", frames=1):
+            pixels, alpha = self.framing.photo.pixels.copy(), self.framing.photo.alpha
+            if alpha is not None:
+                alpha = alpha.copy()
+            for performer, rendering in zip(self._performers, renderings, strict=True):
+                performer.composite(rendering, onto=pixels, alpha=alpha)
+            return _joined(pixels, alpha)
 
 
 def seed_of(photo: Photo) -> int:
