@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import EYES, Rig
-from facemotion.rendering.boxes import Box, LayerCanvas, around, f32, mesh_view
+from facemotion.rendering.boxes import Box, LayerCanvas, MeshPart, around, f32
 
 IRISES = {"Right": (468, 469, 470, 471, 472), "Left": (473, 474, 475, 476, 477)}
 """Face Mesh landmarks of the irises: centre, then four on the rim."""
@@ -38,7 +38,7 @@ class EyeRenderer:
         head = rig.head
         middle = head.vertices[head.landmark_vertices[self._upper + self._lower]].mean(0)
         near = np.linalg.norm((head.vertices - middle) / (2.6, 2.2, 3.5), axis=1) < 1
-        self._triangles = np.ascontiguousarray(head.triangles[near[head.triangles].all(1)])
+        self._mesh = MeshPart.of(rig.source, head.triangles[near[head.triangles].all(1)])
         self.aperture = self.gap(rig.source)
         self._find_iris(patch)
         self._ball, self._white = self._extended(patch)
@@ -75,8 +75,8 @@ class EyeRenderer:
         return f32([x, value["LookDown"] - value["LookUp"]]) * self._rig.eye_px
 
     def view(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`mesh_view` of the lids in the eye's box."""
-        return mesh_view(points, self._rig.source, self._triangles, self.box)
+        """`MeshPart.view` of the lids in the eye's box."""
+        return self._mesh.view(points, self.box)
 
     def draw(
         self, canvas: LayerCanvas, cover: np.ndarray, at: np.ndarray, points: np.ndarray, control: np.ndarray

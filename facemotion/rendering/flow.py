@@ -12,7 +12,22 @@ def pull_push(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     After Gortler et al., "The Lumigraph" (SIGGRAPH 1996), section 3.4: averages are pulled up a pyramid, and pushed
     down into the holes.
     """
-    values = values * weight[..., None]
+    return _pulled_and_pushed(values * weight[..., None], weight)
+
+
+def pull_push_known(values: np.ndarray, known: np.ndarray) -> None:
+    """`pull_push`, in place, of values (h, w, C) that are ``known`` (h, w) bool or not at all; more than 3 px a side."""
+    height, width = known.shape
+    size = (max(1, width // 2), max(1, height // 2))
+    weight = known.astype(np.float32)
+    small = cv2.resize(values * weight[..., None], size, interpolation=cv2.INTER_AREA)
+    coarse = _pulled_and_pushed(small, cv2.resize(weight, size, interpolation=cv2.INTER_AREA))
+    unknown = (~known).view(np.uint8)
+    cv2.copyTo(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), unknown, values)
+
+
+def _pulled_and_pushed(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """`pull_push` of values that are multiplied by their weight."""
     levels = []
     while min(values.shape[:2]) > 2:
         levels.append((values, weight))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from facemotion.rendering import kernels
+
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 """Luminance of linear RGB (ITU-R BT.709)."""
 GAMMA = 2.2
@@ -38,11 +40,10 @@ def relit(image: np.ndarray, log_gain: np.ndarray) -> np.ndarray:
     Where a channel would leave the range, the colour goes towards white of the wanted luminance instead of changing
     its hue.
     """
-    brighter = image * np.exp(log_gain / GAMMA)[..., None].astype(np.float32)
-    over = (brighter > 1).any(-1)
-    if over.any():
-        brighter[over] = _within(brighter[over], 1.0)
-    return np.clip(brighter, 0, 1)
+    result = np.empty(image.shape, np.float32)
+    image, log_gain = (np.ascontiguousarray(each, np.float32) for each in (image, log_gain))
+    kernels.relight(image, log_gain, np.float32(GAMMA), LUMA, result)
+    return result
 
 
 def relit_levels(levels: np.ndarray, log_gain: np.ndarray) -> np.ndarray:

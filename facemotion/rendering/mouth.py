@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import LOWER_LIP, UPPER_LIP, Rig
-from facemotion.rendering.boxes import Box, LayerCanvas, around, mesh_view
+from facemotion.rendering.boxes import Box, LayerCanvas, MeshPart, around
 from facemotion.rendering.light import LUMA
 
 DONOR_EYE_PX = 320.0
@@ -77,7 +77,7 @@ class MouthRenderer:
         self._skin, self._white, self._bright = skin, white, bright
         head = rig.head
         near = np.linalg.norm((head.vertices - head.vertices[head.landmark_vertices[13]]) / (3.4, 3.0, 4.0), axis=1) < 1
-        self._triangles = np.ascontiguousarray(head.triangles[near[head.triangles].all(1)])
+        self._mesh = MeshPart.of(rig.source, head.triangles[near[head.triangles].all(1)])
         gaps = rig.landmarks[list(LOWER_LIP), 1] - rig.landmarks[list(UPPER_LIP), 1]
         self._own_gap = float(max(gaps.max(), 0))
         self._own = self._own_inside()
@@ -94,8 +94,8 @@ class MouthRenderer:
         return Box.around(lips, 0.06 * self._rig.eye_px + 4, self._rig.size_px)
 
     def view(self, points: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray]:
-        """`mesh_view` of the lips in their box."""
-        return mesh_view(points, self._rig.source, self._triangles, box)
+        """`MeshPart.view` of the lips in their box."""
+        return self._mesh.view(points, box)
 
     def draw(self, canvas: LayerCanvas, box: Box, cover: np.ndarray, points: np.ndarray, control: np.ndarray) -> None:
         """Draw the inside of the mouth in its box, over the lips' ``cover`` (h, w); nothing where they are closed.

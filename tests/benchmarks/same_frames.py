@@ -4,8 +4,8 @@
     python -m tests.benchmarks.same_frames compare before.npz
 
 Each photo is animated through strong and opposite expressions, every unit among them, with and without turns of the
-head. What the photo's face looks like (points, occlusion) is found anew each time. Without PHOTO: the portrait of the
-documentation, and scikit-image's astronaut, whose face fills a photo of 1000 px. ``compare`` ends with exit code 1
+head. What the photo's face looks like (points, occlusion) is found anew each time. The photos are scikit-image's
+astronaut, whose face fills 1000 px, the portrait of the documentation, and each PHOTO. ``compare`` ends with exit code 1
 where any pixel of any frame differs by more than one level.
 """
 
@@ -45,12 +45,11 @@ def astronaut() -> Photo:
 
 
 def photos(paths: list[str]) -> Iterator[tuple[str, Photo]]:
-    """The photos asked for, by name."""
-    if not paths:
-        yield "astronaut", astronaut()
-        paths = [str(Path(__file__).parents[2] / "docs" / "images" / "portrait.jpg")]
-    for path in paths:
-        yield path, read_photo(path)
+    """The photos, by number and name."""
+    yield "astronaut", astronaut()
+    portrait = Path(__file__).parents[2] / "docs" / "images" / "portrait.jpg"
+    for number, path in enumerate([portrait, *map(Path, paths)]):
+        yield f"{number} {path.name}", read_photo(path)
 
 
 def clips(paths: list[str]) -> Iterator[tuple[str, np.ndarray, Iterator[np.ndarray]]]:
