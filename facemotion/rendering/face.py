@@ -16,9 +16,10 @@ from facemotion.head.rasteriser import HIDDEN, rasterise, vertex_normals
 from facemotion.head.rig import EYES, HeadMotion, Rig
 from facemotion.rendering import light
 from facemotion.rendering.boxes import Box, LayerCanvas, f32
+from facemotion.rendering.donors import choose_donor
 from facemotion.rendering.eyes import EyeRenderer
 from facemotion.rendering.flow import continued
-from facemotion.rendering.mouth import MouthRenderer, choose_donor
+from facemotion.rendering.mouth import MouthRenderer
 from facemotion.rendering.wrinkles import Wrinkles, smile_gain
 
 FLOW_PX = 320
@@ -78,10 +79,8 @@ class FaceRenderer:
         self._fit_light(likeness)
         self.eyes = {side: EyeRenderer(self._image, self.rig, side) for side in EYES}
         bright = float(np.percentile((self._small @ light.LUMA)[likeness > 0.4], 97)) if (likeness > 0.4).any() else 0.9
-        donor = choose_donor(float(skin @ light.LUMA), seed)
-        self.mouth = MouthRenderer(
-            self._image, self.rig, donor, skin=skin, white=max(self._eye_white(), 0.6 * bright), bright=bright
-        )
+        white = max(self._eye_white(), 0.6 * bright)
+        self.mouth = MouthRenderer(self._image, self.rig, choose_donor(seed), skin=skin, white=white, bright=bright)
 
     def _in_small(self, points: np.ndarray) -> np.ndarray:
         moved = points.copy()
