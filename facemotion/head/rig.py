@@ -58,7 +58,7 @@ class HeadMotion:
 
 
 @cache
-def _landmark_spread(head: Head) -> tuple[np.ndarray, np.ndarray]:
+def landmark_spread(head: Head) -> tuple[np.ndarray, np.ndarray]:
     """For each vertex its nearest landmarks (V, 8) and their weights (V, 8), which sum to 1 near the face."""
     jaw = np.linalg.norm(head.unit_deltas[head.unit_index["jawOpen"]], axis=1)
     jaw = np.clip(jaw / jaw.max(), 0, 1)[:, None] * _APART
@@ -99,7 +99,7 @@ class Rig:
         at = head.landmark_vertices
         offsets = np.column_stack([head.landmark_offsets, np.zeros(len(at))])
         residual = points[: len(at)] - _projected(shape[at] + offsets, fit)[:, :2]
-        nearest, weight = _landmark_spread(head)
+        nearest, weight = landmark_spread(head)
         source[:, :2] += (residual[nearest] * weight[..., None]).sum(1)
         return cls(head, fit, size_px, points, source.astype(np.float32))
 

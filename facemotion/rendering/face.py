@@ -16,9 +16,10 @@ from facemotion.head.rasteriser import HIDDEN, rasterise, vertex_normals
 from facemotion.head.rig import EYES, HeadMotion, Rig
 from facemotion.rendering import kernels, light
 from facemotion.rendering.boxes import Box, LayerCanvas, f32
+from facemotion.rendering.donors import choose_donor
 from facemotion.rendering.eyes import EyeRenderer
 from facemotion.rendering.flow import continued
-from facemotion.rendering.mouth import MouthRenderer, choose_donor
+from facemotion.rendering.mouth import MouthRenderer
 from facemotion.rendering.wrinkles import Wrinkles, smile_gain
 
 FLOW_PX = 320
@@ -78,10 +79,8 @@ class FaceRenderer:
         self._fit_light(likeness)
         self.eyes = {side: EyeRenderer(self._image, self.rig, side) for side in EYES}
         bright = float(np.percentile((self._small @ light.LUMA)[likeness > 0.4], 97)) if (likeness > 0.4).any() else 0.9
-        donor = choose_donor(float(skin @ light.LUMA), seed)
-        self.mouth = MouthRenderer(
-            self._image, self.rig, donor, skin=skin, white=max(self._eye_white(), 0.6 * bright), bright=bright
-        )
+        white = max(self._eye_white(), 0.6 * bright)
+        self.mouth = MouthRenderer(self._image, self.rig, choose_donor(seed), skin=skin, white=white, bright=bright)
 
     def _in_small(self, points: np.ndarray) -> np.ndarray:
         moved = points.copy()
@@ -226,8 +225,8 @@ class FaceRenderer:
     def _show_skin(
         self, canvas: LayerCanvas, box: Box, cover: np.ndarray, at: np.ndarray, flow: np.ndarray, gain: np.ndarray
     ) -> np.ndarray:
-        """The moved skin in a box, as exactly as the mesh says; returns where in the photo it came from: ``at`` (h, w, 2),
-        completed where the mesh does not say."""
+        """The moved skin in a box, as exactly as the mesh says; returns where in the photo it came from: ``at``
+        (h, w, 2), completed where the mesh does not say."""
         coarse = _enlarged(flow, box, self.size_px)
         kernels.place_uncovered(at, cover, coarse, box.x0, box.y0, np.float32(self.size_px / FLOW_PX))
         moved = cv2.remap(self._image, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)

@@ -16,7 +16,7 @@ def pull_push(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def pull_push_known(values: np.ndarray, known: np.ndarray) -> None:
-    """`pull_push`, in place, of values (h, w, C) that are ``known`` (h, w) bool or not at all; more than 3 px a side."""
+    """`pull_push`, in place, of values (h, w, C) that are ``known``, (h, w) bool, or not known at all."""
     height, width = known.shape
     size = (max(1, width // 2), max(1, height // 2))
     weight = known.astype(np.float32)

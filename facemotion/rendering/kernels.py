@@ -32,7 +32,9 @@ def relight(image, log_gain, gamma, luma, result):
             if top > one:
                 grey = luma[0] * red + luma[1] * green + luma[2] * blue
                 share = min(max((one - grey) / max(top - grey, np.float32(1e-3)), zero), one)
-                red, green, blue = (grey + share * (red - grey), grey + share * (green - grey), grey + share * (blue - grey))
+                red = grey + share * (red - grey)
+                green = grey + share * (green - grey)
+                blue = grey + share * (blue - grey)
             result[i, j, 0] = min(max(red, zero), one)
             result[i, j, 1] = min(max(green, zero), one)
             result[i, j, 2] = min(max(blue, zero), one)

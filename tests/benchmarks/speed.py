@@ -109,7 +109,7 @@ def frame_costs(photo: Path) -> dict[str, Sample]:
     picture = read_photo(photo)
     out = photo.with_suffix(".mp4")
     Animator(settings).animate_file(photo, out, overwrite=True)  # compiles, loads, warms up
-    clip = Animation(picture, settings, settings.script(), name=str(photo), on_note=lambda _: None)
+    clip = Animation.of(picture, settings, settings.script(), name=str(photo), on_note=lambda _: None)
     renderings, frames = [], []
 
     def render() -> None:
