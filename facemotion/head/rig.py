@@ -143,9 +143,13 @@ class Rig:
         return scaled.astype(np.float32)
 
     @cached_property
-    def _pivot(self) -> np.ndarray:
+    def pivot(self) -> np.ndarray:
         """(3,) px the point about which the head turns."""
         return _projected(np.array([_PIVOT_CM]), self.fit)[0].astype(np.float32)
+
+    def at_depth(self, depth_cm: float) -> np.ndarray:
+        """(3,) px a point of the head's middle plane at a depth, as high as the eyes."""
+        return _projected(np.array([[0.0, 3.0, depth_cm]]), self.fit)[0].astype(np.float32)
 
     @cached_property
     def _follows(self) -> np.ndarray:
@@ -157,7 +161,7 @@ class Rig:
 
     def turned(self, head: HeadMotion) -> np.ndarray:
         """(V, 3) float32 px the vertices with the photo's own expression after a turn of the head."""
-        turned = self._pivot + (self.source - self._pivot) @ head.matrix.T
+        turned = self.pivot + (self.source - self.pivot) @ head.matrix.T
         return self.source + self._follows * (turned - self.source)
 
     @cached_property

@@ -28,8 +28,12 @@ _REACH = 0.07
 """How far the motion of the face reaches beyond the mesh, in crop widths."""
 TURN_SPAN = 1.75
 """Side, in crop widths, of the square in which a turn of the head moves anything."""
-_TURN_REACH = 0.06, 0.16, 0.015
+_TURN_REACH = 0.05, 0.16, 0.012
 """How far a turn of the head reaches beyond the mesh: fully, over hair and hat; fading; and how smoothly."""
+
+
+_HAIR_CM = -2.5
+"""Depth on the head at which hair and hat beside the face are taken to lie."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,11 @@ class FaceRenderer:
         flow = np.where(known[..., None], values[..., :2] - Box(0, 0, FLOW_PX, FLOW_PX).grid(), 0)
         solid = _filled(seen.astype(np.uint8)).astype(bool)
         full, fade, blur = (share * FLOW_PX / TURN_SPAN for share in _TURN_REACH)
-        flow = continued(flow, known, solid, fade, full=full, blur=blur)
+        grid = Box(0, 0, FLOW_PX, FLOW_PX).grid()
+        pivot, hair = (_on_span(self._in_small(p[None]))[0] for p in (self.rig.pivot, self.rig.at_depth(_HAIR_CM)))
+        around = np.dstack([grid, np.full(grid.shape[:2], hair[2])]) - pivot
+        beyond = (around - around @ head.matrix.T)[..., :2].astype(np.float32)
+        flow = continued(flow, known, solid, fade, full=full, blur=blur, beyond=beyond)
         return (cv2.GaussianBlur(flow, (0, 0), 1.0) * (TURN_SPAN / FLOW_PX)).astype(np.float32)
 
     def _within_reach(self, control: np.ndarray) -> np.ndarray:

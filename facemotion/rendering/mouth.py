@@ -83,7 +83,8 @@ class MouthRenderer:
         at = rig.landmarks_at(points)
         inside = _largest(1 - cover)
         gap = float(rig.lip_gaps(points).max()) / rig.eye_px
-        strength = float(np.clip((gap - 0.012) / 0.018, 0, 1))
+        least = 0.012 if self._own is not None else max(0.012, self._own_gap / rig.eye_px + 0.004)
+        strength = float(np.clip((gap - least) / 0.018, 0, 1))  # lips that only just part in the photo show no teeth
         if strength == 0 or inside.sum() < 6:
             return
         canvas.close(box, inside)
