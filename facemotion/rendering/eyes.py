@@ -89,6 +89,7 @@ class EyeRenderer:
         """
         rig, eye, box = self._rig, self._rig.eye_px, self.box
         closing = self.closing(points)
+        moved = canvas.image[box.of].copy()
         stretched = _stretched(at) * self._window
         if stretched.max() > 0.05:
             canvas.draw(box, _sampled(self._soft, at - self._offset), stretched, shown=4 * stretched, fresh=0.5)
@@ -102,7 +103,6 @@ class EyeRenderer:
         middle = _polygon(np.concatenate([upper, lower[-2:0:-1]]), box.shape, grown=0.03 * eye)
         inside = inside * middle * np.clip((self.gap(points) / eye - 0.004) / 0.012, 0, 1)
         if inside.max() > 0:
-            moved = canvas.image[box.of].copy()
             canvas.close(box, inside)
             shift = self.gaze_shift(control)
             ball = self._looking(shift)
