@@ -28,8 +28,8 @@ STEPS = (
     "mouthRollLower+mouthRollUpper+mouthDimpleLeft+eyeWideLeft+eyeWideRight,mouthFrownLeft+mouthShrugLower+tongueOut"
 )
 """Expressions gone through one after another; each frame is another mixture."""
-FRAMES = 26
-HEADS = ((0.0, 0.0, 0.0), (6.0, -3.0, 2.0), (-5.0, 4.0, -1.0))
+FRAMES = 14
+HEADS = ((0.0, 0.0, 0.0), (6.0, -3.0, 2.0))
 ASTRONAUT = (130, 10, 318, 260)
 """Part of the portrait (x0, y0, x1, y1) px that is shown: 3:4, head and hair."""
 MOST_LEVELS = 1
