@@ -18,6 +18,7 @@ _LID_LIGHT = 0.99, 0.16
 """Brightness of a closed lid at its edges, and how much more of it the bulge over the eyeball has."""
 _LID_MOVES = 0.012
 """Motion of a lid, in distances of the outer eye corners, from which the eyeball is continued under its rim."""
+_SUM = np.ones((1, 3), np.float32)
 _SKIN_SPREAD = 0.06
 """How far around an eye its lids' colour is read."""
 
@@ -41,11 +42,16 @@ class EyeRenderer:
         middle = head.vertices[head.landmark_vertices[self._upper + self._lower]].mean(0)
         near = np.linalg.norm((head.vertices - middle) / (2.6, 2.2, 3.5), axis=1) < 1
         self._mesh = MeshPart.of(rig.source, head.triangles[near[head.triangles].all(1)])
+        margins = rig.unit_motion[:, head.landmark_vertices[self._lower + self._upper], 1]
+        lower_y, upper_y = np.split(margins, 2, axis=1)
+        self._gap_motion = (lower_y - upper_y)[:, 2:-2]
+        self._own_gaps = (rig.landmarks[self._lower, 1] - rig.landmarks[self._upper, 1])[2:-2]
         self.aperture = self.gap(rig.source)
         self._find_iris(patch)
         self._ball, self._white = self._extended(patch)
         self._lashes = _lash_colour(patch, rig.landmarks[self._upper] - self._offset, eye)
         self._lid, self._band = self._lid_skin(patch)
+        self._lid_sum = self._lid.sum(2) + np.float32(1e-3)
         self._soft = cv2.GaussianBlur(patch, (0, 0), 0.02 * eye)
         self._window = _faded(patch.shape[:2], 0.03 * eye)
 
@@ -53,6 +59,10 @@ class EyeRenderer:
         """Largest distance of the lid margins at moved vertices (V, 3), px."""
         at = self._rig.landmarks_at(points)
         return float(max((at[self._lower, 1] - at[self._upper, 1])[2:-2].max(), 0))
+
+    def gap_at(self, control: np.ndarray) -> float:
+        """What `gap` is when the vertices are where a control (U,) moves them."""
+        return float(max((self._own_gaps + control @ self._gap_motion).max(), 0))
 
     def _find_iris(self, patch: np.ndarray) -> None:
         eye = self._rig.eye_px
@@ -126,7 +136,7 @@ class EyeRenderer:
     def _lid_share(self, moved: np.ndarray, at: np.ndarray, share: float) -> np.ndarray:
         """(h, w) how much of each moved pixel is to become plain lid: where the photo shows eye, rim or lashes."""
         band, rim = _sampled(self._band, at), _sampled(self._opening, at)
-        darker = 1 - moved.sum(2) / (self._lid.sum(2) + 1e-3)
+        darker = 1 - cv2.transform(moved, _SUM) / self._lid_sum
         plain = np.maximum(rim, band * np.clip((darker - 0.02) / 0.1, 0, 1))
         return share * np.clip(cv2.GaussianBlur(plain, (0, 0), 0.02 * self._rig.eye_px + 0.3), 0, 1)
 

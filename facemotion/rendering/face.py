@@ -207,7 +207,7 @@ class FaceRenderer:
                 continue
             others = control.copy()
             others[at] = 0
-            open_without = eye.gap(self.rig.moved(others)) / max(eye.aperture, 1e-3)
+            open_without = eye.gap_at(others) / max(eye.aperture, 1e-3)
             control[at] = min(float(control[at]), max(0.0, open_without))
         return control
 

@@ -83,3 +83,44 @@ def displacement(depth, values, hidden):
                 flow[i, j, 0] = values[i, j, 0] - np.float32(j)
                 flow[i, j, 1] = values[i, j, 1] - np.float32(i)
     return flow
+
+
+@numba.njit(cache=True, nogil=True)
+def either(known, flow, filled):
+    """Flow (n, n, 2) float32 where it is ``known`` (n, n) bool, elsewhere as ``filled``."""
+    result = np.empty(flow.shape, np.float32)
+    height, width = known.shape
+    for i in range(height):
+        for j in range(width):
+            for k in range(2):
+                result[i, j, k] = flow[i, j, k] if known[i, j] else filled[i, j, k]
+    return result
+
+
+@numba.njit(cache=True, nogil=True)
+def tears(flow, calm):
+    """(n, n) float32 in [0, 1]: by how much flow (n, n, 2) changes more than ``calm`` to the pixel right or below."""
+    height, width = flow.shape[:2]
+    torn = np.zeros((height, width), np.float32)
+    for i in range(height):
+        for j in range(width):
+            step = np.float32(0)
+            for k in range(2):
+                if i + 1 < height:
+                    step = max(step, abs(flow[i + 1, j, k] - flow[i, j, k]))
+                if j + 1 < width:
+                    step = max(step, abs(flow[i, j + 1, k] - flow[i, j, k]))
+            torn[i, j] = min(max((step - calm) / calm, np.float32(0)), np.float32(1))
+    return torn
+
+
+@numba.njit(cache=True, nogil=True)
+def between(first, second, share):
+    """From one flow (n, n, 2) to another by a share (n, n) in [0, 1]; all float32."""
+    result = np.empty(first.shape, np.float32)
+    height, width = share.shape
+    for i in range(height):
+        for j in range(width):
+            for k in range(2):
+                result[i, j, k] = first[i, j, k] + share[i, j] * (second[i, j, k] - first[i, j, k])
+    return result

@@ -57,26 +57,6 @@ def relit(image: np.ndarray, log_gain: np.ndarray) -> np.ndarray:
     return result
 
 
-def relit_levels(levels: np.ndarray, log_gain: np.ndarray) -> np.ndarray:
-    """What `relit` does for uint8 (h, w, 3): highlights that are clipped already darken along with the skin around."""
-    gain = cv2.exp(np.ascontiguousarray(log_gain, np.float32) / np.float32(GAMMA))
-    brighter = cv2.multiply(levels, cv2.merge([gain] * 3), dtype=cv2.CV_32F)
-    red, green, blue = cv2.split(brighter)
-    top = cv2.max(cv2.max(red, green), blue)
-    if cv2.minMaxLoc(top)[1] > 255:
-        over = top > 255
-        brighter[over] = _within(brighter[over], 255.0)
-    return cv2.convertScaleAbs(brighter)
-
-
-def _within(colours: np.ndarray, most: float) -> np.ndarray:
-    """Colours (n, 3) of the same luminance, none of whose channels is above ``most``."""
-    luma = (colours @ LUMA)[:, None]
-    top = colours.max(-1, keepdims=True)
-    share = np.clip((most - luma) / np.maximum(top - luma, 1e-3 * most), 0, 1)
-    return np.minimum(luma + share * (colours - luma), most)
-
-
 def smooth(image: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian blur, for values at vertices that are to say more than one pixel's."""
     return cv2.GaussianBlur(image, (0, 0), sigma)

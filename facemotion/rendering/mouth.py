@@ -178,8 +178,9 @@ class MouthRenderer:
         solid = inside > 0.5
         some = solid.any(0)
         columns = np.flatnonzero(some)
-        top = np.interp(x[0], x[0, columns], np.argmax(solid, 0)[columns] + box.y0)[None]
-        bottom = np.interp(x[0], x[0, columns], solid.shape[0] - 1 - np.argmax(solid[::-1], 0)[columns] + box.y0)[None]
+        top = np.argmax(solid, 0)[columns] + box.y0
+        bottom = solid.shape[0] - 1 - np.argmax(solid[::-1], 0)[columns] + box.y0
+        top, bottom = (np.interp(x[0], x[0, columns], rows)[None].astype(np.float32) for rows in (top, bottom))
         shift = rig.fit.scale * rig.fit.rotation[1, 1]
         upper, lower = (
             np.polyval(np.polyfit(edge[:, 0], edge[:, 1], 2), x[0])[None] + cm * shift
