@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import LOWER_LIP, UPPER_LIP, Rig
-from facemotion.rendering.boxes import Box, LayerCanvas, around, mesh_view
+from facemotion.rendering.boxes import Box, LayerCanvas, around, f32, mesh_view
 from facemotion.rendering.donors import EYE_PX, MIDDLE, TeethDonor
 from facemotion.rendering.light import LUMA
 
@@ -14,18 +14,22 @@ _UPPER_CM, _LOWER_CM = 0.38, 0.3
 """How much lower than the head's the teeth stand, seen on photographed smiles."""
 _TOOTH = 0.105
 """How much of an upper tooth smiles show, in distances of the outer eye corners; wider ones show a part more."""
-_LONGEST = 1.5
+_LONGEST = 1.7
 """How many times longer than the donor showed it a tooth may be made before gums are seen above it."""
 _LOWER_ROW = 1.22
 """How much narrower than the upper row the lower one is."""
 _TEETH = 0.78
 """Luminance of bright teeth in the light of `_TEETH_LIGHT`: median of 44 smiles of the London set, whose skin hardly
 matters to it (correlation 0.33)."""
-_TEETH_LIGHT = 0.53, 0.70
-"""Luminance of the eye whites and of the brightest skin of those people."""
-_LIGHT_POWER = 0.5, 0.3
+_TEETH_LIGHT = 0.51, 0.64
+"""Luminance of the eye whites and of the bright skin around the mouth of those people."""
+_LIGHT_POWER = 0.4, 0.45
 """How teeth follow both where another light falls on a face; a bright skin may be a fair one."""
-_GUMS = np.array([0.55, 0.33, 0.32], np.float32)
+_BELOW_EDGE = 3.0
+"""Donor px below the biting edge that are lent with the teeth: their scalloped ends, and no lip."""
+_LINE = 0.5
+"""How dark the line between closed lips is, of the lips' colour."""
+_GUMS = np.array([0.47, 0.27, 0.26], np.float32)
 _LIPS = np.array([0.62, 0.30, 0.28], np.float32)
 _SKIN_HUE = np.array([1.149, 0.948, 0.879], np.float32)
 
@@ -37,7 +41,7 @@ class MouthRenderer:
         self, image: np.ndarray, rig: Rig, donor: TeethDonor, *, skin: np.ndarray, white: float, bright: float
     ):
         """image: (N, N, 3) float32 RGB in [0, 1]. skin: (3,) its typical colour. white: luminance of its eye whites.
-        bright: luminance of its brightest skin."""
+        bright: luminance of the bright skin around its mouth."""
         self._image, self._rig, self._donor, self._skin = image, rig, donor, skin
         lit = np.divide((white, bright), _TEETH_LIGHT) ** _LIGHT_POWER
         self._light = float(np.clip(lit.prod(), 0.2, 1.18))
@@ -50,6 +54,15 @@ class MouthRenderer:
         gaps = rig.landmarks[list(LOWER_LIP), 1] - rig.landmarks[list(UPPER_LIP), 1]
         self._own_gap = float(max(gaps.max(), 0))
         self._own = self._own_inside()
+        if self._own is not None:
+            outline = np.concatenate([self._own[0], self._own[1][::-1]])
+            own = Box.around(outline, 0.05 * rig.eye_px, rig.size_px)
+            self._own_from = f32([own.x0, own.y0])
+            mask = np.zeros(own.shape, np.uint8)
+            cv2.fillPoly(mask, [np.round((outline - self._own_from) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+            reach = max(1, round(0.006 * rig.eye_px))
+            mask = cv2.dilate(mask, np.ones((2 * reach + 1, 1), np.uint8))
+            self._own_opening = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), 0.5 * reach)
 
     def _donor_scale(self) -> float:
         """How much smaller than on the donor's face the donor's mouth is, so that a wide smile shows it whole."""
@@ -74,16 +87,26 @@ class MouthRenderer:
         """`mesh_view` of the lips in their box."""
         return mesh_view(points, self._rig.source, self._triangles, box)
 
-    def draw(self, canvas: LayerCanvas, box: Box, cover: np.ndarray, points: np.ndarray, control: np.ndarray) -> None:
+    def draw(
+        self,
+        canvas: LayerCanvas,
+        box: Box,
+        cover: np.ndarray,
+        source: np.ndarray,
+        points: np.ndarray,
+        control: np.ndarray,
+    ) -> None:
         """Draw the inside of the mouth in its box, over the lips' ``cover`` (h, w); nothing where they are closed.
 
-        points: (V, 3) the moved vertices.
+        source: (h, w, 2) px of the photo from which each pixel of the box came. points: (V, 3) the moved vertices.
         """
         rig = self._rig
         at = rig.landmarks_at(points)
         inside = _largest(1 - cover)
         gap = float(rig.lip_gaps(points).max()) / rig.eye_px
-        strength = float(np.clip((gap - 0.012) / 0.018, 0, 1))
+        self._hide_own_teeth(canvas, box, source, points)
+        least = 0.012 if self._own is not None else max(0.012, self._own_gap / rig.eye_px + 0.004)
+        strength = float(np.clip((gap - least) / 0.018, 0, 1))  # lips that only just part in the photo show no teeth
         if strength == 0 or inside.sum() < 6:
             return
         canvas.close(box, inside)
@@ -97,6 +120,29 @@ class MouthRenderer:
         edge = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.0035 * rig.eye_px))
         opacity = strength * np.clip(1.25 * edge - 0.12, 0, 1)
         canvas.draw(box, cavity, opacity, shown=strength * around(inside, 0.02 * rig.eye_px), fresh=fresh)
+
+    def _hide_own_teeth(self, canvas: LayerCanvas, box: Box, source: np.ndarray, points: np.ndarray) -> None:
+        """Continue the lips over slivers of the photo's own teeth that closing lips bring along, since no mesh ends
+        just where lips do."""
+        gap = float(self._rig.lip_gaps(points).max())
+        if self._own is None or gap > 0.7 * self._own_gap:
+            return
+        shown = cv2.remap(self._own_opening, source - self._own_from, None, cv2.INTER_LINEAR)
+        slivers = np.clip((0.7 - gap / self._own_gap) / 0.3, 0, 1) * shown
+        if slivers.max() > 0.05:
+            canvas.close(box, slivers)
+            shown = around(slivers, 0.015 * self._rig.eye_px)
+            line = self._line_of_lips(box, points) * np.clip(3 * slivers, 0, 1)
+            canvas.draw(box, _LINE * canvas.image[box.of], line, shown=shown)
+
+    def _line_of_lips(self, box: Box, points: np.ndarray) -> np.ndarray:
+        """(h, w) in [0, 1] the line along which closed lips meet."""
+        at = self._rig.landmarks_at(points)
+        path = (at[list(UPPER_LIP)] + at[list(LOWER_LIP)]) / 2 - (box.x0, box.y0)
+        drawn = np.zeros(box.shape, np.float32)
+        cv2.polylines(drawn, [np.round(path * 16).astype(np.int32)], False, 1.0, 1, cv2.LINE_AA, 4)
+        sigma = max(0.6, 0.006 * self._rig.eye_px)
+        return np.clip(2 * sigma * cv2.GaussianBlur(drawn, (0, 0), sigma), 0, 1)
 
     def _photographed(
         self, box: Box, inside: np.ndarray, upper: np.ndarray, lower: np.ndarray
@@ -200,8 +246,10 @@ class MouthRenderer:
         teeth = cv2.remap(donor.image, columns, inside, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         sides = np.clip(np.minimum(columns - first - 2, last - 2 - columns) / 6, 0, 1)
         beyond = np.clip((top - rows) / 14, 0, 1)[..., None]
-        teeth = teeth * (1 - beyond) + _GUMS * beyond
-        return teeth, np.clip((bottom + 1 - rows) / 3, 0, 1) * sides
+        gums = _GUMS * np.clip(1 - 0.012 * (top - rows), 0.5, 1)[..., None]
+        teeth = teeth * (1 - beyond) + gums * beyond
+        teeth = teeth * (1 - 0.8 * np.clip((rows - edge) / _BELOW_EDGE, 0, 1))[..., None]  # lips of the donor's
+        return teeth, np.clip((np.minimum(bottom, edge + _BELOW_EDGE) + 1 - rows) / 3, 0, 1) * sides
 
 
 def _largest(inside: np.ndarray) -> np.ndarray:
