@@ -19,11 +19,25 @@ LAYERS = (
     "animation",
     "api",
     "batch training evaluation",
+    "ui",
     "cli",
 )
 """Modules and folders of the package, lowest first: a file may import from its own line and from those above it."""
 
-HEAVY = {"torch", "numpy", "PIL", "cv2", "scipy", "numba", "requests", "face_alignment", "av", "skimage", "filelock"}
+HEAVY = {
+    "aiohttp",
+    "torch",
+    "numpy",
+    "PIL",
+    "cv2",
+    "scipy",
+    "numba",
+    "requests",
+    "face_alignment",
+    "av",
+    "skimage",
+    "filelock",
+}
 
 LOADED_BY_HELP = """
 import contextlib, io, json, sys

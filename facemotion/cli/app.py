@@ -15,7 +15,7 @@ from facemotion.cli.process import INTERRUPTED
 from facemotion.errors import FacemotionError
 
 COMMANDS = {
-    "Make clips": ("animate", "faces", "expressions", "track", "sample", "weights"),
+    "Make clips": ("animate", "ui", "faces", "expressions", "track", "sample", "weights"),
     "Train and measure": ("prepare", "train", "train_paint", "evaluate", "evaluate_units"),
 }
 """Modules of this package by the title under which the help shows them, in its order; each has ``register(app)``."""

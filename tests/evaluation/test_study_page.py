@@ -11,7 +11,7 @@ from facemotion.evaluation.study import write_study
 from facemotion.evaluation.tracking import frame_tracker
 from facemotion.expressions.grammar import EXPRESSIONS
 from facemotion.models.generator import tiny_generator
-from tests.evaluation.chromium import Browser, program
+from tests.chromium import Browser, program
 from tests.evaluation.faces import known_landmarks, write_clip_set
 
 pytestmark = [

@@ -19,7 +19,8 @@ FLAGS = (
     "--disable-dev-shm-usage",
     "--remote-debugging-pipe",
 )
-KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Enter": 13, "Backspace": 8, "Tab": 9}
+KEYS = {"Backspace": 8, "Tab": 9, "Enter": 13, "Escape": 27, "End": 35}
+KEYS |= {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 PATIENCE_S = 60
 
 
@@ -44,6 +45,10 @@ class Browser:
         os.close(to_browser)
         os.close(from_browser)
         self._inbox, self._number, self._session = b"", 0, None
+        self.requested: list[str] = []
+        """Addresses of everything that the page asked for, the ends of WebSockets included."""
+        self.complaints: list[str] = []
+        """Errors that its scripts met or reported."""
         try:
             self._attach()
         except BaseException:
@@ -53,9 +58,9 @@ class Browser:
     def _attach(self) -> None:
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self._call("Page.enable")
-        size = {"width": self.width, "height": self.height, "deviceScaleFactor": 1, "mobile": False}
-        self._call("Emulation.setDeviceMetricsOverride", **size)
+        for domain in ("Page", "Network", "Runtime", "Log"):
+            self._call(f"{domain}.enable")
+        self.resize(self.width, self.height)
 
     def __enter__(self) -> "Browser":
         return self
@@ -66,8 +71,9 @@ class Browser:
         os.close(self._read)
         os.close(self._write)
 
-    def open(self, page: Path) -> None:
-        self._call("Page.navigate", url=page.resolve().as_uri())
+    def open(self, page: Path | str) -> None:
+        """A file, or an address."""
+        self._call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         self.wait("document.readyState === 'complete'")
 
     def reload(self) -> None:
@@ -88,6 +94,12 @@ class Browser:
         while not self.evaluate(condition):
             assert time.monotonic() < end, f"never came true: {condition}"
             time.sleep(0.02)
+
+    def hold(self, key: str) -> None:
+        self._call("Input.dispatchKeyEvent", type="keyDown", key=key, code=f"Key{key.upper()}")
+
+    def release(self, key: str) -> None:
+        self._call("Input.dispatchKeyEvent", type="keyUp", key=key, code=f"Key{key.upper()}")
 
     def press(self, key: str, **more) -> None:
         """A real key press."""
@@ -110,10 +122,19 @@ class Browser:
     def download_into(self, folder: Path) -> None:
         self._call("Browser.setDownloadBehavior", at_browser=True, behavior="allow", downloadPath=str(folder))
 
+    def choose_file(self, selector: str, path: Path) -> None:
+        """As if the user had chosen it in the dialog of a file input."""
+        found = self._call("Runtime.evaluate", expression=_find(selector))["result"]["objectId"]
+        self._call("DOM.setFileInputFiles", files=[str(path)], objectId=found)
+
     def screenshot(self, path: Path) -> None:
         import base64
 
         path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot")["data"]))
+
+    def resize(self, width: int, height: int) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._call("Emulation.setDeviceMetricsOverride", **size)
 
     def emulate_media(self, **features: str) -> None:
         """CSS media features, such as ``prefers_color_scheme="dark"``."""
@@ -128,10 +149,23 @@ class Browser:
         os.write(self._write, json.dumps(message).encode() + b"\0")
         while True:
             answer = self._receive()
+            self._note(answer)
             if answer.get("id") == self._number:
                 if "error" in answer:
                     raise AssertionError(f"{method}: {answer['error']['message']}")
                 return answer["result"]
+
+    def _note(self, event: dict) -> None:
+        details = event.get("params", {})
+        match event.get("method"):
+            case "Network.requestWillBeSent":
+                self.requested.append(details["request"]["url"])
+            case "Network.webSocketCreated":
+                self.requested.append(details["url"])
+            case "Runtime.exceptionThrown":
+                self.complaints.append(str(details["exceptionDetails"]))
+            case "Log.entryAdded" if details["entry"]["level"] == "error":
+                self.complaints.append(details["entry"]["text"])
 
     def _receive(self) -> dict:
         while b"\0" not in self._inbox:
