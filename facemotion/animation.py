@@ -10,7 +10,7 @@ from facemotion.faces.framing import Box, Framing, crop_box, flattened, frame_ph
 from facemotion.faces.selection import choose_faces
 from facemotion.media.contact_sheet import side_by_side
 from facemotion.media.photos import Photo
-from facemotion.media.prefetch import Prefetcher
+from facemotion.media.prefetch import Background, Prefetcher
 from facemotion.profiling import Profile
 from facemotion.settings import AnimateSettings
 
@@ -114,9 +114,12 @@ class Animation:
         with profile.stage("import"):
             from facemotion.faces.find import find_faces
 
-        with profile.stage("find"):
-            found = find_faces(flattened(photo).pixels, aligner=settings.aligner, on_note=on_note)
-            faces = choose_faces(found, settings.face, name=name)
+        with Background(_load_renderer) as loading:
+            with profile.stage("find"):
+                found = find_faces(flattened(photo).pixels, aligner=settings.aligner, on_note=on_note)
+                faces = choose_faces(found, settings.face, name=name)
+            with profile.stage("import"):
+                loading.wait()
         cast = Cast(photo, faces, crop=settings.crop, size=settings.size, seed=settings.seed, profile=profile)
         _advise(cast, found, photo, on_note)
         clip = cls(cast, script, compare=settings.compare)
@@ -233,6 +236,14 @@ class Animation:
             for performer, rendering in zip(self._performers, renderings, strict=True):
                 performer.composite(rendering, onto=pixels, alpha=alpha)
             return _joined(pixels, alpha)
+
+
+def _load_renderer() -> None:
+    """What is needed as soon as the faces are found, and takes as long to load as that."""
+    from facemotion.compositing import performer  # noqa: F401
+    from facemotion.head.model import load_head
+
+    load_head()
 
 
 def seed_of(photo: Photo) -> int:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 
+from facemotion.device import single_threaded
 from facemotion.faces import geometry
 from facemotion.faces.occlusion_network import OcclusionNetwork, fused, load_occlusion, occlusion_input
 
@@ -69,6 +70,7 @@ class OcclusionEstimator:
         path = path or weight_path("occlusion")
         return cls(load_occlusion(path, sha256=known_sha256("occlusion", path)))
 
+    @single_threaded()
     @torch.inference_mode()
     def estimate(self, photo: np.ndarray, landmarks: np.ndarray) -> Occlusion:
         """photo: (H, W, 3) uint8 RGB; landmarks: (68, 2) photo px."""
