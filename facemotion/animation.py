@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from facemotion.faces.occlusion import Occlusion
     from facemotion.faces.types import Face
     from facemotion.head.rig import HeadMotion
+    from facemotion.models.unit_inference import UnitNetwork
     from facemotion.rendering.face import Rendering
 
 Note = Callable[[str], None]
@@ -33,8 +34,18 @@ _ADVISED_TURN_DEG = 6.0
 class Animation:
     """One photo on its way to frames."""
 
-    def __init__(self, photo: Photo, settings: AnimateSettings, script: Script, *, name: str, on_note: Note):
-        """Find the faces and get them ready; ``name`` is the photo's, for messages. Raises NoFaceError, UsageError."""
+    def __init__(
+        self,
+        photo: Photo,
+        settings: AnimateSettings,
+        script: Script,
+        *,
+        name: str,
+        on_note: Note,
+        network: UnitNetwork | None = None,
+    ):
+        """Find the faces and get them ready; ``name`` is the photo's, for messages; ``network`` adds to the renderer.
+        Raises NoFaceError, UsageError."""
         from facemotion.compositing.occluders import occluders_of
         from facemotion.compositing.performer import Performer
         from facemotion.faces.find import find_faces
@@ -61,6 +72,7 @@ class Animation:
                 scores=face.scores,
                 occluders=occluders_of(occlusion, visible, landmarks),
                 seed=self.seed + number,
+                network=network,
             )
             for number, (landmarks, face, occlusion) in enumerate(
                 zip(self.framing.landmarks, measured, occlusions, strict=True)

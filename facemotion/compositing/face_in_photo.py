@@ -15,11 +15,11 @@ import numpy as np
 from facemotion.compositing.feather import face_feather
 from facemotion.compositing.grain import TILE_PX, grain_tile
 from facemotion.compositing.occluders import Occluders
-from facemotion.compositing.tint import Tint
+from facemotion.compositing.tint import LUMA_REC601, Tint
 from facemotion.faces import geometry
 from facemotion.media.prefetch import for_each
 from facemotion.rendering.boxes import f32
-from facemotion.rendering.face import FLOW_PX, TURN_SPAN, Layer, Rendering
+from facemotion.rendering.face import FLOW_PX, TURN_SPAN, Layer, Patch, Rendering
 from facemotion.rendering.light import relit_levels
 
 Bounds = tuple[int, int, int, int]
@@ -99,11 +99,13 @@ class FaceInPhoto:
         turn = self._moved(rendering, self.photo, frame)
         for layer in rendering.layers:
             self._draw(frame, layer, turn)
+        for patch in rendering.patches:
+            self._add(frame, patch, turn)
         return frame
 
     def move_along(self, rendering: Rendering, outline: np.ndarray, onto: np.ndarray) -> None:
         """Move another map (H, W) uint8 of the photo, its opacity, as the face moves, into a frame of that map."""
-        dark = replace(rendering, log_gain=np.zeros_like(rendering.log_gain), layers=())
+        dark = replace(rendering, log_gain=np.zeros_like(rendering.log_gain), layers=(), patches=())
         self._moved(dark, outline, onto)
 
     def _moved(self, rendering: Rendering, source: np.ndarray, frame: np.ndarray) -> np.ndarray | None:
@@ -159,11 +161,8 @@ class FaceInPhoto:
     def _draw(self, frame: np.ndarray, layer: Layer, turn: np.ndarray | None) -> None:
         """Draw one layer over a frame."""
         box = layer.box
-        origin = np.array([[1.0, 0, -box.x0], [0, 1.0, -box.y0]])
-        photo_to_layer = geometry.compose(self._photo_to_crop, origin)
-        opacity = layer.opacity * _seen(
-            self._uncovered, geometry.resized(self._crop_px, FLOW_PX), (box.x0, box.y0, box.x1, box.y1)
-        )
+        crop_to_layer = np.array([[1.0, 0, -box.x0], [0, 1.0, -box.y0]])
+        opacity = layer.opacity * self._uncovered_in(crop_to_layer, layer.opacity.shape)
         # Nothing may remain at the layer's border, where its neighbours are not known.
         opacity[[0, -1]] = 0
         opacity[:, [0, -1]] = 0
@@ -172,20 +171,7 @@ class FaceInPhoto:
             levels = self._tint.apply(levels)
         content = np.dstack([levels * opacity[..., None], opacity]).astype(np.float32)
         fresh = (layer.fresh * opacity).astype(np.float32)
-        bounds = _bounds(opacity, photo_to_layer, frame.shape, margin=1 if turn is None else 1 + np.abs(turn).max())
-        x0, y0, x1, y1 = bounds
-        (content, fresh), photo_to_layer = _shrunk((content, fresh), photo_to_layer)
-        if turn is None:
-            seen, fresh = (_seen(each, photo_to_layer, bounds) for each in (content, fresh))
-        else:
-            # crop px of each pixel of the photo before the turn
-            moved = _seen(turn, self._photo_to_span, bounds) * (1 / FLOW_PX) @ self._map_to_photo.T
-            grid = np.dstack(np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32)))
-            at = (grid + moved) @ f32(photo_to_layer[:, :2].T) + f32(photo_to_layer[:, 2])
-            seen, fresh = (
-                cv2.remap(each, f32(at), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-                for each in (content, fresh)
-            )
+        seen, fresh, (x0, y0, x1, y1) = self._laid((content, fresh), crop_to_layer, opacity, turn, frame.shape)
         part = frame[y0:y1, x0:x1].astype(np.float32)
         part += seen[..., :3] - seen[..., 3:4] * part
         if self._grain is not None:
@@ -193,6 +179,59 @@ class FaceInPhoto:
             part += (self._grain[rows[:, None], columns] * fresh)[..., None]
         touched = (seen[..., 3] > 1e-3).astype(np.uint8)
         cv2.copyTo(cv2.convertScaleAbs(np.maximum(part, 0)), touched, frame[y0:y1, x0:x1])
+
+    def _add(self, frame: np.ndarray, patch: Patch, turn: np.ndarray | None) -> None:
+        """Add one residual colour to a frame."""
+        height, width = patch.residual.shape[:2]
+        scale = np.array([width, height]) / (np.array(patch.extent) * self._crop_px)
+        low = (np.array(patch.centre) - np.array(patch.extent) / 2) * self._crop_px
+        crop_to_patch = np.column_stack([np.diag(scale), (0.5 - low) * scale - 0.5])
+        levels = patch.residual * (f32(255) * self._uncovered_in(crop_to_patch, (height, width)))[..., None]
+        if self._tint is not None:
+            levels = np.repeat((levels @ LUMA_REC601)[..., None], 3, axis=2)
+        strength = np.abs(levels).max(2)
+        strength[[0, -1]] = 0
+        strength[:, [0, -1]] = 0
+        if strength.max() < 0.5:
+            return
+        content = np.dstack([levels, strength]).astype(np.float32)
+        content[strength == 0] = 0
+        seen, _, (x0, y0, x1, y1) = self._laid((content, strength), crop_to_patch, strength, turn, frame.shape)
+        part = frame[y0:y1, x0:x1].astype(np.float32) + seen[..., :3]
+        touched = (seen[..., 3] > 0.25).astype(np.uint8)
+        cv2.copyTo(cv2.convertScaleAbs(np.maximum(part, 0)), touched, frame[y0:y1, x0:x1])
+
+    def _uncovered_in(self, crop_to_content: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """(h, w) where nothing lies in front of the face, in a rectangle of the crop; ``shape`` is that of its map."""
+        map_to_content = geometry.compose(geometry.resized(FLOW_PX, self._crop_px), crop_to_content)
+        return _seen(self._uncovered, geometry.invert(map_to_content), (0, 0, shape[1], shape[0]))
+
+    def _laid(
+        self,
+        content: tuple[np.ndarray, np.ndarray],
+        crop_to_content: np.ndarray,
+        extent: np.ndarray,
+        turn: np.ndarray | None,
+        shape: tuple[int, ...],
+    ) -> tuple[np.ndarray, np.ndarray, Bounds]:
+        """Two maps of a rectangle of the crop at the photo's pixels within bounds, turned with the head; the bounds
+        hold all pixels that see anything but zero in ``extent`` (h, w)."""
+        photo_to_content = geometry.compose(self._photo_to_crop, crop_to_content)
+        margin = 1 if turn is None else 1 + np.abs(turn).max() * geometry.scale_of(crop_to_content)
+        bounds = _bounds(extent, photo_to_content, shape, margin=margin)
+        x0, y0, x1, y1 = bounds
+        small, photo_to_content = _shrunk(content, photo_to_content)
+        if turn is None:
+            seen, rest = (_seen(each, photo_to_content, bounds) for each in small)
+            return seen, rest, bounds
+        # content px of each pixel of the photo before the turn
+        moved = _seen(turn, self._photo_to_span, bounds) * (1 / FLOW_PX) @ self._map_to_photo.T
+        grid = np.dstack(np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32)))
+        at = (grid + moved) @ f32(photo_to_content[:, :2].T) + f32(photo_to_content[:, 2])
+        seen, rest = (
+            cv2.remap(each, f32(at), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT) for each in small
+        )
+        return seen, rest, bounds
 
 
 def _after(turn: np.ndarray, maps: np.ndarray) -> np.ndarray:
@@ -205,15 +244,17 @@ def _after(turn: np.ndarray, maps: np.ndarray) -> np.ndarray:
     return before
 
 
-def _shrunk(content: tuple[np.ndarray, ...], photo_to_content: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+def _shrunk(
+    content: tuple[np.ndarray, np.ndarray], photo_to_content: np.ndarray
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
     """Maps of a layer made as coarse as the photo by area, in whole steps, before they are interpolated."""
     step = int(geometry.scale_of(photo_to_content))
     if step < 2:
         return content, photo_to_content
     height, width = (side // step * step for side in content[0].shape[:2])
     size = (width // step, height // step)
-    small = tuple(cv2.resize(each[:height, :width], size, interpolation=cv2.INTER_AREA) for each in content)
-    return small, geometry.compose(photo_to_content, geometry.resized(step, 1))
+    small, rest = (cv2.resize(each[:height, :width], size, interpolation=cv2.INTER_AREA) for each in content)
+    return (small, rest), geometry.compose(photo_to_content, geometry.resized(step, 1))
 
 
 def _seen(values: np.ndarray, photo_to_values: np.ndarray, bounds: Bounds) -> np.ndarray:

@@ -8,19 +8,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from facemotion.rendering.face import Rendering
-
-
-@dataclass(frozen=True, eq=False)
-class Patch:
-    """Residual colour in an upright rectangle of the crop."""
-
-    centre: tuple[float, float]
-    """(x, y) crop widths."""
-    extent: tuple[float, float]
-    """(width, height) crop widths."""
-    residual: np.ndarray
-    """(h, w, 3) float32 in [-1, 1], added to RGB in [0, 1]; 0 at the rectangle's edges."""
+from facemotion.rendering.face import Patch, Rendering
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +26,15 @@ class Correction:
 
 
 def corrected(rendering: Rendering, correction: Correction) -> Rendering:
-    """The rendering with residual flow and light; `draw_patches` belongs after its layers."""
+    """The rendering with residual flow, light and colour."""
     side = rendering.flow.shape[0]
     flow, gain = (
         cv2.resize(each, (side, side), interpolation=cv2.INTER_LINEAR)
         for each in (correction.flow, correction.log_gain)
     )
-    return replace(rendering, flow=rendering.flow + flow, log_gain=rendering.log_gain + gain)
+    return replace(
+        rendering, flow=rendering.flow + flow, log_gain=rendering.log_gain + gain, patches=correction.patches
+    )
 
 
 def draw_patches(frame: np.ndarray, patches: Iterable[Patch]) -> None:

@@ -10,6 +10,7 @@ from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.faces.landmarker import Landmarker
 from facemotion.models.unit_inference import UnitNetwork
 from facemotion.rendering.compose import composed
+from facemotion.rendering.correction import corrected
 from facemotion.rendering.face import FaceRenderer
 from tests.models.test_unit_generator import lively
 
@@ -37,7 +38,7 @@ def test_the_frame_at_control_0_is_the_rendered_one(face, placement):
     assert not correction.flow.any() and not correction.log_gain.any()
     assert not any(patch.residual.any() for patch in correction.patches)
     image = crop.astype(np.float32) / 255
-    assert np.array_equal(composed(image, rendering, correction), composed(image, rendering))
+    assert np.array_equal(composed(image, corrected(rendering, correction)), composed(image, rendering))
 
 
 def test_patches_lie_on_mouth_and_eyes_and_change_them(face):
@@ -50,7 +51,7 @@ def test_patches_lie_on_mouth_and_eyes_and_change_them(face):
         middle = (rendering.landmarks[list(landmarks)].mean(0) + 0.5) / SIZE
         assert (np.abs(middle - patch.centre) < np.array(patch.extent) / 4).all()
     image = crop.astype(np.float32) / 255
-    change = np.abs(composed(image, rendering, correction) - composed(image, rendering)).max(2)
+    change = np.abs(composed(image, corrected(rendering, correction)) - composed(image, rendering)).max(2)
     x, y = (int(v * SIZE) for v in mouth.centre)
     assert change[y - 3 : y + 3, x - 3 : x + 3].max() > 0.01
 
