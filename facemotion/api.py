@@ -129,7 +129,7 @@ class Animator:
         if not format.alpha:
             photo = flattened(photo)
         stage("finding the face")
-        clip = Animation(
+        clip = Animation.of(
             photo, self.settings, self.script, name=str(photo_path), on_note=note, network=self._network
         )
         spec = ClipSpec(
@@ -178,7 +178,7 @@ class Animator:
         if not isinstance(photo, Photo):
             raise UsageError(f"A {type(photo).__name__} is no photo.", "Read one: facemotion.read_photo(path).")
         note = on_note or _silent
-        clip = Animation(photo, self.settings, self.script, name="the photo", on_note=note, network=self._network)
+        clip = Animation.of(photo, self.settings, self.script, name="the photo", on_note=note, network=self._network)
         yield from clip.frames()
 
 
@@ -243,7 +243,7 @@ def animate(
         recipes=known,
     )
     photo = flattened(_as_photo(image))
-    clip = Animation(photo, settings, script, name="the image", on_note=_silent, network=network)
+    clip = Animation.of(photo, settings, script, name="the image", on_note=_silent, network=network)
     return np.stack(list(clip.frames()))
 
 

@@ -16,6 +16,8 @@ _GAZE = {"LookIn": 0.075, "LookOut": 0.075, "LookUp": 0.05, "LookDown": 0.05}
 """How far an iris moves at strength 1, in distances of the outer eye corners: some 30 and 20 degrees."""
 _LID_LIGHT = 0.99, 0.16
 """Brightness of a closed lid at its edges, and how much more of it the bulge over the eyeball has."""
+_LID_MOVES = 0.012
+"""Motion of a lid, in distances of the outer eye corners, from which the eyeball is continued under its rim."""
 _SKIN_SPREAD = 0.06
 """How far around an eye its lids' colour is read."""
 
@@ -87,6 +89,7 @@ class EyeRenderer:
         """
         rig, eye, box = self._rig, self._rig.eye_px, self.box
         closing = self.closing(points)
+        moved = canvas.image[box.of].copy()
         stretched = _stretched(at) * self._window
         if stretched.max() > 0.05:
             canvas.draw(box, _sampled(self._soft, at - self._offset), stretched, shown=4 * stretched, fresh=0.5)
@@ -101,7 +104,8 @@ class EyeRenderer:
         inside = inside * middle * np.clip((self.gap(points) / eye - 0.004) / 0.012, 0, 1)
         if inside.max() > 0:
             canvas.close(box, inside)
-            ball = self._looking(self.gaze_shift(control))
+            shift = self.gaze_shift(control)
+            ball = self._looking(shift)
             rows, columns = np.arange(box.shape[0], dtype=np.float32)[:, None], np.arange(box.shape[1])
             line, own = (
                 np.interp(columns, at[:, 0], at[:, 1]).astype(np.float32)
@@ -112,6 +116,9 @@ class EyeRenderer:
             soft = cv2.GaussianBlur(inside, (0, 0), max(0.7, 0.005 * eye))
             soft = np.clip(1.2 * soft - 0.1, 0, 1)
             canvas.draw(box, ball * np.clip(shade, 0.5, 1.5)[..., None], soft, shown=around(inside, 0.03 * eye))
+            if not shift.any():  # where the lid stays, so does the photo's own eye with its rim
+                still = np.clip(1 - np.abs(line - own) / (_LID_MOVES * eye), 0, 1)
+                canvas.image[box.of] += still[:, None] * (moved - canvas.image[box.of])
         if closing > 0.3:
             lashes = self._lash_line(upper, box.shape, strength=min(1.0, (closing - 0.3) / 0.45))
             canvas.draw(box, np.broadcast_to(self._lashes, (*box.shape, 3)), lashes, shown=3 * lashes)

@@ -14,18 +14,20 @@ _UPPER_CM, _LOWER_CM = 0.38, 0.3
 """How much lower than the head's the teeth stand, seen on photographed smiles."""
 _TOOTH = 0.105
 """How much of an upper tooth smiles show, in distances of the outer eye corners; wider ones show a part more."""
-_LONGEST = 1.5
+_LONGEST = 1.7
 """How many times longer than the donor showed it a tooth may be made before gums are seen above it."""
 _LOWER_ROW = 1.22
 """How much narrower than the upper row the lower one is."""
 _TEETH = 0.78
 """Luminance of bright teeth in the light of `_TEETH_LIGHT`: median of 44 smiles of the London set, whose skin hardly
 matters to it (correlation 0.33)."""
-_TEETH_LIGHT = 0.53, 0.70
-"""Luminance of the eye whites and of the brightest skin of those people."""
-_LIGHT_POWER = 0.5, 0.3
+_TEETH_LIGHT = 0.51, 0.64
+"""Luminance of the eye whites and of the bright skin around the mouth of those people."""
+_LIGHT_POWER = 0.4, 0.45
 """How teeth follow both where another light falls on a face; a bright skin may be a fair one."""
-_GUMS = np.array([0.55, 0.33, 0.32], np.float32)
+_BELOW_EDGE = 3.0
+"""Donor px below the biting edge that are lent with the teeth: their scalloped ends, and no lip."""
+_GUMS = np.array([0.47, 0.27, 0.26], np.float32)
 _LIPS = np.array([0.62, 0.30, 0.28], np.float32)
 _SKIN_HUE = np.array([1.149, 0.948, 0.879], np.float32)
 
@@ -37,7 +39,7 @@ class MouthRenderer:
         self, image: np.ndarray, rig: Rig, donor: TeethDonor, *, skin: np.ndarray, white: float, bright: float
     ):
         """image: (N, N, 3) float32 RGB in [0, 1]. skin: (3,) its typical colour. white: luminance of its eye whites.
-        bright: luminance of its brightest skin."""
+        bright: luminance of the bright skin around its mouth."""
         self._image, self._rig, self._donor, self._skin = image, rig, donor, skin
         lit = np.divide((white, bright), _TEETH_LIGHT) ** _LIGHT_POWER
         self._light = float(np.clip(lit.prod(), 0.2, 1.18))
@@ -83,7 +85,8 @@ class MouthRenderer:
         at = rig.landmarks_at(points)
         inside = _largest(1 - cover)
         gap = float(rig.lip_gaps(points).max()) / rig.eye_px
-        strength = float(np.clip((gap - 0.012) / 0.018, 0, 1))
+        least = 0.012 if self._own is not None else max(0.012, self._own_gap / rig.eye_px + 0.004)
+        strength = float(np.clip((gap - least) / 0.018, 0, 1))  # lips that only just part in the photo show no teeth
         if strength == 0 or inside.sum() < 6:
             return
         canvas.close(box, inside)
@@ -200,8 +203,10 @@ class MouthRenderer:
         teeth = cv2.remap(donor.image, columns, inside, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         sides = np.clip(np.minimum(columns - first - 2, last - 2 - columns) / 6, 0, 1)
         beyond = np.clip((top - rows) / 14, 0, 1)[..., None]
-        teeth = teeth * (1 - beyond) + _GUMS * beyond
-        return teeth, np.clip((bottom + 1 - rows) / 3, 0, 1) * sides
+        gums = _GUMS * np.clip(1 - 0.012 * (top - rows), 0.5, 1)[..., None]
+        teeth = teeth * (1 - beyond) + gums * beyond
+        teeth = teeth * (1 - 0.8 * np.clip((rows - edge) / _BELOW_EDGE, 0, 1))[..., None]  # lips of the donor's
+        return teeth, np.clip((np.minimum(bottom, edge + _BELOW_EDGE) + 1 - rows) / 3, 0, 1) * sides
 
 
 def _largest(inside: np.ndarray) -> np.ndarray:
