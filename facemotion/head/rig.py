@@ -33,6 +33,8 @@ _APART = 6.0
 """How far (cm) what follows the jaw counts as from what does not, when landmarks say how vertices are corrected."""
 _LOWER_LID_SHARE = 0.12
 """How much of a blink the lower lid does."""
+_NEARLY_SHUT = 0.45, 0.75
+"""Share of a photo's open mouth that units close, from which and at which it closes wholly."""
 _PIVOT_CM = (0.0, -5.0, -1.0)
 """About where a head turns: the top of the spine."""
 _NECK_CM = (-16.0, -8.5)
@@ -246,7 +248,11 @@ class Rig:
         gaps = self.lip_gaps(points)
         own = self.landmarks[list(LOWER_LIP), 1] - self.landmarks[list(UPPER_LIP), 1]
         least = 0.012 * self.eye_px
-        wanted = np.where(gaps < least, 0, np.where(gaps < 2.5 * least, (gaps - least) * 2.5 / 1.5, gaps))
+        # Fits spread an open mouth over many units, some of which faces at rest have too: what nearly closes, closes.
+        closing = np.clip((own - gaps) / np.maximum(own, least), 0, 1)
+        shut = np.clip((closing - _NEARLY_SHUT[0]) / (_NEARLY_SHUT[1] - _NEARLY_SHUT[0]), 0, 1)
+        wanted = gaps * (1 - shut * shut * (3 - 2 * shut))
+        wanted = np.where(wanted < least, 0, np.where(wanted < 2.5 * least, (wanted - least) * 2.5 / 1.5, wanted))
         missing = np.where(np.abs(gaps - own) < 1e-3, 0, wanted - gaps)
         if np.abs(missing).max() > 0.02:
             near, upper, lower = self._lip_falloff

@@ -95,6 +95,7 @@ class FaceRenderer:
         self._small = cv2.resize(self._image, (FLOW_PX, FLOW_PX), interpolation=cv2.INTER_AREA)
         self._to_small = FLOW_PX / self.size_px
         self._index = self.rig.head.unit_index
+        self._burnt = light.burnt_out(self._small)
         skin, likeness = self._skin()
         self._wrinkles = Wrinkles(self.rig, likeness, FLOW_PX)
         self._fit_light(likeness)
@@ -246,6 +247,9 @@ class FaceRenderer:
         folds = self._wrinkles.log_gain(control)
         if folds is not None:
             gain = gain + cv2.remap(folds, grid + flow, None, cv2.INTER_LINEAR)
+        if self._burnt is not None:
+            burnt = cv2.remap(self._burnt, grid + flow, None, cv2.INTER_LINEAR)
+            gain = np.where(gain < 0, gain * (1 - burnt), gain)
         return flow, gain.astype(np.float32)
 
     def _drawn(
@@ -255,8 +259,8 @@ class FaceRenderer:
         canvas = LayerCanvas.blank(self.size_px)
         mouth = self.mouth.box_at(points)
         cover, at = self.mouth.view(points, mouth)
-        self._show_skin(canvas, mouth, cover, at, flow, gain)
-        self.mouth.draw(canvas, mouth, cover, points, control)
+        at = self._show_skin(canvas, mouth, cover, at, flow, gain)
+        self.mouth.draw(canvas, mouth, cover, at, points, control)
         for eye in self.eyes.values():
             cover, at = eye.view(points)
             at = self._show_skin(canvas, eye.box, cover, at, flow, gain)

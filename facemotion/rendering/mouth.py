@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import LOWER_LIP, UPPER_LIP, Rig
-from facemotion.rendering.boxes import Box, LayerCanvas, around, mesh_view
+from facemotion.rendering.boxes import Box, LayerCanvas, around, f32, mesh_view
 from facemotion.rendering.donors import EYE_PX, MIDDLE, TeethDonor
 from facemotion.rendering.light import LUMA
 
@@ -27,6 +27,8 @@ _LIGHT_POWER = 0.4, 0.45
 """How teeth follow both where another light falls on a face; a bright skin may be a fair one."""
 _BELOW_EDGE = 3.0
 """Donor px below the biting edge that are lent with the teeth: their scalloped ends, and no lip."""
+_LINE = 0.5
+"""How dark the line between closed lips is, of the lips' colour."""
 _GUMS = np.array([0.47, 0.27, 0.26], np.float32)
 _LIPS = np.array([0.62, 0.30, 0.28], np.float32)
 _SKIN_HUE = np.array([1.149, 0.948, 0.879], np.float32)
@@ -52,6 +54,15 @@ class MouthRenderer:
         gaps = rig.landmarks[list(LOWER_LIP), 1] - rig.landmarks[list(UPPER_LIP), 1]
         self._own_gap = float(max(gaps.max(), 0))
         self._own = self._own_inside()
+        if self._own is not None:
+            outline = np.concatenate([self._own[0], self._own[1][::-1]])
+            own = Box.around(outline, 0.05 * rig.eye_px, rig.size_px)
+            self._own_from = f32([own.x0, own.y0])
+            mask = np.zeros(own.shape, np.uint8)
+            cv2.fillPoly(mask, [np.round((outline - self._own_from) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+            reach = max(1, round(0.006 * rig.eye_px))
+            mask = cv2.dilate(mask, np.ones((2 * reach + 1, 1), np.uint8))
+            self._own_opening = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), 0.5 * reach)
 
     def _donor_scale(self) -> float:
         """How much smaller than on the donor's face the donor's mouth is, so that a wide smile shows it whole."""
@@ -76,15 +87,24 @@ class MouthRenderer:
         """`mesh_view` of the lips in their box."""
         return mesh_view(points, self._rig.source, self._triangles, box)
 
-    def draw(self, canvas: LayerCanvas, box: Box, cover: np.ndarray, points: np.ndarray, control: np.ndarray) -> None:
+    def draw(
+        self,
+        canvas: LayerCanvas,
+        box: Box,
+        cover: np.ndarray,
+        source: np.ndarray,
+        points: np.ndarray,
+        control: np.ndarray,
+    ) -> None:
         """Draw the inside of the mouth in its box, over the lips' ``cover`` (h, w); nothing where they are closed.
 
-        points: (V, 3) the moved vertices.
+        source: (h, w, 2) px of the photo from which each pixel of the box came. points: (V, 3) the moved vertices.
         """
         rig = self._rig
         at = rig.landmarks_at(points)
         inside = _largest(1 - cover)
         gap = float(rig.lip_gaps(points).max()) / rig.eye_px
+        self._hide_own_teeth(canvas, box, source, points)
         least = 0.012 if self._own is not None else max(0.012, self._own_gap / rig.eye_px + 0.004)
         strength = float(np.clip((gap - least) / 0.018, 0, 1))  # lips that only just part in the photo show no teeth
         if strength == 0 or inside.sum() < 6:
@@ -100,6 +120,29 @@ class MouthRenderer:
         edge = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.0035 * rig.eye_px))
         opacity = strength * np.clip(1.25 * edge - 0.12, 0, 1)
         canvas.draw(box, cavity, opacity, shown=strength * around(inside, 0.02 * rig.eye_px), fresh=fresh)
+
+    def _hide_own_teeth(self, canvas: LayerCanvas, box: Box, source: np.ndarray, points: np.ndarray) -> None:
+        """Continue the lips over slivers of the photo's own teeth that closing lips bring along, since no mesh ends
+        just where lips do."""
+        gap = float(self._rig.lip_gaps(points).max())
+        if self._own is None or gap > 0.7 * self._own_gap:
+            return
+        shown = cv2.remap(self._own_opening, source - self._own_from, None, cv2.INTER_LINEAR)
+        slivers = np.clip((0.7 - gap / self._own_gap) / 0.3, 0, 1) * shown
+        if slivers.max() > 0.05:
+            canvas.close(box, slivers)
+            shown = around(slivers, 0.015 * self._rig.eye_px)
+            line = self._line_of_lips(box, points) * np.clip(3 * slivers, 0, 1)
+            canvas.draw(box, _LINE * canvas.image[box.of], line, shown=shown)
+
+    def _line_of_lips(self, box: Box, points: np.ndarray) -> np.ndarray:
+        """(h, w) in [0, 1] the line along which closed lips meet."""
+        at = self._rig.landmarks_at(points)
+        path = (at[list(UPPER_LIP)] + at[list(LOWER_LIP)]) / 2 - (box.x0, box.y0)
+        drawn = np.zeros(box.shape, np.float32)
+        cv2.polylines(drawn, [np.round(path * 16).astype(np.int32)], False, 1.0, 1, cv2.LINE_AA, 4)
+        sigma = max(0.6, 0.006 * self._rig.eye_px)
+        return np.clip(2 * sigma * cv2.GaussianBlur(drawn, (0, 0), sigma), 0, 1)
 
     def _photographed(
         self, box: Box, inside: np.ndarray, upper: np.ndarray, lower: np.ndarray

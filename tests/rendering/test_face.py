@@ -10,6 +10,7 @@ from facemotion.compositing.face_in_photo import FaceInPhoto
 from facemotion.faces import geometry
 from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.faces.landmarker.landmarker import Landmarker
+from facemotion.head.own_units import own_units, prior_of
 from facemotion.head.rig import LOWER_LIP, UPPER_LIP, HeadMotion
 from facemotion.rendering.compose import composed
 from facemotion.rendering.donors import teeth_donors
@@ -114,6 +115,15 @@ def test_lips_that_are_just_parted_show_no_teeth_of_somebody_else(portrait):
     assert np.abs(composed(photo, renderer.render(STILL)) - photo).max() < 15 / 255
 
 
+def test_burnt_out_skin_does_not_turn_grey_in_a_fold(portrait):
+    """Its hue is lost: white would become grey beside skin."""
+    white = np.round(255 - (255 - portrait.crop.astype(np.float64)) * 0.02).astype(np.uint8)
+    frame = portrait.frame(both("mouthSmile", 0.8), crop=white)
+    cheek = np.round(portrait.points[205]).astype(int)
+    around = frame[cheek[1] - 25 : cheek[1] + 25, cheek[0] - 15 : cheek[0] + 15]
+    assert around.min() > 0.93
+
+
 def test_blinking_covers_the_eyes(portrait):
     open_eyes, closed = portrait.frame({}), portrait.frame(both("eyeBlink", 1.0))
     for pupil in (468, 473):
@@ -162,3 +172,25 @@ def test_the_bank_of_teeth_holds_whole_smiles():
         assert (donor.bottom[between] >= donor.top[between]).all()
         assert np.nanmax(donor.edge - donor.top) > 20
         assert 0.6 < donor.luminance < 0.95
+
+
+def test_a_smile_that_is_taken_away_shows_no_teeth_and_no_gap():
+    from skimage.data import astronaut
+
+    photo = np.ascontiguousarray(astronaut()[:300, 80:380])
+    (face, *_) = Landmarker.load().measure(photo)
+    points = face.require_points()[:, :2].astype(np.float64)
+    to_crop = geometry.photo_to_crop(points[list(FROM_FACE_MESH)], SIZE)
+    crop, points = geometry.warp_crop(photo, to_crop, SIZE), geometry.apply(to_crop, points)
+    renderer = FaceRenderer(crop, points, prior=prior_of(face.require_scores()))
+    rig = renderer.rig
+    assert rig.lip_gaps(rig.source).max() > 0.08 * rig.eye_px, "she smiles with open lips"
+    control = -own_units(rig.fit.units)
+    frame = composed(crop.astype(np.float32) / 255, renderer.render(control))
+    closed = rig.moved(control)
+    assert rig.lip_gaps(closed).max() < 0.01 * rig.eye_px
+    lips = rig.landmarks_at(closed)[[13, 14]].mean(0)
+    across = np.arange(int(lips[0]) - 12, int(lips[0]) + 13)
+    strip = frame[int(lips[1]) - 2 : int(lips[1]) + 3, across]
+    own = crop[int(points[[13, 14], 1].mean()), across] / 255
+    assert np.percentile(strip @ LUMA, 95) < 0.8 * np.percentile(own @ LUMA, 80)
