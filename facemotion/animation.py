@@ -169,6 +169,12 @@ class Animation:
         frame = self._composed(self._rendered(number)) if self._changes(number) else photo
         return side_by_side(photo, frame) if self._compare else frame
 
+    def strengths(self) -> np.ndarray:
+        """(T,) how much the first face moves in every frame: the sum of what its units change by."""
+        import numpy as np
+
+        return np.abs(self._controls[0]).sum(1)
+
     def record(self, write: Callable[..., None]) -> None:
         """Hand every frame's time, units, head and landmarks of the first face to `TrackWriter.write`."""
         performer, played, controls = self._performers[0], self.performances[0], self._controls[0]

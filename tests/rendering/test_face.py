@@ -129,7 +129,7 @@ def test_blinking_covers_the_eyes(portrait):
     for pupil in (468, 473):
         x, y = np.round(portrait.points[pupil]).astype(int)
         here = np.s_[y - 2 : y + 3, x - 2 : x + 3]
-        assert closed[here].mean() > open_eyes[here].mean() + 0.1
+        assert closed[here].mean() > open_eyes[here].mean() + 0.05
 
 
 @pytest.mark.parametrize(
