@@ -50,11 +50,11 @@ def _own_surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release file of a small generator with random weights."""
-    from facemotion.models.unit_release import save_unit_release
+    from facemotion.models.unit_release import save_release
     from tests.models.test_unit_generator import lively
 
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_unit_release(path, lively(), {"data": "none"})
+    save_release(path, lively(), {"data": "none"})
     return path
 
 
