@@ -69,7 +69,7 @@ class Performer:
         rendering = self._renderer.render(control, head)
         if self._network is None:
             return rendering
-        return corrected(rendering, self._network.correct(control, rendering))
+        return corrected(rendering, self._network.correct(control, rendering), self._renderer.size_px)
 
     def composite(
         self, rendering: Rendering, *, onto: np.ndarray | None = None, alpha: np.ndarray | None = None

@@ -159,7 +159,9 @@ def test_a_correction_of_nothing_leaves_the_frame():
         np.zeros((16, 16, 2), np.float32), np.zeros((32, 32), np.float32), (patch,), np.zeros((68, 2), np.float32)
     )
     rendering = a_rendering(size)
-    assert np.array_equal(composed_by_numpy(crop, corrected(rendering, nothing)), composed_by_numpy(crop, rendering))
+    assert np.array_equal(
+        composed_by_numpy(crop, corrected(rendering, nothing, size)), composed_by_numpy(crop, rendering)
+    )
 
 
 def test_a_release_holds_configuration_record_and_weights(tmp_path):
