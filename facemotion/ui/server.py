@@ -13,7 +13,6 @@ import secrets
 import shutil
 import signal
 import tempfile
-import time
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
@@ -181,9 +180,8 @@ class PageServer:
     async def _end_idle_sessions(self) -> None:
         while True:
             await asyncio.sleep(min(5.0, self._idle_s / 4))
-            now = time.monotonic()
             for id, session in list(self.sessions.items()):
-                if now - session.last_heard_s > self._idle_s and not session.is_exporting:
+                if session.idle_s > self._idle_s:
                     await self._sockets[id].close(code=_IDLE, message=b"idle")
 
     def _session(self, request: web.Request) -> Session:

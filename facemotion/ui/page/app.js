@@ -39,7 +39,7 @@ let photo = null;        // what is known of it
 let lastId = 0;
 
 const screen = new Screen($("canvas"));
-const player = new Player(screen, { onFrame: showTime, onState: showPlaying });
+const player = new Player(screen, { onFrame: (at) => { sharpId = 0; showTime(at); }, onState: showPlaying });
 const link = new Link({
   down: showDown,
   hello: greet,
@@ -49,6 +49,7 @@ const link = new Link({
   original: showPlace,
   tile: (message, jpeg) => setPicture(tiles.get(message.name)?.picture, jpeg),
   look: showLook,
+  sharp: (message, jpeg) => { if (message.id === sharpId) screen.show(jpeg); },
   clip: (message) => { if (message.id === player.id) drawEnvelope(message.envelope); },
   frame: takeFrame,
   export: showExport,
@@ -96,10 +97,11 @@ function refresh() {
 
 // ---- to the server --------------------------------------------------------------------------------------------------
 
-let lookWaits = false, settling = 0;
+let lookWaits = false, settling = 0, sharpId = 0;
 
 /** Asks for the face at the peak, once a frame of the screen at most. */
 function look() {
+  sharpId = 0;
   if (lookWaits || !photo) return;
   lookWaits = true;
   requestAnimationFrame(() => {
@@ -120,6 +122,7 @@ function askForClip() {
   player.begin(++lastId, frames(), output.fps);
   $("scrub").max = frames() - 1;
   showLoaded();
+  if (!player.isPlaying) link.say("sharp", { id: (sharpId = ++lastId), ...clip() });
   link.say("play", { id: player.id, ...clip() });
 }
 
