@@ -18,7 +18,7 @@ PHOTO_SIZE_PX = (200, 240)
 
 SMOKE = (
     "cli/test_sample.py",
-    "compositing/test_composite.py",
+    "compositing/test_face_in_photo.py",
     "expressions/",
     "faces/test_geometry.py",
     "models/test_generator.py",

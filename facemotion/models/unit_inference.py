@@ -33,7 +33,8 @@ class UnitNetwork:
 
     def __init__(self, generator: UnitGenerator, placement: Placement):
         self.placement = placement
-        self.generator = generator.to(placement.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        placed = generator.to(placement.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator: UnitGenerator = placed.eval().requires_grad_(False)
 
     @classmethod
     def load(cls, path: Path, placement: Placement, *, sha256: str | None = None) -> UnitNetwork:

@@ -19,8 +19,7 @@ from facemotion.faces.occlusion import HIDDEN, share_in_front
 from facemotion.faces.occlusion_network import OcclusionConfig, OcclusionNetwork, occlusion_input, save_occlusion
 from facemotion.media.records import MalformedError, check_tensors, checked, malformed
 from facemotion.training.checkpoint import load_moments, load_plain
-from facemotion.training.glasses import people_with_glasses
-from facemotion.training.occlusion.photos import TrainingPhoto, read_photos
+from facemotion.training.occlusion.photos import TrainingPhoto, people_with_glasses, read_photos
 from facemotion.training.occlusion.scenes import Scene, Scenes, listed_occluders
 
 
