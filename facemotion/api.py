@@ -26,7 +26,8 @@ from facemotion.media.contact_sheet import ContactSheet, sheet_path
 from facemotion.media.photos import Photo, check_pixels, photo_of, read_photo
 from facemotion.media.provenance import mark_for
 from facemotion.media.sound import add_sound
-from facemotion.media.video import ClipFormat, ClipSpec, format_of, open_writer, stored_frames
+from facemotion.media.video import ClipFormat, ClipSpec, ClipWriter, format_of, open_writer, stored_frames
+from facemotion.profiling import Profile
 from facemotion.settings import AnimateSettings, checked
 
 if TYPE_CHECKING:
@@ -96,17 +97,19 @@ class Animator:
         on_note: "Note | None" = None,
         on_frame: Callable[[], None] | None = None,
         on_stage: Callable[[str], None] | None = None,
+        profile: Profile | None = None,
     ) -> AnimateResult:
         """Animates the photo at ``photo_path`` (``-`` for standard input) into ``out_path``, whose suffix says how.
 
         ``on_note`` gets each line of advice as it comes up, ``on_stage`` what begins ("rendering"), ``on_frame`` is
         called at every frame and may raise to stop: nothing is left behind then. Frames are streamed, memory does not
         grow with their number. The clip and its contact sheet, where one is asked for, appear together or not at all.
-        ``track_out`` is a CSV file of what the first face does; see `facemotion.expressions.tracks`.
+        ``track_out`` is a CSV file of what the first face does; see `facemotion.expressions.tracks`. ``profile`` gets
+        the time that each stage takes.
         Raises InputError, ImageError, NoFaceError, OutputError, WeightsError.
         """
         started = time.monotonic()
-        stage = on_stage or _silent
+        stage, profile = on_stage or _silent, profile or Profile()
         out_path = _path("the clip", out_path)
         photo_path = _path("the photo", photo_path)
         format = format or format_of(out_path)
@@ -125,11 +128,12 @@ class Animator:
                 on_note(line)
 
         stage("reading the photo")
-        photo = read_photo(photo_path)
-        if not format.alpha:
-            photo = flattened(photo)
+        with profile.stage("read"):
+            photo = read_photo(photo_path)
+            if not format.alpha:
+                photo = flattened(photo)
         stage("finding the face")
-        clip = Animation.of(photo, self.settings, self.script, name=str(photo_path), on_note=note)
+        clip = Animation.of(photo, self.settings, self.script, name=str(photo_path), on_note=note, profile=profile)
         spec = ClipSpec(
             size_px=clip.size_px,
             fps=self.settings.fps,
@@ -149,7 +153,7 @@ class Animator:
         sheet = ContactSheet(spec.frames, clip.sheet_boxes) if self.settings.sheet else None
         stage("rendering")
         with staged_together(paths, overwrite=overwrite) as (part, *sheet_parts):
-            _write_clip(clip, part, format, spec, sheet=sheet, on_frame=on_frame)
+            _write_clip(clip, part, format, spec, sheet=sheet, on_frame=on_frame, profile=profile)
             if self.settings.drive is not None and format.name in ("mp4", "webm"):
                 add_sound(part, self.settings.drive, format_name=format.name, seconds=spec.frames / spec.fps)
             if sheet is not None:
@@ -304,18 +308,36 @@ def _write_clip(
     *,
     sheet: ContactSheet | None,
     on_frame: Callable[[], None] | None,
+    profile: Profile,
 ) -> None:
     from facemotion.media.prefetch import BackgroundWriter
 
     ahead = 1 if spec.is_large else 2
+    with profile.stage("encode"):
+        encoder = _TimedWriter(open_writer(path, format, spec), profile)
     # Closed here, not whenever the frames are collected: the network's thread ends before anything is tidied up.
-    with closing(clip.frames()) as frames, BackgroundWriter(open_writer(path, format, spec), ahead=ahead) as writer:
+    with closing(clip.frames()) as frames, BackgroundWriter(encoder, ahead=ahead) as writer:
         for frame, label in zip(frames, clip.labels(), strict=True):
             writer.write(frame)
             if sheet is not None:
                 sheet.add(frame, label)
             if on_frame is not None:
                 on_frame()
+
+
+class _TimedWriter:
+    """A writer whose time counts as encoding."""
+
+    def __init__(self, writer: ClipWriter, profile: Profile):
+        self._writer, self._profile = writer, profile
+
+    def write(self, frame: "np.ndarray") -> None:
+        with self._profile.stage("encode", frames=1):
+            self._writer.write(frame)
+
+    def close(self) -> None:
+        with self._profile.stage("encode"):
+            self._writer.close()
 
 
 def _write_sheet(sheet: ContactSheet, path: Path, spec: ClipSpec) -> None:

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "facemotion"
 
 LAYERS = (
-    "errors version",
+    "errors profiling version",
     "expressions media weights",
     "device faces",
     "models compositing head rendering",

@@ -115,3 +115,25 @@ def test_light_alone_leaves_the_occluder_alone():
     photo, blob, occlusion = covered(slice(48, 60))
     frame = composite(photo, occlusion).frame(rendering(log_gain=0.4))
     assert np.array_equal(frame[blob], photo[blob]) and (frame[280:300, 290:310] != photo[280:300, 290:310]).any()
+
+
+def test_glasses_keep_their_shape_while_eyes_and_mouth_move():
+    photo = textured(PHOTO_PX, PHOTO_PX)
+    clear = np.zeros((128, 128), np.float32)
+    occluders = occluders_of(Occlusion(clear, glasses=1.0), photo, LANDMARKS)
+    assert occluders is not None
+    in_map = geometry.apply(geometry.photo_to_crop(LANDMARKS, MAP_PX), LANDMARKS)
+    span = float(np.linalg.norm(in_map[45] - in_map[36]))
+    eye = in_map[36:42].mean(0)
+
+    def motion(across: float, down: float) -> float:
+        x, y = np.rint(eye + span * np.array([across, down])).astype(int)
+        return float(occluders.motion[y, x])
+
+    for across, down in ((-0.28, 0), (0.3, 0.02), (0, 0.26), (0, -0.2), (0.2, 0.2)):  # rims and bridge
+        assert motion(across, down) < 0.02
+    assert motion(0, 0) > 0.98
+    assert all(occluders.motion[tuple(np.rint(point[::-1]).astype(int))] > 0.9 for point in in_map[48:60])
+    assert np.array_equal(occluders.paint, occluders.motion)
+    half = occluders_of(Occlusion(clear, glasses=0.5), photo, LANDMARKS)
+    assert half.motion.min() == pytest.approx(0.5, abs=0.01)
