@@ -160,7 +160,6 @@ class Session:
             name=preview.name,
             size=preview.size_px,
             faces=len(preview.found),
-            notes=preview.notes + preview.face_notes(),
         )
         for number, jpeg in enumerate(preview.faces_jpeg):
             await self._send({"type": "face", "number": number + 1}, jpeg)
@@ -174,7 +173,8 @@ class Session:
         self._tiles = self._begin(self._show_tiles(preview))
 
     async def _show_place(self, preview: Preview) -> None:
-        await self._send({"type": "original", "box": preview.box}, preview.original_jpeg)
+        notes = preview.notes + preview.face_notes()
+        await self._send({"type": "original", "box": preview.box, "notes": notes}, preview.original_jpeg)
 
     async def _show_tiles(self, preview: Preview) -> None:
         from facemotion.ui.preview import TILES

@@ -50,6 +50,8 @@ def test_only_its_own_page_gets_in():
             assert (await status(address))[0] == 200
             assert (await status(address, Origin=origin))[0] == 200
             assert (await status(f"http://localhost:{port}/{server.token}/"))[0] == 200
+            linked = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+            assert (await status(address, **linked))[0] == 200
             for url in (f"{origin}/", f"{origin}/wrong/", f"{origin}/{server.token[:-1]}/", f"{origin}/é/style.css"):
                 code, text = await status(url)
                 assert code == 403
