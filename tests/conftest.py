@@ -49,12 +49,12 @@ def _own_surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release file of `tiny_generator`: random, but it moves and paints."""
-    from facemotion.models.generator import tiny_generator
-    from facemotion.models.release import save_release
+    """A release file of a small generator with random weights."""
+    from facemotion.models.unit_release import save_release
+    from tests.models.test_unit_generator import lively
 
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_release(path, tiny_generator(), {"data": "none"})
+    save_release(path, lively(), {"data": "none"})
     return path
 
 

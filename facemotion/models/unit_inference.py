@@ -21,8 +21,8 @@ from facemotion.models.unit_generator import (
 )
 from facemotion.models.unit_inputs import head_coordinates
 from facemotion.models.unit_release import load_unit_release
-from facemotion.rendering.correction import Correction, Patch
-from facemotion.rendering.face import Rendering
+from facemotion.rendering.correction import Correction
+from facemotion.rendering.face import Patch, Rendering
 
 VIEW_PX = 448
 """Side at which the network's crops of mouth and eyes are cut out of photo and layers, as in training."""

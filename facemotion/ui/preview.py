@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LIVE_PX = 384
 """Longer side of the moving preview."""
+SHARP_PX = 800
+"""Of the still that takes its place where nothing moves, and of the photo to compare with."""
 _TILE_PX, _FACE_PX = 144, 112
 _QUALITY = 90
 _SHOWN_PX = 1280
@@ -40,7 +42,11 @@ class Look:
 
 
 class Preview:
-    """One photo, its faces found, ready to show."""
+    """One photo, its faces found, ready to show.
+
+    ``found`` its faces, largest first; ``faces_jpeg`` their pictures; ``photo_jpeg`` the whole photo, and
+    ``original_jpeg`` the part of it in which the frames lie, at the size of the sharp ones; ``notes`` lines of advice.
+    """
 
     def __init__(self, path: Path, *, name: str):
         """``name`` is the user's own for the file, for messages. Raises ImageError, NoFaceError."""
@@ -58,7 +64,10 @@ class Preview:
         self.faces_jpeg = [_jpeg(_cut(seen, face, _FACE_PX)) for face in self.found]
         self._seed = seed_of(seen)
         self._chosen = ("largest", self._seed)
-        self._cast = self._cast_of(seen, self._chosen)
+        self._cast: Cast
+        self._sharp_cast: Cast | None
+        self.original_jpeg: bytes
+        self._show(seen, self._chosen)
         self.photo_jpeg = _jpeg(_fitted(seen.pixels, _SHOWN_PX))
 
     @property
@@ -78,7 +87,7 @@ class Preview:
         wanted = (face, self._seed if seed is None else seed)
         if wanted == self._chosen:
             return False
-        self._cast = self._cast_of(flattened(self._read()), wanted)
+        self._show(flattened(self._read()), wanted)
         self._chosen = wanted
         return True
 
@@ -94,14 +103,19 @@ class Preview:
             for line in face_warnings(face, (height, width), occlusion)
         ]
 
-    def original(self) -> bytes:
-        """The photo where the frames lie, at their size."""
-        return _jpeg(self._cast.framing.photo.pixels)
-
     def still(self, settings: AnimateSettings) -> Look:
         """The only frame of a clip of one."""
         clip = self.clip(settings)
         return Look(self.frame(clip, 0), tuple(round(float(unit), 3) for unit in clip.performances[0].units[0]))
+
+    def sharp_still(self, settings: AnimateSettings) -> bytes | None:
+        """The same frame at `SHARP_PX`; None where the photo has no more to show."""
+        x0, y0, x1, y1 = self.box
+        if max(x1 - x0, y1 - y0) <= LIVE_PX:
+            return None
+        if self._sharp_cast is None:
+            self._sharp_cast = self._cast_of(flattened(self._read()), self._chosen, size=SHARP_PX)
+        return _jpeg(Animation(self._sharp_cast, settings.script()).frame(0))
 
     def clip(self, settings: AnimateSettings) -> Animation:
         """A clip whose frames may be asked for one by one."""
@@ -119,13 +133,19 @@ class Preview:
         x0, y0, x1, y1 = crop_box(cast.framing.landmarks[:1], cast.framing.photo.size_px)
         return _jpeg(_fitted(frame[y0:y1, x0:x1], _TILE_PX))
 
-    def _cast_of(self, photo: Photo, choice: tuple[str, int]) -> Cast:
+    def _show(self, photo: Photo, choice: tuple[str, int]) -> None:
+        self._cast = self._cast_of(photo, choice)
+        self._sharp_cast = None  # made when it is needed
+        x0, y0, x1, y1 = self.box
+        self.original_jpeg = _jpeg(_fitted(photo.pixels[y0:y1, x0:x1], SHARP_PX))
+
+    def _cast_of(self, photo: Photo, choice: tuple[str, int], *, size: int = LIVE_PX) -> Cast:
         from facemotion.faces.selection import choose_faces
 
         face, seed = choice
         chosen = choose_faces(self.found, face, name=self.name)
         x0, y0, x1, y1 = crop_box([each.landmarks for each in chosen], photo.size_px)
-        return Cast(photo, chosen, crop=True, size=min(LIVE_PX, max(x1 - x0, y1 - y0)), seed=seed)
+        return Cast(photo, chosen, crop=True, size=min(size, max(x1 - x0, y1 - y0)), seed=seed)
 
     def _read(self) -> Photo:
         try:

@@ -13,7 +13,6 @@ import secrets
 import shutil
 import signal
 import tempfile
-import time
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
@@ -81,7 +80,7 @@ class PageServer:
                     ) from error
                 port = runner.addresses[0][1]
                 self._hosts = frozenset({f"{ADDRESS}:{port}", f"localhost:{port}"})
-                warming = asyncio.ensure_future(self.worker.run(warm_up, Urgency.TILES))
+                warming = asyncio.ensure_future(self._warm_up())
                 watching = asyncio.ensure_future(self._end_idle_sessions())
                 try:
                     yield f"http://{ADDRESS}:{port}/{self.token}/"
@@ -111,7 +110,8 @@ class PageServer:
         """Turns away whoever does not come from the page; every answer forbids the browser to go elsewhere."""
         own = {f"http://{host}" for host in self._hosts}
         origin = request.headers.get("Origin")
-        foreign = request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+        followed = request.headers.get("Sec-Fetch-Mode") == "navigate"  # a link to the page, in a terminal on the web
+        foreign = request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin") and not followed
         changes = request.method != "GET" or "Upgrade" in request.headers
         if request.headers.get("Host") not in self._hosts:
             refusal = "This server answers to its own address alone."
@@ -178,12 +178,15 @@ class PageServer:
             session.close()
         return socket
 
+    async def _warm_up(self) -> None:
+        with contextlib.suppress(FacemotionError):  # the first photo says it again, to somebody
+            await self.worker.run(warm_up, Urgency.TILES)
+
     async def _end_idle_sessions(self) -> None:
         while True:
             await asyncio.sleep(min(5.0, self._idle_s / 4))
-            now = time.monotonic()
             for id, session in list(self.sessions.items()):
-                if now - session.last_heard_s > self._idle_s and not session.is_exporting:
+                if session.idle_s > self._idle_s:
                     await self._sockets[id].close(code=_IDLE, message=b"idle")
 
     def _session(self, request: web.Request) -> Session:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import logging
 import secrets
 import shutil
 import struct
@@ -42,7 +43,8 @@ class Session:
     ):
         self.id = secrets.token_urlsafe(12)
         self.folder = folder
-        self.last_heard_s = time.monotonic()
+        self._last_busy_s = time.monotonic()
+        self._loading = 0
         self.exports: dict[str, Export] = {}
         """Finished ones by their ids."""
         self._worker, self._send_text, self._send_bytes = worker, send_text, send_bytes
@@ -52,17 +54,18 @@ class Session:
         self._looking = False
         self._playing: asyncio.Task[None] | None = None
         self._tiles: asyncio.Task[None] | None = None
+        self._closer: asyncio.Task[None] | None = None
         self._exporting: tuple[Export, asyncio.Task[None]] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
-    def is_exporting(self) -> bool:
-        """Whether a clip is being written."""
-        return self._exporting is not None
+    def idle_s(self) -> float:
+        """Seconds since the tab last asked for something that is not being answered any more."""
+        return 0.0 if self._tasks or self._loading else time.monotonic() - self._last_busy_s
 
     async def receive(self, text: str) -> None:
         """One message of the tab; what is wrong with it is said to it."""
-        self.last_heard_s = time.monotonic()
+        self._last_busy_s = time.monotonic()
         try:
             message = json.loads(text)
             if not isinstance(message, dict):
@@ -72,6 +75,7 @@ class Session:
             return
         answers = {
             "look": self._look,
+            "sharp": self._look_closer,
             "play": self._play,
             "stop": self._stop_playing,
             "export": self._export,
@@ -87,10 +91,14 @@ class Session:
         """Work on the photo at ``path`` from now on; raises what is wrong with it, and keeps the one before then."""
         from facemotion.ui.preview import Preview
 
-        self.last_heard_s = time.monotonic()
         self._photos += 1
         number = self._photos
-        preview = await self._worker.run(lambda: Preview(path, name=name), Urgency.LOAD)
+        self._loading += 1
+        try:
+            preview = await self._worker.run(lambda: Preview(path, name=name), Urgency.LOAD)
+        finally:
+            self._loading -= 1
+            self._last_busy_s = time.monotonic()
         if number != self._photos:
             path.unlink(missing_ok=True)
             return  # another photo came meanwhile
@@ -126,8 +134,12 @@ class Session:
     def _begin(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.ensure_future(self._guarded(work))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._last_busy_s = time.monotonic()
 
     async def _guarded(self, work: Awaitable[None]) -> None:
         try:
@@ -136,20 +148,22 @@ class Session:
             await self.tell_error(error)
         except ConnectionError:
             pass  # the tab has gone; its session ends with its connection
+        except Exception as error:  # a fault of ours: it is said, and the page goes on
+            logging.getLogger(__name__).debug("of the page", exc_info=True)
+            hint = "This should not have happened. Start facemotion ui --verbose and report what it says."
+            await self.tell_error(FacemotionError(f"{type(error).__name__}: {error}", hint))
 
     async def _show(self, preview: Preview) -> None:
         """Everything about a photo, and then its tiles one by one."""
-        original = await self._worker.run(preview.original, Urgency.LOAD)
         await self.tell(
             type="photo",
             name=preview.name,
             size=preview.size_px,
             faces=len(preview.found),
-            notes=preview.notes + preview.face_notes(),
         )
         for number, jpeg in enumerate(preview.faces_jpeg):
             await self._send({"type": "face", "number": number + 1}, jpeg)
-        await self._show_place(preview, original)
+        await self._show_place(preview)
         await self._send({"type": "whole"}, preview.photo_jpeg)
         self._begin_tiles(preview)
 
@@ -158,8 +172,9 @@ class Session:
             self._tiles.cancel()
         self._tiles = self._begin(self._show_tiles(preview))
 
-    async def _show_place(self, preview: Preview, original: bytes) -> None:
-        await self._send({"type": "original", "box": preview.box}, original)
+    async def _show_place(self, preview: Preview) -> None:
+        notes = preview.notes + preview.face_notes()
+        await self._send({"type": "original", "box": preview.box, "notes": notes}, preview.original_jpeg)
 
     async def _show_tiles(self, preview: Preview) -> None:
         from facemotion.ui.preview import TILES
@@ -195,8 +210,7 @@ class Session:
                 return None
             request = ClipRequest.read(message)
             moved = preview.choose(request.settings.face, request.settings.seed)
-            step = message.get("step", 0)
-            still = preview.still(request.still(step if isinstance(step, int) else 0))
+            still = preview.still(request.still(_step(message)))
             return message, still, moved, request.command(preview.name)
 
         answer = await self._worker.run(look, Urgency.LOOK)
@@ -204,11 +218,28 @@ class Session:
             return
         message, still, moved, command = answer
         if moved:
-            original = await self._worker.run(preview.original, Urgency.LOOK)
-            await self._show_place(preview, original)
+            await self._show_place(preview)
             self._begin_tiles(preview)
         head = {"type": "look", "id": message.get("id"), "units": still.units, "command": command}
         await self._send(head, still.jpeg)
+
+    async def _look_closer(self, message: Mapping[str, Any]) -> None:
+        """The peak of a step once more, sharp, for a page on which nothing moves."""
+        if self._closer is not None:
+            self._closer.cancel()
+        if self._preview is not None:
+            self._closer = self._begin(self._send_sharp(message, self._preview))
+
+    async def _send_sharp(self, message: Mapping[str, Any], preview: Preview) -> None:
+        request = ClipRequest.read(message)
+
+        def make() -> bytes | None:
+            preview.choose(request.settings.face, request.settings.seed)
+            return preview.sharp_still(request.still(_step(message)))
+
+        jpeg = await self._worker.run(make, Urgency.PLAY)
+        if jpeg is not None:
+            await self._send({"type": "sharp", "id": message.get("id")}, jpeg)
 
     async def _play(self, message: Mapping[str, Any]) -> None:
         """All frames of a clip, in order, until another is asked for."""
@@ -287,6 +318,12 @@ class Session:
     async def _send(self, head: Mapping[str, object], jpeg: bytes) -> None:
         text = json.dumps(head).encode()
         await self._send_bytes(struct.pack(">H", len(text)) + text + jpeg)
+
+
+def _step(message: Mapping[str, Any]) -> int:
+    """Which step of the clip is worked on, counted from 0."""
+    step = message.get("step", 0)
+    return step if isinstance(step, int) else 0
 
 
 def _envelope(clip: Animation) -> list[float]:

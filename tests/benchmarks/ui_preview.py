@@ -82,6 +82,12 @@ def resident_mib(process: int) -> float:
     raise ValueError("no VmRSS")
 
 
+def processor_s(process: int) -> float:
+    """Processor time that a process and its threads have used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def settled(browser: Browser) -> None:
     browser.wait("document.querySelectorAll('.tile img[hidden]').length === 0")
     time.sleep(0.6)
@@ -128,18 +134,20 @@ def main() -> None:
             ):
                 browser.click(f".tile[data-name={expression}]")
                 settled(browser)
+                before_s = processor_s(server.pid)
                 rate = browser.evaluate(MOVE % {"slider": slider, "seconds": options.seconds})
                 ms = sorted(browser.evaluate("latencies"))
+                cost_ms = 1000 * (processor_s(server.pid) - before_s) / len(ms)
                 print(
                     f"{what}: {rate:.1f} frames/s; until drawn: median {statistics.median(ms):.0f} ms, "
-                    f"95 % within {ms[int(0.95 * len(ms))]:.0f} ms, longest {ms[-1]:.0f} ms"
+                    f"95 % within {ms[int(0.95 * len(ms))]:.0f} ms, longest {ms[-1]:.0f} ms; "
+                    f"{cost_ms:.0f} ms of the server's processor time a frame"
                 )
                 browser.click("#reset")
                 settled(browser)
             for number in range(1, options.photos + 1):
                 photo.write_bytes(photo_of_12_megapixels(number))
                 firsts.append(measure_first_preview(browser, photo))
-                browser.wait("document.querySelectorAll('.tile img[hidden]').length === 0")
                 if number in (1, 5) or number % 10 == 0:
                     print(f"after {number} photos: {resident_mib(server.pid):.0f} MiB")
             if options.photos:

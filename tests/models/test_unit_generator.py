@@ -13,8 +13,8 @@ from facemotion.models.unit_release import load_unit_release, save_release
 from facemotion.rendering import light
 from facemotion.rendering.boxes import Box
 from facemotion.rendering.compose import composed as composed_by_numpy
-from facemotion.rendering.correction import Correction, Patch, draw_patches
-from facemotion.rendering.face import Layer, Rendering
+from facemotion.rendering.correction import Correction, corrected, draw_patches
+from facemotion.rendering.face import Layer, Patch, Rendering
 
 TINY = UnitGeneratorConfig(
     input_px=32,
@@ -159,7 +159,9 @@ def test_a_correction_of_nothing_leaves_the_frame():
         np.zeros((16, 16, 2), np.float32), np.zeros((32, 32), np.float32), (patch,), np.zeros((68, 2), np.float32)
     )
     rendering = a_rendering(size)
-    assert np.array_equal(composed_by_numpy(crop, rendering, nothing), composed_by_numpy(crop, rendering))
+    assert np.array_equal(
+        composed_by_numpy(crop, corrected(rendering, nothing, size)), composed_by_numpy(crop, rendering)
+    )
 
 
 def test_a_release_holds_configuration_record_and_weights(tmp_path):

@@ -50,6 +50,8 @@ def test_only_its_own_page_gets_in():
             assert (await status(address))[0] == 200
             assert (await status(address, Origin=origin))[0] == 200
             assert (await status(f"http://localhost:{port}/{server.token}/"))[0] == 200
+            linked = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+            assert (await status(address, **linked))[0] == 200
             for url in (f"{origin}/", f"{origin}/wrong/", f"{origin}/{server.token[:-1]}/", f"{origin}/é/style.css"):
                 code, text = await status(url)
                 assert code == 403
@@ -135,6 +137,30 @@ def test_a_look_is_the_peak_and_tells_units_and_command(photo):
             names = [unit["name"] for unit in tab.hello["units"]]
             assert head["units"][names.index("cheekPuff")] == pytest.approx(0.25, abs=0.02)
             assert np.abs(pixels(smile) - pixels(still)).max() > 20
+
+    run(scenario())
+
+
+def test_a_still_of_a_large_face_comes_sharp_too(known_faces, photo):
+    from facemotion.ui.preview import LIVE_PX, SHARP_PX
+    from tests.conftest import draw_photo
+
+    known_faces[:] = [face_at((750.0, 700.0), eye_distance_px=250)]
+    data = io.BytesIO()
+    Image.fromarray(draw_photo(known_faces, size_px=(1500, 1500))).save(data, "PNG")
+
+    async def scenario():
+        async with one_tab() as tab:
+            await tab.drop(data.getvalue())
+            _, original = await tab.until("original")
+            await tab.say("look", id=1, **SMILE)
+            _, look = await tab.until("look")
+            await tab.say("sharp", id=2, **SMILE)
+            _, sharp = await tab.until("sharp", id=2)
+            assert max(pixels(look).shape) == LIVE_PX
+            assert max(pixels(sharp).shape) == max(pixels(original).shape) == SHARP_PX
+            coarse = np.asarray(Image.fromarray(pixels(sharp).astype(np.uint8)).resize(pixels(look).shape[1::-1]))
+            assert np.abs(coarse.astype(int) - pixels(look)).mean() < 2
 
     run(scenario())
 

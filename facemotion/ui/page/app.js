@@ -39,7 +39,7 @@ let photo = null;        // what is known of it
 let lastId = 0;
 
 const screen = new Screen($("canvas"));
-const player = new Player(screen, { onFrame: showTime, onState: showPlaying });
+const player = new Player(screen, { onFrame: (at) => { sharpId = 0; showTime(at); }, onState: showPlaying });
 const link = new Link({
   down: showDown,
   hello: greet,
@@ -49,6 +49,7 @@ const link = new Link({
   original: showPlace,
   tile: (message, jpeg) => setPicture(tiles.get(message.name)?.picture, jpeg),
   look: showLook,
+  sharp: (message, jpeg) => { if (message.id === sharpId) screen.show(jpeg); },
   clip: (message) => { if (message.id === player.id) drawEnvelope(message.envelope); },
   frame: takeFrame,
   export: showExport,
@@ -96,10 +97,11 @@ function refresh() {
 
 // ---- to the server --------------------------------------------------------------------------------------------------
 
-let lookWaits = false, settling = 0;
+let lookWaits = false, settling = 0, sharpId = 0;
 
 /** Asks for the face at the peak, once a frame of the screen at most. */
 function look() {
+  sharpId = 0;
   if (lookWaits || !photo) return;
   lookWaits = true;
   requestAnimationFrame(() => {
@@ -120,6 +122,7 @@ function askForClip() {
   player.begin(++lastId, frames(), output.fps);
   $("scrub").max = frames() - 1;
   showLoaded();
+  if (!player.isPlaying) link.say("sharp", { id: (sharpId = ++lastId), ...clip() });
   link.say("play", { id: player.id, ...clip() });
 }
 
@@ -162,7 +165,6 @@ function showPhoto(message) {
   document.title = `${message.name} · facemotion`;
   $("people").querySelectorAll("label").forEach((label) => label.remove());
   $("people").hidden = message.faces < 2;
-  $("notes").replaceChildren(...message.notes.map((note) => make("li", {}, note)));
   for (const tile of tiles.values()) tile.picture.hidden = !(tile.blank.hidden = false);
   enter("working");
 }
@@ -183,6 +185,7 @@ function person(value, picture) {
 }
 
 async function showPlace(message, jpeg) {
+  $("notes").replaceChildren(...message.notes.map((note) => make("li", {}, note)));
   const [x0, y0, x1, y1] = message.box;
   const [width, height] = photo.size;
   Object.assign(placed, { left: x0 / width, top: y0 / height, width: (x1 - x0) / width, height: (y1 - y0) / height });
@@ -194,7 +197,7 @@ async function showPlace(message, jpeg) {
 function showLook(message, jpeg) {
   busy(null);
   units = message.units;
-  $("command").textContent = message.command;
+  for (const line of document.querySelectorAll(".command code")) line.textContent = message.command;
   if (!player.isPlaying || player.isHeld) screen.show(jpeg);
   showUnits();
   $("canvas").setAttribute("aria-label", `The face: ${words(step())}`);
@@ -202,8 +205,10 @@ function showLook(message, jpeg) {
 
 function showError(error) {
   busy(null);
-  if (error.of === "export") endExport();
-  toast(error.message, error.hint);
+  if (error.of !== "export") { toast(error.message, error.hint); return; }
+  endExport();
+  $("export-failure").textContent = `${error.message} ${error.hint}`;
+  $("export-failure").hidden = false;
 }
 
 // ---- the photo ------------------------------------------------------------------------------------------------------
@@ -390,7 +395,6 @@ const unitWeight = (stem, unit) => step()[unit.name] ?? step()[stem] ?? 0;
 
 function setUnit(stem, pair, unit, weight) {
   const words = step();
-  if (state.steps.every(isEmpty)) state.relative = state.relative || "photo" in words;
   const weights = pair.map((each) => (!unit || unit === each ? weight : unitWeight(stem, each)));
   pair.forEach((each) => delete words[each.name]);
   delete words[stem];
@@ -421,6 +425,7 @@ function showMix() {
 }
 
 function showUnits() {
+  if (!$("units").open) return;
   const linked = $("linked").checked;
   const index = new Map(vocabulary.units.map((unit, number) => [unit.name, number]));
   for (const { stem, pair, sliders } of rows) {
@@ -437,6 +442,7 @@ function showUnits() {
 }
 
 $("linked").addEventListener("change", showUnits);
+$("units").addEventListener("toggle", showUnits);
 $("relative").addEventListener("change", () => { state.relative = $("relative").checked; commit(); hold(); });
 $("clear").addEventListener("click", () => { state.steps[state.step] = {}; commit(); hold(); });
 
@@ -603,11 +609,14 @@ function say(words) {
 }
 
 function toast(message, hint) {
-  const close = () => box.remove();
+  const close = () => { box.remove(); if (!toasts.children.length) toasts.hidePopover(); };
+  const toasts = $("toasts");
   const box = make("div", { class: "toast" }, make("div", {}, make("p", {}, message), ...(hint ? [make("p", {}, hint)] : [])),
     make("button", { type: "button", class: "icon", "aria-label": "Dismiss", onclick: close }, icon("close")));
-  $("toasts").replaceChildren(box);
-  setTimeout(close, 12000);
+  toasts.replaceChildren(box);
+  if (toasts.matches(":popover-open")) toasts.hidePopover();
+  toasts.showPopover();  // above a dialog that is open
+  setTimeout(close, hint ? 12000 : 3000);
 }
 
 // ---- playing, comparing, keys ---------------------------------------------------------------------------------------
@@ -631,7 +640,6 @@ function toggleView() {
 function compare(on) {
   screen.compare(on);
   $("tag").hidden = !on;
-  $("compare").classList.toggle("is-held", on);
 }
 
 $("play").addEventListener("click", togglePlay);
@@ -678,16 +686,19 @@ $("undo").addEventListener("click", () => restore(past, future));
 $("redo").addEventListener("click", () => restore(future, past));
 $("reset").addEventListener("click", () => { state = fresh(); commit(); hold(); say("Everything is reset; undo brings it back"); });
 $("help").addEventListener("click", () => $("keys").showModal());
-$("copy").addEventListener("click", async () => {
-  try {
-    await navigator.clipboard.writeText($("command").textContent);
-    say("Copied");
-    $("copy").title = "Copied";
-  } catch {
-    getSelection().selectAllChildren($("command"));
-    toast("The command is selected.", "Press Ctrl+C to copy it.");
-  }
-});
+for (const button of document.querySelectorAll(".command button")) {
+  const line = button.previousElementSibling;
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(line.textContent);
+      say("Copied");
+      toast("The command is copied.");
+    } catch {
+      getSelection().selectAllChildren(line);
+      toast("The command is selected.", "Press Ctrl+C to copy it.");
+    }
+  });
+}
 
 // ---- tabs, where the page is narrow ---------------------------------------------------------------------------------
 
@@ -700,11 +711,10 @@ function openTab(chosen) {
     tab.tabIndex = on ? 0 : -1;
     $(tab.getAttribute("aria-controls")).classList.toggle("is-open", on);
   }
-  document.body.classList.toggle("shows-motion", chosen.id === "tab-motion");
 }
 
 for (const tab of tabs) {
-  tab.addEventListener("click", () => openTab(tab));
+  tab.addEventListener("click", () => { openTab(tab); scrollTo(0, 0); });
   tab.addEventListener("keydown", (event) => {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!by) return;
@@ -772,7 +782,7 @@ const size = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(byte
 
 $("open-export").addEventListener("click", openExport);
 $("export-start").addEventListener("click", () => {
-  $("export-again").hidden = true;
+  $("export-again").hidden = $("export-failure").hidden = true;
   $("export-start").hidden = true;
   $("export-cancel").hidden = false;
   $("export-progress").hidden = false;

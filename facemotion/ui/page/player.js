@@ -58,7 +58,7 @@ export class Player {
     this.frames = [];
     this.total = total;
     this.fps = fps;
-    this.at = Math.min(this.at ?? 0, total - 1);
+    this.at = this.isPlaying ? 0 : Math.min(this.at ?? 0, total - 1);
     if (this.isPlaying) this.restart();
   }
 
