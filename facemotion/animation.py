@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from facemotion.expressions.script import Script
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 Note = Callable[[str], None]
 """Called with one line that the user should read."""
 
+_RENDERERS = 2
+"""Threads that render frames."""
 _ADVISED_TURN_DEG = 6.0
 """Beyond this turn of the head, what the photo does not show begins to be missed."""
 
@@ -221,7 +225,13 @@ class Animation:
     def _frames(self, numbers: range | list[int]) -> Generator[np.ndarray, None, None]:
         photo = self._photo()
         changing = [number for number in numbers if self._changes(number)]
-        with Prefetcher(self._rendered(number) for number in changing) as renderings:
+        with ExitStack() as stack:
+            # Every other frame is rendered in another thread, so that two cores have something to do.
+            renderers = [
+                stack.enter_context(Prefetcher((self._rendered(number) for number in part), ahead=1))
+                for part in (changing[k::_RENDERERS] for k in range(_RENDERERS))
+            ]
+            renderings = map(next, cycle(renderers))
             for number in numbers:
                 frame = self._composed(next(renderings)) if self._changes(number) else photo
                 yield side_by_side(photo, frame) if self._compare else frame

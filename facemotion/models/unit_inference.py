@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facemotion.device import Placement
+from facemotion.device import Placement, single_threaded
 from facemotion.head.rig import Rig
 from facemotion.models.unit_generator import (
     PATCHES,
@@ -47,9 +47,12 @@ class UnitNetwork:
         return UnitPhoto(self, crop, rig)
 
     def run(self, function, *inputs):
-        """``function(*inputs)`` in the placement's precision, and again in fp32 where that is not finite."""
+        """``function(*inputs)`` in the placement's precision, and again in fp32 where that is not finite.
+
+        On a CPU on one core: frames are rendered on the others meanwhile.
+        """
         device, dtype = self.placement.device, self.placement.dtype
-        with torch.inference_mode():
+        with torch.inference_mode(), single_threaded():
             if dtype != torch.float32:
                 with torch.autocast(device.type, dtype):
                     result = function(*inputs)
