@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
 from facemotion.expressions.script import Script
@@ -30,30 +30,29 @@ _ADVISED_TURN_DEG = 6.0
 """Beyond this turn of the head, what the photo does not show begins to be missed."""
 
 
-class Animation:
-    """One photo on its way to frames."""
+class Cast:
+    """The faces of one photo that perform, and the part of the photo in which they are seen, ready for any script.
 
-    def __init__(self, photo: Photo, settings: AnimateSettings, script: Script, *, name: str, on_note: Note):
-        """Find the faces and get them ready; ``name`` is the photo's, for messages. Raises NoFaceError, UsageError."""
+    ``faces`` those chosen, as found in the whole photo; ``performers`` one for each of them; ``framing`` what is shown
+    of the photo; ``seed`` whose way to show an expression is performed.
+    """
+
+    def __init__(self, photo: Photo, faces: Sequence[Face], *, crop: bool, size: int | None, seed: int | None):
+        """Get the chosen ones of the faces that `find_faces` found ready; ``crop``, ``size`` and ``seed`` as in
+        `AnimateSettings`. Raises NoFaceError for a face that cannot be measured."""
         from facemotion.compositing.occluders import occluders_of
         from facemotion.compositing.performer import Performer
-        from facemotion.faces.find import find_faces
         from facemotion.faces.mesh import measure_face
         from facemotion.faces.occlusion import find_occlusion
 
-        self._settings, self._script = settings, script
         seen = flattened(photo).pixels
-        found = find_faces(seen, aligner=settings.aligner, on_note=on_note)
-        self.faces: list[Face] = choose_faces(found, settings.face, name=name)
-        occlusions = [find_occlusion(seen, face.landmarks) for face in self.faces]
-        _advise(self.faces, occlusions, found, photo, on_note)
+        self.faces = list(faces)
+        self.occlusions: list[Occlusion] = [find_occlusion(seen, face.landmarks) for face in self.faces]
         measured = [measure_face(seen, face) for face in self.faces]
-        self.framing: Framing = frame_photo(
-            photo, [face.landmarks for face in self.faces], crop=settings.crop, size=settings.size
-        )
-        self.seed = settings.seed if settings.seed is not None else seed_of(photo)
+        self.framing: Framing = frame_photo(photo, [face.landmarks for face in self.faces], crop=crop, size=size)
+        self.seed = seed if seed is not None else seed_of(photo)
         visible = flattened(self.framing.photo).pixels
-        self._performers: list[Performer] = [
+        self.performers: list[Performer] = [
             Performer(
                 visible,
                 self.framing.placed(face.require_points()[:, :2]),
@@ -63,29 +62,66 @@ class Animation:
                 seed=self.seed + number,
             )
             for number, (landmarks, face, occlusion) in enumerate(
-                zip(self.framing.landmarks, measured, occlusions, strict=True)
+                zip(self.framing.landmarks, measured, self.occlusions, strict=True)
             )
         ]
+
+
+class Animation:
+    """A cast with a script on its way to frames."""
+
+    def __init__(self, cast: Cast, script: Script, *, compare: bool = False):
+        """``compare`` puts the photo beside every frame."""
+        self._cast, self._script, self._compare = cast, script, compare
+        self._performers = cast.performers
         self.performances: list[Performance] = [
-            script.performance(performer.own, self.seed + number) for number, performer in enumerate(self._performers)
+            script.performance(performer.own, cast.seed + number) for number, performer in enumerate(self._performers)
         ]
         self._controls = [
             played.controls(performer.own)
             for played, performer in zip(self.performances, self._performers, strict=True)
         ]
-        if script.turns and max(abs(_heads(p)).max() for p in self.performances) > _ADVISED_TURN_DEG + 0.5:
+
+    @classmethod
+    def of(cls, photo: Photo, settings: AnimateSettings, script: Script, *, name: str, on_note: Note) -> Animation:
+        """Find the faces of a photo and get them ready; ``name`` is the photo's, for messages, and ``on_note`` gets
+        the lines of advice. Raises NoFaceError, UsageError."""
+        from facemotion.faces.find import find_faces
+
+        found = find_faces(flattened(photo).pixels, aligner=settings.aligner, on_note=on_note)
+        faces = choose_faces(found, settings.face, name=name)
+        cast = Cast(photo, faces, crop=settings.crop, size=settings.size, seed=settings.seed)
+        _advise(cast, found, photo, on_note)
+        clip = cls(cast, script, compare=settings.compare)
+        if script.turns and max(abs(_heads(p)).max() for p in clip.performances) > _ADVISED_TURN_DEG + 0.5:
             on_note(f"The head turns by more than {_ADVISED_TURN_DEG:.0f}°: what the photo does not show is stretched.")
+        return clip
+
+    @property
+    def faces(self) -> list[Face]:
+        """Those that perform, as found in the whole photo."""
+        return self._cast.faces
+
+    @property
+    def framing(self) -> Framing:
+        """What is shown of the photo."""
+        return self._cast.framing
+
+    @property
+    def seed(self) -> int:
+        """Whose way to show an expression is performed."""
+        return self._cast.seed
 
     @property
     def size_px(self) -> tuple[int, int]:
         """(width, height) of the frames."""
         width, height = self.framing.photo.size_px
-        return (2 * width if self._settings.compare else width), height
+        return (2 * width if self._compare else width), height
 
     @property
     def changing(self) -> Box:
         """The part of the frames outside of which no pixel changes."""
-        left = self.framing.photo.size_px[0] if self._settings.compare else 0
+        left = self.framing.photo.size_px[0] if self._compare else 0
         regions = [performer.region(turns=self._script.turns) for performer in self._performers]
         x0, y0 = (min(region[side] for region in regions) for side in (0, 1))
         x1, y1 = (max(region[side] for region in regions) for side in (2, 3))
@@ -95,17 +131,23 @@ class Animation:
     def sheet_boxes(self) -> list[Box]:
         """The parts of the frames that a contact sheet shows: each face, of the clip and not of a photo beside it."""
         width, height = self.framing.photo.size_px
-        left = width if self._settings.compare else 0
+        left = width if self._compare else 0
         boxes = [crop_box([points], (width, height)) for points in self.framing.landmarks]
         return [(left + x0, y0, left + x1, y1) for x0, y0, x1, y1 in boxes]
 
     def labels(self) -> list[str]:
         """For every frame its time."""
-        return [f"{frame / self._settings.fps:.2f} s" for frame in range(self._script.frames)]
+        return [f"{frame / self._script.fps:.2f} s" for frame in range(self._script.frames)]
 
     def frames(self) -> Generator[np.ndarray, None, None]:
         """All frames in order; those in which nothing is to change are the photo."""
         return self._frames(range(self._script.frames))
+
+    def frame(self, number: int) -> np.ndarray:
+        """One frame, as `frames` gives it."""
+        photo = self._photo()
+        frame = self._composed(self._rendered(number)) if self._changes(number) else photo
+        return side_by_side(photo, frame) if self._compare else frame
 
     def record(self, write: Callable[..., None]) -> None:
         """Hand every frame's time, units, head and landmarks of the first face to `TrackWriter.write`."""
@@ -113,7 +155,7 @@ class Animation:
         for number in range(self._script.frames):
             head = _head(played, number)
             write(
-                number / self._settings.fps,
+                number / self._script.fps,
                 played.units[number],
                 head=None if played.head is None else played.head[number],
                 landmarks=performer.landmarks_at(controls[number], head),
@@ -128,12 +170,15 @@ class Animation:
         return tuple(self._frames(sorted(peaks | {frames // 3, 2 * frames // 3})))
 
     def _frames(self, numbers: range | list[int]) -> Generator[np.ndarray, None, None]:
-        photo = _joined(self.framing.photo.pixels, self.framing.photo.alpha)
+        photo = self._photo()
         changing = [number for number in numbers if self._changes(number)]
         with Prefetcher(self._rendered(number) for number in changing) as renderings:
             for number in numbers:
                 frame = self._composed(next(renderings)) if self._changes(number) else photo
-                yield side_by_side(photo, frame) if self._settings.compare else frame
+                yield side_by_side(photo, frame) if self._compare else frame
+
+    def _photo(self) -> np.ndarray:
+        return _joined(self.framing.photo.pixels, self.framing.photo.alpha)
 
     def _changes(self, number: int) -> bool:
         return any(control[number].any() for control in self._controls) or any(
@@ -183,11 +228,11 @@ def _joined(pixels: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
     return pixels if alpha is None else np.dstack([pixels, alpha])
 
 
-def _advise(chosen: list[Face], occlusions: list[Occlusion], found: list[Face], photo: Photo, on_note: Note) -> None:
+def _advise(cast: Cast, found: list[Face], photo: Photo, on_note: Note) -> None:
     from facemotion.faces.warnings import face_warnings
 
-    if len(found) > len(chosen):
-        on_note(f"{len(found)} faces found, {len(chosen)} animated: choose with --face all, N or X,Y.")
-    for face, occlusion in zip(chosen, occlusions, strict=True):
+    if len(found) > len(cast.faces):
+        on_note(f"{len(found)} faces found, {len(cast.faces)} animated: choose with --face all, N or X,Y.")
+    for face, occlusion in zip(cast.faces, cast.occlusions, strict=True):
         for line in face_warnings(face, photo.pixels.shape, occlusion):
-            on_note(line if len(chosen) == 1 else f"Face {found.index(face) + 1}: {line}")
+            on_note(line if len(cast.faces) == 1 else f"Face {found.index(face) + 1}: {line}")

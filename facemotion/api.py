@@ -129,7 +129,7 @@ class Animator:
         if not format.alpha:
             photo = flattened(photo)
         stage("finding the face")
-        clip = Animation(photo, self.settings, self.script, name=str(photo_path), on_note=note)
+        clip = Animation.of(photo, self.settings, self.script, name=str(photo_path), on_note=note)
         spec = ClipSpec(
             size_px=clip.size_px,
             fps=self.settings.fps,
@@ -176,7 +176,7 @@ class Animator:
         if not isinstance(photo, Photo):
             raise UsageError(f"A {type(photo).__name__} is no photo.", "Read one: facemotion.read_photo(path).")
         note = on_note or _silent
-        yield from Animation(photo, self.settings, self.script, name="the photo", on_note=note).frames()
+        yield from Animation.of(photo, self.settings, self.script, name="the photo", on_note=note).frames()
 
 
 def animate(
@@ -240,7 +240,7 @@ def animate(
         recipes=known,
     )
     photo = flattened(_as_photo(image))
-    return np.stack(list(Animation(photo, settings, script, name="the image", on_note=_silent).frames()))
+    return np.stack(list(Animation.of(photo, settings, script, name="the image", on_note=_silent).frames()))
 
 
 @functools.lru_cache(maxsize=2)

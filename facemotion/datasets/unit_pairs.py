@@ -98,16 +98,10 @@ def pair_sample(
     source: MeasuredPhoto, other: MeasuredPhoto, *, share: float = 1.0, seed: int = 0, renderer: FaceRenderer
 ) -> UnitSample:
     """The source at the other photo's expression, or part of the way (``share`` of it) there."""
-    other_rig = Rig.on(other.landmarks, other.crop.shape[0], prior=prior_of(other.scores))
-    if other_rig.fit.error > WORST_FIT:
-        raise InputError(f"the head does not fit the other photo: error {other_rig.fit.error:.1%} of the eye distance")
     rig = renderer.rig
-    prior = (other_rig.fit.units - rig.fit.units).astype(np.float32)
-    prior = np.where([name.startswith("eyeLook") for name in rig.head.unit_names], 0, prior)
-    placed = _placed(other_rig, rig, prior)
+    other_rig, placed, prior = _other_in_place(rig, other)
     points = rig.source + share * (placed - rig.source)
-    at = rig.head.landmark_vertices
-    wanted = rig.landmarks[: len(at)] + points[at, :2] - rig.source[at, :2]
+    wanted = _landmarks_at(rig, points)
     control = control_between(rig, wanted, share * prior)
     rendering = renderer.render(control)
     lent = _lent(other.crop, other_rig, points, rig)
@@ -118,6 +112,29 @@ def pair_sample(
         weight = (share + lent.inside * (inside - share))[..., None]
         image, mask = own.image + weight * (image - own.image), np.minimum(mask, own.mask)
     return _sample(source.person, "pair", source.crop, renderer, control, rendering, np.clip(image, 0, 1), mask, wanted)
+
+
+def pair_landmarks(source: MeasuredPhoto, other: MeasuredPhoto) -> tuple[Rig, np.ndarray, np.ndarray]:
+    """The source's rig; where the other photo's landmarks lie in its pose, (468, 2) px; and how the units of both fits
+    differ, (52,)."""
+    rig = Rig.on(source.landmarks, source.crop.shape[0], prior=prior_of(source.scores))
+    _, placed, prior = _other_in_place(rig, other)
+    return rig, _landmarks_at(rig, placed), prior
+
+
+def _landmarks_at(rig: Rig, points: np.ndarray) -> np.ndarray:
+    at = rig.head.landmark_vertices
+    return rig.landmarks[: len(at)] + points[at, :2] - rig.source[at, :2]
+
+
+def _other_in_place(rig: Rig, other: MeasuredPhoto) -> tuple[Rig, np.ndarray, np.ndarray]:
+    """The other photo's rig, its vertices as the camera of ``rig`` sees them, and how the units of both fits differ."""
+    other_rig = Rig.on(other.landmarks, other.crop.shape[0], prior=prior_of(other.scores))
+    if other_rig.fit.error > WORST_FIT:
+        raise InputError(f"the head does not fit the other photo: error {other_rig.fit.error:.1%} of the eye distance")
+    prior = (other_rig.fit.units - rig.fit.units).astype(np.float32)
+    prior = np.where([name.startswith("eyeLook") for name in rig.head.unit_names], 0, prior)
+    return other_rig, _placed(other_rig, rig, prior), prior
 
 
 def back_sample(photo: MeasuredPhoto, away: np.ndarray, *, seed: int, renderer: FaceRenderer) -> UnitSample:

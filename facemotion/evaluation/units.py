@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 LEVELS = (0.2, 0.4, 0.6, 0.8)
 """Strengths at which a unit is asked; with rest, five levels over which its reading should never fall."""
 STRENGTHS = (0.4, 0.8)
-"""Of these, those by which gain, correlation and cross-talk are measured."""
+"""Of these, those by which gain and cross-talk are measured."""
 WORDS = tuple(word for word in words_for(UNIT_NAMES) if word != "tongueOut")
 """What is asked, both sides of a pair together; the head has no tongue."""
 TRACK_FRAMES, TRACK_UNITS, TRACK_MOST = 25, 12, 0.7
@@ -73,7 +73,7 @@ class UnitScore:
     read: tuple[float, ...]
     """Mean reading at each of `STRENGTHS`."""
     correlation: float
-    """Of asked and read, over people and `STRENGTHS`."""
+    """Of asked and read, over people, rest and `LEVELS`."""
     cross_talk: float
     """Mean absolute change of all other units."""
     other: str
@@ -398,13 +398,14 @@ def unit_score(word: str, changes: np.ndarray) -> UnitScore:
     drift = np.abs(_mean(changes[:, used[-1]], axis=0))
     drift[own] = -1
     most = int(np.nan_to_num(drift, nan=-1).argmax())
-    falls = np.diff(np.concatenate([np.zeros((len(read), 1)), read], axis=1), axis=1) < -_FALL
+    from_rest = np.concatenate([np.zeros((len(read), 1)), read], axis=1)
+    falls = np.diff(from_rest, axis=1) < -_FALL
     complete = np.isfinite(read).all(1)
     return UnitScore(
         word=word,
         gain=float((asked * values)[known].sum() / (asked**2)[known].sum()) if known.any() else math.nan,
         read=tuple(float(value) for value in _mean(read[:, used], axis=0)),
-        correlation=correlation(asked, values),
+        correlation=correlation(np.broadcast_to((0.0, *LEVELS), from_rest.shape).ravel(), from_rest.ravel()),
         cross_talk=float(np.nanmean(np.abs(others))) if np.isfinite(others).any() else math.nan,
         other=UNIT_NAMES[most],
         other_change=float(drift[most]),

@@ -1,8 +1,9 @@
 """Make the head in the package from the full ICT-FaceKit: ``python -m facemotion.head.build KIT LANDMARKS OUT``.
 
-KIT is ``ict_facekit.npz`` or the author's folder, LANDMARKS an npz of ``landmark_vertices`` (468,) and
-``landmark_offsets`` (468, 2) cm (see `match_landmarks`). Units are put together from the kit's shapes, identities cut
-to the strongest, and all stored in steps of 1/127 of the largest displacement of each shape.
+KIT is ``ict_facekit.npz`` or the author's folder, LANDMARKS an npz of ``landmark_vertices`` (468,),
+``landmark_offsets`` (468, 2) cm and ``smile_motion`` (468, 2) cm (`facemotion.datasets.smile_motion`). Units are put
+together from the kit's shapes, identities cut to the strongest, and all stored in steps of 1/127 of the largest
+displacement of each shape.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facemotion.head.model import FACE_VERTICES
+from facemotion.head.model import FACE_VERTICES, Head
+from facemotion.head.rig import landmark_spread
 from facemotion.synthetic.head import HeadModel
 
 ARKIT = (
@@ -35,6 +37,10 @@ _REACH = {
     "mouthLowerDown": 1.3, "eyeWide": 0.65,
 }  # fmt: skip
 """How much further than the kit's shapes people's faces go: measured by what MediaPipe reads of rendered units."""
+_SMILE_REACH_CM = np.array([7.0, 5.5, 7.0])
+"""How far from the mouth photographed smiles correct the kit's; fading from half of it on."""
+_SIDES_MEET_CM = 0.5
+"""How sharply a smile of one side ends at the midline."""
 _DRAWN_TOGETHER = 0.7
 """How much of the corrugator's pull towards the middle belongs to browDown (FACS 4), which the kit's shape lacks."""
 
@@ -63,22 +69,41 @@ def _shapes(name: str, kit: HeadModel) -> list[tuple[str, float]]:
     return shapes
 
 
-def build(kit: HeadModel, landmark_vertices: np.ndarray, landmark_offsets: np.ndarray, out: Path) -> None:
+def smile_deltas(head: Head, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(V, 3) what photographed smiles add to the kit's, left and right; motion: (468, 2) cm of both sides together."""
+    nearest, weight = landmark_spread(head)
+    deltas = np.zeros_like(head.vertices)
+    deltas[:, :2] = (motion[nearest] * weight[..., None]).sum(1)
+    mouth = head.vertices[head.landmark_vertices[[61, 291]]].mean(0)
+    away = np.linalg.norm((head.vertices - mouth) / _SMILE_REACH_CM, axis=1)
+    deltas *= np.clip(2 * (1 - away), 0, 1)[:, None]
+    left = 1 / (1 + np.exp(-head.vertices[:, :1] / _SIDES_MEET_CM))
+    return deltas * left, deltas * (1 - left)
+
+
+def build(kit: HeadModel, landmarks: dict[str, np.ndarray], out: Path) -> None:
     """Write the asset."""
     from safetensors.numpy import save_file
 
     triangles = kit.triangles[(kit.triangles < _LAST_VERTEX).all(1)]
     units, identities = unit_deltas(kit)[:, :_LAST_VERTEX], kit.identity_deltas[:_IDENTITIES, :_LAST_VERTEX]
-    arrays: dict[str, np.ndarray] = {
-        "vertices": kit.vertices[:_LAST_VERTEX].astype(np.float32),
-        "triangles": triangles.astype(np.uint16),
-        "landmark_vertices": landmark_vertices.astype(np.uint16),
-        "landmark_offsets": landmark_offsets.astype(np.float32),
-    }
+    vertices = kit.vertices[:_LAST_VERTEX].astype(np.float32)
+    at, offsets = landmarks["landmark_vertices"], landmarks["landmark_offsets"].astype(np.float32)
     upper, lower = kit.teeth_edges
-    arrays["upper_teeth"] = kit.vertices[upper].astype(np.float32)
-    arrays["lower_teeth"] = kit.vertices[lower].astype(np.float32)
-    arrays["jaw_deltas"] = unit_deltas(kit)[:, lower].mean(1).astype(np.float32)
+    upper_teeth, lower_teeth = (kit.vertices[edge].astype(np.float32) for edge in (upper, lower))
+    jaw = unit_deltas(kit)[:, lower].mean(1).astype(np.float32)
+    head = Head(vertices, triangles, ARKIT, units, identities, at, offsets, upper_teeth, lower_teeth, jaw)
+    for side, deltas in zip(("Left", "Right"), smile_deltas(head, landmarks["smile_motion"]), strict=True):
+        units[head.unit_index[f"mouthSmile{side}"]] += deltas
+    arrays: dict[str, np.ndarray] = {
+        "vertices": vertices,
+        "triangles": triangles.astype(np.uint16),
+        "landmark_vertices": at.astype(np.uint16),
+        "landmark_offsets": offsets,
+        "upper_teeth": upper_teeth,
+        "lower_teeth": lower_teeth,
+        "jaw_deltas": jaw,
+    }
     for name, deltas in (("units", units), ("identities", identities)):
         scale = np.maximum(np.abs(deltas).max((1, 2)), 1e-6) / 127
         arrays[name] = np.round(deltas / scale[:, None, None]).astype(np.int8)
@@ -89,5 +114,4 @@ def build(kit: HeadModel, landmark_vertices: np.ndarray, landmark_offsets: np.nd
 
 if __name__ == "__main__":
     kit_path, landmarks_path, out_path = sys.argv[1:4]
-    landmarks = np.load(landmarks_path)
-    build(HeadModel.load(kit_path), landmarks["landmark_vertices"], landmarks["landmark_offsets"], Path(out_path))
+    build(HeadModel.load(kit_path), dict(np.load(landmarks_path)), Path(out_path))

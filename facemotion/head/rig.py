@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, cached_property
 
+import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -20,11 +21,20 @@ EYES = {
     "Left": ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263)),
 }
 """Upper and lower lid margins of the person's eyes, from image left to right."""
+FACE_OVAL = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
+"""Face Mesh landmarks of the face's outline."""
+_OUTLINE_CM = 1.8
+"""Over how much of the face the motion of units ends towards its outline."""
 _NEIGHBOURS = 8
 _APART = 6.0
 """How far (cm) what follows the jaw counts as from what does not, when landmarks say how vertices are corrected."""
 _LOWER_LID_SHARE = 0.12
 """How much of a blink the lower lid does."""
+_NEARLY_SHUT = 0.45, 0.75
+"""Share of a photo's open mouth that units close, from which and at which it closes wholly."""
 _PIVOT_CM = (0.0, -5.0, -1.0)
 """About where a head turns: the top of the spine."""
 _NECK_CM = (-16.0, -8.5)
@@ -58,7 +68,7 @@ class HeadMotion:
 
 
 @cache
-def _landmark_spread(head: Head) -> tuple[np.ndarray, np.ndarray]:
+def landmark_spread(head: Head) -> tuple[np.ndarray, np.ndarray]:
     """For each vertex its nearest landmarks (V, 8) and their weights (V, 8), which sum to 1 near the face."""
     jaw = np.linalg.norm(head.unit_deltas[head.unit_index["jawOpen"]], axis=1)
     jaw = np.clip(jaw / jaw.max(), 0, 1)[:, None] * _APART
@@ -70,6 +80,16 @@ def _landmark_spread(head: Head) -> tuple[np.ndarray, np.ndarray]:
     weight /= weight.sum(1, keepdims=True)
     fade = np.clip(1.5 - distance[:, :1] / 4.0, 0, 1)
     return nearest, (weight * fade).astype(np.float32)
+
+
+@cache
+def within_outline(head: Head) -> np.ndarray:
+    """(V,) 1 on the face, falling to 0 at its outline: there only the jaw moves, or the background would too."""
+    at = head.landmark_vertices
+    outline = (head.vertices[at[list(FACE_OVAL)], :2] + head.landmark_offsets[list(FACE_OVAL)]).astype(np.float32)
+    inside = [cv2.pointPolygonTest(outline, (float(x), float(y)), True) if z > 0 else 0.0 for x, y, z in head.vertices]
+    t = np.clip(np.array(inside) / _OUTLINE_CM, 0, 1).astype(np.float32)
+    return t * t * (3 - 2 * t)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +119,7 @@ class Rig:
         at = head.landmark_vertices
         offsets = np.column_stack([head.landmark_offsets, np.zeros(len(at))])
         residual = points[: len(at)] - _projected(shape[at] + offsets, fit)[:, :2]
-        nearest, weight = _landmark_spread(head)
+        nearest, weight = landmark_spread(head)
         source[:, :2] += (residual[nearest] * weight[..., None]).sum(1)
         return cls(head, fit, size_px, points, source.astype(np.float32))
 
@@ -117,6 +137,8 @@ class Rig:
     def unit_motion(self) -> np.ndarray:
         """(U, V, 3) float32 what each unit at strength 1 adds to `source`; a blink closes this very eye."""
         motion = self.head.unit_deltas @ self._to_crop
+        held = np.array([not name.startswith("jaw") for name in self.head.unit_names])
+        motion[held] *= within_outline(self.head)[:, None]
         for side in EYES:
             index = self.head.unit_index[f"eyeBlink{side}"]
             motion[index] = self._closing(motion[index], *EYES[side])
@@ -143,9 +165,13 @@ class Rig:
         return scaled.astype(np.float32)
 
     @cached_property
-    def _pivot(self) -> np.ndarray:
+    def pivot(self) -> np.ndarray:
         """(3,) px the point about which the head turns."""
         return _projected(np.array([_PIVOT_CM]), self.fit)[0].astype(np.float32)
+
+    def at_depth(self, depth_cm: float) -> np.ndarray:
+        """(3,) px a point of the head's middle plane at a depth, as high as the eyes."""
+        return _projected(np.array([[0.0, 3.0, depth_cm]]), self.fit)[0].astype(np.float32)
 
     @cached_property
     def _follows(self) -> np.ndarray:
@@ -157,7 +183,7 @@ class Rig:
 
     def turned(self, head: HeadMotion) -> np.ndarray:
         """(V, 3) float32 px the vertices with the photo's own expression after a turn of the head."""
-        turned = self._pivot + (self.source - self._pivot) @ head.matrix.T
+        turned = self.pivot + (self.source - self.pivot) @ head.matrix.T
         return self.source + self._follows * (turned - self.source)
 
     @cached_property
@@ -222,7 +248,11 @@ class Rig:
         gaps = self.lip_gaps(points)
         own = self.landmarks[list(LOWER_LIP), 1] - self.landmarks[list(UPPER_LIP), 1]
         least = 0.012 * self.eye_px
-        wanted = np.where(gaps < least, 0, np.where(gaps < 2.5 * least, (gaps - least) * 2.5 / 1.5, gaps))
+        # Fits spread an open mouth over many units, some of which faces at rest have too: what nearly closes, closes.
+        closing = np.clip((own - gaps) / np.maximum(own, least), 0, 1)
+        shut = np.clip((closing - _NEARLY_SHUT[0]) / (_NEARLY_SHUT[1] - _NEARLY_SHUT[0]), 0, 1)
+        wanted = gaps * (1 - shut * shut * (3 - 2 * shut))
+        wanted = np.where(wanted < least, 0, np.where(wanted < 2.5 * least, (wanted - least) * 2.5 / 1.5, wanted))
         missing = np.where(np.abs(gaps - own) < 1e-3, 0, wanted - gaps)
         if np.abs(missing).max() > 0.02:
             near, upper, lower = self._lip_falloff

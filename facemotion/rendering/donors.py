@@ -1,46 +1,163 @@
-"""Make the bank of teeth in the package from photographed smiles of people who are trained on."""
+"""The bank of teeth in the package, and how it is made: ``python -m facemotion.rendering.donors LONDON OUT``.
+
+A donor is what a photographed smile shows between its lips, kept in a frame of its own: scaled to a fixed distance of
+the outer eye corners, centred on the mouth's midline, with the lips' inner edges and the biting edge as curves.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from facemotion.head.rig import LOWER_LIP, UPPER_LIP
 from facemotion.rendering.light import LUMA
-from facemotion.synthetic.mouths import Mouth
 
-_SOFT_PX = 3
+EYE_PX = 320.0
+"""Distance of the outer eye corners at the scale at which donors are stored."""
+SIZE = (300, 160)
+"""(width, height) of a donor."""
+MIDDLE = (150.0, 70.0)
+"""Where the middle between the corners of the mouth lies."""
+PEOPLE = (
+    "002", "009", "013", "022", "026", "034", "036", "064", "094", "097", "099", "100", "102", "107", "113", "120",
+    "126", "127", "128", "130", "132",
+)  # fmt: skip
+"""Smiles of the Face Research Lab London Set whose upper teeth fill the mouth; nobody of the validation list."""
+_TIPS = 0.8
+"""Quantile of the lower ends of teeth, per stretch of the mouth, through which the biting edge is drawn."""
 
 
-def teeth_alone(mouth: Mouth) -> np.ndarray:
-    """The mouth's image with everything but its upper teeth replaced by the nearest tooth of the same column."""
-    known = np.isfinite(mouth.edge) & np.isfinite(mouth.top)
-    columns = np.arange(mouth.image.shape[1])
-    top, edge = (np.interp(columns, columns[known], line[known]) for line in (mouth.top, mouth.edge))
-    rows = np.arange(mouth.image.shape[0])[:, None]
-    rows = np.clip(rows, top + _SOFT_PX, np.maximum(edge - 1, top + _SOFT_PX + 1)).astype(np.float32)
-    first, last = columns[known][[0, -1]]
-    across = np.broadcast_to(np.clip(columns, first + 2, last - 2), rows.shape).astype(np.float32)
-    return cv2.remap(mouth.image, across, rows, cv2.INTER_CUBIC)
+@dataclass(frozen=True)
+class TeethDonor:
+    """What one person's smile shows between the lips."""
+
+    image: np.ndarray
+    """(160, 300, 3) float32 RGB in [0, 1]; above and beside the opening, its nearest pixels are repeated."""
+    top: np.ndarray
+    """(300,) float32 row of the upper lip's inner edge; nan beside the mouth."""
+    bottom: np.ndarray
+    """(300,) float32 row of the lower lip's inner edge."""
+    edge: np.ndarray
+    """(300,) float32 row of the biting edge of the upper teeth."""
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """First and last column between the corners of the mouth."""
+        columns = np.flatnonzero(np.isfinite(self.edge))
+        return int(columns[0]), int(columns[-1])
+
+    @property
+    def luminance(self) -> float:
+        """Of its bright teeth: the 90th percentile of what is between the lips."""
+        rows = np.arange(SIZE[1])[:, None]
+        return float(np.percentile((self.image @ LUMA)[(rows > self.top) & (rows < self.bottom)], 90))
 
 
-def save_bank(mouths: Iterable[Mouth], out: Path) -> int:
+@cache
+def teeth_donors() -> tuple[TeethDonor, ...]:
+    """The donors in the package: people of the Face Research Lab London Set (DeBruine & Jones 2017), CC BY 4.0."""
+    with (files("facemotion") / "assets" / "teeth.npz").open("rb") as file, np.load(file) as arrays:
+        strips = np.asarray(cv2.imdecode(arrays["images"], cv2.IMREAD_COLOR))[..., ::-1].astype(np.float32) / 255
+        images = strips.reshape(-1, SIZE[1], SIZE[0], 3)
+        curves = [arrays[name].astype(np.float32) for name in ("top", "bottom", "edge")]
+    return tuple(TeethDonor(image, *lines) for image, *lines in zip(images, *curves, strict=True))
+
+
+def choose_donor(seed: int) -> TeethDonor:
+    """One of the donors, the same for the same seed."""
+    donors = teeth_donors()
+    return donors[int(np.random.default_rng(seed).integers(len(donors)))]
+
+
+def donor_of(photo: np.ndarray, landmarks: np.ndarray) -> TeethDonor:
+    """What a smiling photo (H, W, 3) uint8 RGB shows between its lips; landmarks (478, 2) photo px."""
+    across = landmarks[263] - landmarks[33]
+    scale, angle = EYE_PX / np.linalg.norm(across), np.arctan2(across[1], across[0])
+    linear = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    points = landmarks @ linear.T
+    corners = points[[78, 308]].mean(0)
+    shift = np.array(MIDDLE) - [(corners[0] + points[[13, 14], 0].mean()) / 2, corners[1]]
+    flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    image = cv2.warpAffine(photo, np.column_stack([linear, shift]), SIZE, flags=flags).astype(np.float32) / 255
+    upper, lower = (points[list(lip)] + shift for lip in (UPPER_LIP, LOWER_LIP))
+    columns = np.arange(SIZE[0], dtype=np.float32)
+    between = (columns >= upper[0, 0] + 1) & (columns <= upper[-1, 0] - 1)
+    top, bottom = (
+        np.where(between, np.interp(columns, lip[:, 0], lip[:, 1]), np.nan).astype(np.float32) for lip in (upper, lower)
+    )
+    edge = np.where(between, _biting_edge(image, top, bottom), np.nan).astype(np.float32)
+    return TeethDonor(_repeated(image, top, bottom), top, bottom, np.minimum(edge, bottom))
+
+
+def _biting_edge(image: np.ndarray, top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """(300,) the parabola through the tips of the upper teeth."""
+    rows = np.arange(SIZE[1])[:, None]
+    inside = (rows > top) & (rows < bottom)
+    lips = ((np.abs(rows - top + 8) < 5) | (np.abs(rows - bottom - 8) < 5)) & np.isfinite(top)
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    lightness, red = lab[..., 0], lab[..., 1]
+    core = (rows > top + 4) & (rows < bottom - 4)
+    white, ruddy = np.percentile(red[core], 25), np.median(red[lips])
+    bright, dark = np.percentile(lightness[core], 80), np.median(lightness[lips])
+    redness = (red - white) / max(ruddy - white, 6)
+    brightness = (lightness - dark) / max(bright - dark, 8)
+    teeth = inside & (brightness > redness) & (brightness > 0.25)
+    some = teeth.any(0)
+    # the upper row ends where, from its brightest row on, the first gap of a pixel or two opens
+    start = np.argmax(np.where(inside, lightness, 0), 0)
+    gap = (~teeth) & (rows > start)
+    low = np.where(gap.any(0), np.argmax(gap, 0), bottom)[some].astype(np.float64)
+    x = np.flatnonzero(some).astype(np.float64)
+    weight = np.ones(len(x))
+    for _ in range(20):  # quantile regression by iterated weights
+        curve = np.polyval(np.polyfit(x, low, 2, w=np.sqrt(weight)), x)
+        off = low - curve
+        weight = np.where(off > 0, _TIPS, 1 - _TIPS) / np.maximum(np.abs(off), 1.0)
+    return np.polyval(np.polyfit(x, low, 2, w=np.sqrt(weight)), np.arange(SIZE[0]))
+
+
+def _repeated(image: np.ndarray, top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """The image with the nearest pixel of the opening beyond its edges."""
+    known = np.flatnonzero(np.isfinite(top))
+    columns = np.arange(SIZE[0], dtype=np.float32)
+    above, below = (np.interp(columns, known, line[known]) for line in (top, bottom))
+    rows = np.clip(np.arange(SIZE[1])[:, None], above + 2, np.maximum(below - 1, above + 3)).astype(np.float32)
+    across = np.broadcast_to(np.clip(columns, known[0] + 2, known[-1] - 2), rows.shape).astype(np.float32)
+    return np.clip(cv2.remap(image, across, rows, cv2.INTER_CUBIC), 0, 1)
+
+
+def save_bank(donors: Iterable[TeethDonor], out: Path) -> int:
     """Write the bank; returns how many donors it holds."""
-    mouths = list(mouths)
-    strip = np.concatenate([np.round(np.clip(teeth_alone(mouth), 0, 1) * 255).astype(np.uint8) for mouth in mouths])
-    _, images = cv2.imencode(".jpg", strip[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 93])
-    top, edge = np.stack([m.top for m in mouths]), np.stack([m.edge for m in mouths])
-    skin, white = np.array([m.skin @ LUMA for m in mouths]), np.array([m.white for m in mouths])
+    donors = list(donors)
+    strip = np.concatenate([np.round(donor.image * 255).astype(np.uint8) for donor in donors])
+    _, images = cv2.imencode(".jpg", strip[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+    top, bottom, edge = (np.stack([getattr(d, name) for d in donors]) for name in ("top", "bottom", "edge"))
     half = np.float16
     with open(out, "wb") as file:
         np.savez_compressed(
-            file,
-            images=images.ravel(),
-            top=top.astype(half),
-            edge=edge.astype(half),
-            skin=skin.astype(half),
-            white=white.astype(half),
+            file, images=images.ravel(), top=top.astype(half), bottom=bottom.astype(half), edge=edge.astype(half)
         )
-    return len(mouths)
+    return len(donors)
+
+
+def main(arguments: list[str]) -> None:
+    """Make the bank from the set's folder, which holds ``smile/NNN.jpg``."""
+    from facemotion.faces.landmarker.landmarker import Landmarker
+
+    landmarker, donors = Landmarker.load(), []
+    for person in PEOPLE:
+        photo = np.asarray(cv2.imread(str(Path(arguments[0]) / "smile" / f"{person}.jpg")))[..., ::-1]
+        (face, *_) = landmarker.measure(np.ascontiguousarray(photo))
+        donors.append(donor_of(photo, face.require_points()[:, :2]))
+    print(f"{save_bank(donors, Path(arguments[1]))} donors")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

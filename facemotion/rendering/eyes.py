@@ -16,6 +16,10 @@ _GAZE = {"LookIn": 0.075, "LookOut": 0.075, "LookUp": 0.05, "LookDown": 0.05}
 """How far an iris moves at strength 1, in distances of the outer eye corners: some 30 and 20 degrees."""
 _LID_LIGHT = 0.99, 0.16
 """Brightness of a closed lid at its edges, and how much more of it the bulge over the eyeball has."""
+_LID_MOVES = 0.012
+"""Motion of a lid, in distances of the outer eye corners, from which the eyeball is continued under its rim."""
+_RIM, _LASHES = 0.022, 0.10
+"""How far the rim of an eye and its upper lashes reach beyond it, in distances of the outer eye corners."""
 _SKIN_SPREAD = 0.06
 """How far around an eye its lids' colour is read."""
 
@@ -87,12 +91,13 @@ class EyeRenderer:
         """
         rig, eye, box = self._rig, self._rig.eye_px, self.box
         closing = self.closing(points)
+        moved = canvas.image[box.of].copy()
         stretched = _stretched(at) * self._window
         if stretched.max() > 0.05:
             canvas.draw(box, _sampled(self._soft, at - self._offset), stretched, shown=4 * stretched, fresh=0.5)
-        if closing > 0.08:
+        if closing > 0.2:
             # The lid is there already, crumpled above the eye; stretched out, its skin is that around the eye.
-            plain = self._lid_share(canvas.image[box.of], at - self._offset, min(1.0, (closing - 0.08) / 0.35))
+            plain = self._lid_share(canvas.image[box.of], at - self._offset, min(1.0, (closing - 0.2) / 0.25))
             canvas.draw(box, self._lid, plain, shown=plain, fresh=0.6)
         margins = rig.landmarks_at(points)
         upper, lower = margins[self._upper] - self._offset, margins[self._lower] - self._offset
@@ -101,7 +106,8 @@ class EyeRenderer:
         inside = inside * middle * np.clip((self.gap(points) / eye - 0.004) / 0.012, 0, 1)
         if inside.max() > 0:
             canvas.close(box, inside)
-            ball = self._looking(self.gaze_shift(control))
+            shift = self.gaze_shift(control)
+            ball = self._looking(shift)
             rows, columns = np.arange(box.shape[0], dtype=np.float32)[:, None], np.arange(box.shape[1])
             line, own = (
                 np.interp(columns, at[:, 0], at[:, 1]).astype(np.float32)
@@ -112,8 +118,11 @@ class EyeRenderer:
             soft = cv2.GaussianBlur(inside, (0, 0), max(0.7, 0.005 * eye))
             soft = np.clip(1.2 * soft - 0.1, 0, 1)
             canvas.draw(box, ball * np.clip(shade, 0.5, 1.5)[..., None], soft, shown=around(inside, 0.03 * eye))
+            if not shift.any():  # where the lid stays, so does the photo's own eye with its rim
+                still = np.clip(1 - np.abs(line - own) / (_LID_MOVES * eye), 0, 1)
+                canvas.image[box.of] += still[:, None] * (moved - canvas.image[box.of])
         if closing > 0.3:
-            lashes = self._lash_line(upper, box.shape, strength=min(1.0, (closing - 0.3) / 0.45))
+            lashes = self._lash_line(upper, box.shape, strength=min(1.0, (closing - 0.2) / 0.25))
             canvas.draw(box, np.broadcast_to(self._lashes, (*box.shape, 3)), lashes, shown=3 * lashes)
 
     def _lid_share(self, moved: np.ndarray, at: np.ndarray, share: float) -> np.ndarray:
@@ -195,9 +204,7 @@ class EyeRenderer:
     def _lid_skin(self, patch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The patch with eye and upper lashes replaced by the skin around, and where that is, (h, w) in [0, 1]."""
         eye = self._rig.eye_px
-        up, around = max(2, round(0.062 * eye)), max(1, round(0.022 * eye))
-        band = cv2.dilate((self._opening > 0.5).astype(np.uint8), np.ones((2 * around + 1, 2 * around + 1), np.uint8))
-        band = cv2.dilate(band, np.ones((up + 1, 1), np.uint8), anchor=(0, 0))
+        band = self._lash_band(patch.shape[:2])
         known = 1 - cv2.dilate(band, np.ones((3, 3), np.uint8)).astype(np.float32)
         weight = known * np.maximum(patch.mean(2), 0.02) ** 2  # hair and shadow say less
         blurred, total = (
@@ -211,7 +218,20 @@ class EyeRenderer:
         plain += self._borrowed_texture(texture, known)
         bulge = cv2.GaussianBlur(self._opening, (0, 0), 0.035 * eye)
         plain = plain * (_LID_LIGHT[0] + _LID_LIGHT[1] * bulge[..., None])
-        return plain.astype(np.float32), cv2.GaussianBlur(band.astype(np.float32), (0, 0), 0.008 * eye + 0.3)
+        return plain.astype(np.float32), cv2.GaussianBlur(band.astype(np.float32), (0, 0), 0.014 * eye + 0.3)
+
+    def _lash_band(self, shape: tuple[int, ...]) -> np.ndarray:
+        """(h, w) uint8: 1 on the eye, its rim and its upper lashes, which are longest in the middle."""
+        eye, corners = self._rig.eye_px, self._outline[[0, len(self._upper) - 1]]
+        outwards = (corners[1] - corners[0]) / max(1.0, float(np.linalg.norm(corners[1] - corners[0])))
+        upper, lower = self._outline[: len(self._upper)].copy(), self._outline[len(self._upper) :].copy()
+        along = np.linspace(0, 1, len(upper))
+        upper[:, 1] -= eye * (_RIM + (_LASHES - _RIM) * np.sin(np.pi * (0.15 + 0.7 * along)))
+        lower[:, 1] += eye * _RIM
+        sides = [corners[1] + 2 * outwards * _RIM * eye, corners[0] - 2 * outwards * _RIM * eye]
+        outline = np.concatenate([upper, sides[:1], lower, sides[1:]])
+        band = np.zeros(shape, np.uint8)
+        return cv2.fillPoly(band, [np.round(outline * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
 
     def _borrowed_texture(self, texture: np.ndarray, known: np.ndarray) -> np.ndarray:
         """(h, w, 3) pores for the lid: those of the skin below the eye."""

@@ -6,29 +6,37 @@ The layers, from back to front: moved skin, the mouth's inside, eyeballs, lids. 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import cv2
 import numpy as np
 
-from facemotion.head.model import FACE_VERTICES
+from facemotion.head.model import FACE_VERTICES, Head
 from facemotion.head.rasteriser import HIDDEN, rasterise, vertex_normals
-from facemotion.head.rig import EYES, HeadMotion, Rig
+from facemotion.head.rig import EYES, HeadMotion, Rig, within_outline
 from facemotion.rendering import light
 from facemotion.rendering.boxes import Box, LayerCanvas, f32
+from facemotion.rendering.donors import choose_donor
 from facemotion.rendering.eyes import EyeRenderer
-from facemotion.rendering.flow import continued
-from facemotion.rendering.mouth import MouthRenderer, choose_donor
+from facemotion.rendering.flow import continued, untorn
+from facemotion.rendering.mouth import MouthRenderer
 from facemotion.rendering.wrinkles import Wrinkles, smile_gain
 
 FLOW_PX = 320
 """Side of the maps of flow and light."""
-_REACH = 0.07
+_REACH = 0.045
 """How far the motion of the face reaches beyond the mesh, in crop widths."""
 TURN_SPAN = 1.75
 """Side, in crop widths, of the square in which a turn of the head moves anything."""
-_TURN_REACH = 0.06, 0.16, 0.015
+_TURN_REACH = 0.05, 0.16, 0.012
 """How far a turn of the head reaches beyond the mesh: fully, over hair and hat; fading; and how smoothly."""
+
+
+_NEAR_MOUTH = 0.55
+"""Radius in which skin tells how much light falls on the teeth, in distances of the outer eye corners."""
+_TYPICAL_SKIN = 0.6
+_HAIR_CM = -2.5
+"""Depth on the head at which hair and hat beside the face are taken to lie."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +81,14 @@ class FaceRenderer:
         self._small = cv2.resize(self._image, (FLOW_PX, FLOW_PX), interpolation=cv2.INTER_AREA)
         self._to_small = FLOW_PX / self.size_px
         self._index = self.rig.head.unit_index
+        self._burnt = light.burnt_out(self._small)
         skin, likeness = self._skin()
         self._wrinkles = Wrinkles(self.rig, likeness, FLOW_PX)
         self._fit_light(likeness)
         self.eyes = {side: EyeRenderer(self._image, self.rig, side) for side in EYES}
-        bright = float(np.percentile((self._small @ light.LUMA)[likeness > 0.4], 97)) if (likeness > 0.4).any() else 0.9
-        donor = choose_donor(float(skin @ light.LUMA), seed)
-        self.mouth = MouthRenderer(
-            self._image, self.rig, donor, skin=skin, white=max(self._eye_white(), 0.6 * bright), bright=bright
-        )
+        bright = self._bright_skin(likeness)
+        white = max(self._eye_white(), 0.6 * bright)
+        self.mouth = MouthRenderer(self._image, self.rig, choose_donor(seed), skin=skin, white=white, bright=bright)
 
     def _in_small(self, points: np.ndarray) -> np.ndarray:
         moved = points.copy()
@@ -129,6 +136,17 @@ class FaceRenderer:
         self._believed = np.prod([np.clip(d - 0.5, 0, 1) for d in weights], axis=0).astype(np.float32)
         self._believed[FACE_VERTICES:] = 0
 
+    def _bright_skin(self, likeness: np.ndarray) -> float:
+        """Luminance of the bright skin around the mouth, where there is any to be seen, else of the face."""
+        middle = self._source[self.rig.head.landmark_vertices[[61, 291]], :2].mean(0)
+        away = np.linalg.norm(Box(0, 0, FLOW_PX, FLOW_PX).grid() - middle, axis=2)
+        near = away < _NEAR_MOUTH * self.rig.eye_px * self._to_small
+        skin = likeness > 0.4
+        for place in (skin & near, skin):
+            if place.sum() > 200:
+                return float(np.percentile((self._small @ light.LUMA)[place], 90))
+        return _TYPICAL_SKIN
+
     def _eye_white(self) -> float:
         """Luminance of the brightest fifth of both eye openings: how much light falls on the face."""
         mask = np.zeros(self._image.shape[:2], np.uint8)
@@ -173,7 +191,11 @@ class FaceRenderer:
         flow = np.where(known[..., None], values[..., :2] - Box(0, 0, FLOW_PX, FLOW_PX).grid(), 0)
         solid = _filled(seen.astype(np.uint8)).astype(bool)
         full, fade, blur = (share * FLOW_PX / TURN_SPAN for share in _TURN_REACH)
-        flow = continued(flow, known, solid, fade, full=full, blur=blur)
+        grid = Box(0, 0, FLOW_PX, FLOW_PX).grid()
+        pivot, hair = (_on_span(self._in_small(p[None]))[0] for p in (self.rig.pivot, self.rig.at_depth(_HAIR_CM)))
+        around = np.dstack([grid, np.full(grid.shape[:2], hair[2])]) - pivot
+        beyond = (around - around @ head.matrix.T)[..., :2].astype(np.float32)
+        flow = continued(flow, known, solid, fade, full=full, blur=blur, beyond=beyond)
         return (cv2.GaussianBlur(flow, (0, 0), 1.0) * (TURN_SPAN / FLOW_PX)).astype(np.float32)
 
     def _within_reach(self, control: np.ndarray) -> np.ndarray:
@@ -194,6 +216,7 @@ class FaceRenderer:
         normals = vertex_normals(small, self.rig.head.face_triangles)
         shade = (np.log(light.irradiance(self._light, normals)) - self._neutral) * self._believed
         shade = np.clip(shade, -0.7, 0.5) + smile_gain(control, self._index, len(points))
+        shade *= within_outline(self.rig.head)
         attributes = np.column_stack([self._source[:, :2], shade]).astype(np.float32)
         depth, values = rasterise(small, self.rig.head.triangles, attributes, size=(FLOW_PX, FLOW_PX))
         known = depth > HIDDEN
@@ -201,11 +224,18 @@ class FaceRenderer:
         flow = np.where(known[..., None], values[..., :2] - grid, 0)
         solid = cv2.morphologyEx(known.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
         solid = _filled(solid)
-        flow = continued(flow, known, solid.astype(bool), _REACH * FLOW_PX)
+        # A dropped jaw takes what is below along, as far as it needs for pixels to keep their order.
+        most = np.abs(small[:, :2] - self._source[:, :2])[_on_outline(self.rig.head)].max()
+        reach = float(np.clip(2.2 * most, _REACH * FLOW_PX, 0.13 * FLOW_PX))
+        flow = continued(flow, known, solid.astype(bool), reach, full=reach, beyond=np.zeros_like(flow))
+        flow = untorn(flow)
         gain = light.smooth(np.where(known, values[..., 2], 0), FLOW_PX / 160)
         folds = self._wrinkles.log_gain(control)
         if folds is not None:
             gain = gain + cv2.remap(folds, grid + flow, None, cv2.INTER_LINEAR)
+        if self._burnt is not None:
+            burnt = cv2.remap(self._burnt, grid + flow, None, cv2.INTER_LINEAR)
+            gain = np.where(gain < 0, gain * (1 - burnt), gain)
         return flow, gain.astype(np.float32)
 
     def _drawn(
@@ -215,8 +245,8 @@ class FaceRenderer:
         canvas = LayerCanvas.blank(self.size_px)
         mouth = self.mouth.box_at(points)
         cover, at = self.mouth.view(points, mouth)
-        self._show_skin(canvas, mouth, cover, at, flow, gain)
-        self.mouth.draw(canvas, mouth, cover, points, control)
+        at = self._show_skin(canvas, mouth, cover, at, flow, gain)
+        self.mouth.draw(canvas, mouth, cover, at, points, control)
         for eye in self.eyes.values():
             cover, at = eye.view(points)
             at = self._show_skin(canvas, eye.box, cover, at, flow, gain)
@@ -232,6 +262,14 @@ class FaceRenderer:
         moved = cv2.remap(self._image, f32(at), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         canvas.image[box.of] = light.relit(moved, _enlarged(gain, box, self.size_px))
         return at
+
+
+@cache
+def _on_outline(head: Head) -> np.ndarray:
+    """(V,) bool vertices of the face near its outline."""
+    near = within_outline(head) < 0.3
+    near[FACE_VERTICES:] = False
+    return near
 
 
 def _on_span(points: np.ndarray) -> np.ndarray:

@@ -31,22 +31,51 @@ def pull_push(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def continued(
-    flow: np.ndarray, known: np.ndarray, solid: np.ndarray, reach: float, *, full: float = 0, blur: float = 0
+    flow: np.ndarray,
+    known: np.ndarray,
+    solid: np.ndarray,
+    reach: float,
+    *,
+    full: float = 0,
+    blur: float = 0,
+    beyond: np.ndarray | None = None,
 ) -> np.ndarray:
     """Flow (n, n, 2) continued beyond where it is ``known`` (n, n) bool, fading out over ``reach`` px beyond ``solid``.
 
     solid: (n, n) bool, what counts as the head: holes in it (mouth, eyes) are filled without fading. full: px beyond
-    ``solid`` where fading begins. blur: standard deviation (px) of what is continued.
+    ``solid`` where fading begins. blur: standard deviation (px) of what is continued. beyond: (n, n, 2) the flow some
+    way outside of ``solid``, before it fades; where none is given, it is continued from what is known.
     """
     n = flow.shape[0]
     half = n // 2
     weight = cv2.resize(known.astype(np.float32), (half, half), interpolation=cv2.INTER_AREA)
     coarse = cv2.resize(flow * known[..., None].astype(np.float32), (half, half), interpolation=cv2.INTER_AREA)
-    filled = pull_push(coarse / np.maximum(weight, 1e-6)[..., None], weight)
+    coarse /= np.maximum(weight, 1e-6)[..., None]
     outside = cv2.resize((~solid).astype(np.uint8), (half, half), interpolation=cv2.INTER_AREA)
-    away = np.maximum(cv2.distanceTransform(outside, cv2.DIST_L2, 3) * 2 - full, 0) / reach
+    distance = cv2.distanceTransform(outside, cv2.DIST_L2, 3) * 2
+    away = np.maximum(distance - full, 0) / reach
+    if beyond is not None:
+        outer = np.clip(distance / max(full, 1) - 0.25, 0, 1) * (1 - weight)
+        given = cv2.resize(beyond, (half, half), interpolation=cv2.INTER_AREA)
+        coarse = coarse + (outer / np.maximum(weight + outer, 1e-6))[..., None] * (given - coarse)
+        weight = weight + outer
+    filled = pull_push(coarse, weight)
     filled *= np.exp(-(away**2))[..., None]
     if blur:
         filled = cv2.GaussianBlur(filled, (0, 0), blur / 2)
     filled = cv2.resize(filled, (n, n), interpolation=cv2.INTER_LINEAR)
     return np.where(known[..., None], flow, filled).astype(np.float32)
+
+
+def untorn(flow: np.ndarray, *, calm: float = 0.35, blur: float = 4.0) -> np.ndarray:
+    """Flow (n, n, 2) px blurred (px) where it changes by more than ``calm`` from one pixel to the next: at the edges of
+    a mesh and where a nose hides a cheek, pixels would change places, and jagged."""
+    steps = np.maximum(
+        np.abs(np.diff(flow, axis=0, append=flow[-1:])), np.abs(np.diff(flow, axis=1, append=flow[:, -1:]))
+    )
+    torn = np.clip((steps.max(2) - calm) / calm, 0, 1)
+    torn = cv2.dilate(torn, np.ones((3, 3), np.uint8))
+    torn = np.clip(2 * cv2.GaussianBlur(torn, (0, 0), blur), 0, 1)
+    if not torn.any():
+        return flow
+    return flow + torn[..., None] * (cv2.GaussianBlur(flow, (0, 0), blur) - flow)

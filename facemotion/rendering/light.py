@@ -32,6 +32,17 @@ def irradiance(light: np.ndarray, normals: np.ndarray) -> np.ndarray:
     return np.maximum(light[0] + normals @ light[1:], 0.12 * max(float(light[0]), 1e-3))
 
 
+def burnt_out(image: np.ndarray) -> np.ndarray | None:
+    """(h, w) in [0, 1] how white an RGB image (h, w, 3) in [0, 1] is burnt; None where it is nowhere.
+
+    The camera saw more light there than the image holds, and no hue: darkened, such skin would turn grey.
+    """
+    t = np.clip((image.min(2) - 0.9) / 0.08, 0, 1)
+    if not t.any():
+        return None
+    return smooth((t * t * (3 - 2 * t)).astype(np.float32), image.shape[0] / 160)
+
+
 def relit(image: np.ndarray, log_gain: np.ndarray) -> np.ndarray:
     """RGB (h, w, 3) float32 in [0, 1] with its luminance changed by a factor in linear light; hue and saturation stay.
 

@@ -2,67 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-
 import cv2
 import numpy as np
 
 from facemotion.head.rig import LOWER_LIP, UPPER_LIP, Rig
-from facemotion.rendering.boxes import Box, LayerCanvas, around, mesh_view
+from facemotion.rendering.boxes import Box, LayerCanvas, around, f32, mesh_view
+from facemotion.rendering.donors import EYE_PX, MIDDLE, TeethDonor
 from facemotion.rendering.light import LUMA
 
-DONOR_EYE_PX = 320.0
-"""Distance of the outer eye corners at the scale at which donors are stored."""
-DONOR_SIZE = (300, 160)
-_MIDDLE = (150.0, 70.0)
 _UPPER_CM, _LOWER_CM = 0.38, 0.3
 """How much lower than the head's the teeth stand, seen on photographed smiles."""
-_LONGEST = 1.5
+_TOOTH = 0.105
+"""How much of an upper tooth smiles show, in distances of the outer eye corners; wider ones show a part more."""
+_LONGEST = 1.7
 """How many times longer than the donor showed it a tooth may be made before gums are seen above it."""
 _LOWER_ROW = 1.22
 """How much narrower than the upper row the lower one is."""
-_GUMS = np.array([0.55, 0.33, 0.32], np.float32)
+_TEETH = 0.78
+"""Luminance of bright teeth in the light of `_TEETH_LIGHT`: median of 44 smiles of the London set, whose skin hardly
+matters to it (correlation 0.33)."""
+_TEETH_LIGHT = 0.51, 0.64
+"""Luminance of the eye whites and of the bright skin around the mouth of those people."""
+_LIGHT_POWER = 0.4, 0.45
+"""How teeth follow both where another light falls on a face; a bright skin may be a fair one."""
+_BELOW_EDGE = 3.0
+"""Donor px below the biting edge that are lent with the teeth: their scalloped ends, and no lip."""
+_LINE = 0.5
+"""How dark the line between closed lips is, of the lips' colour."""
+_GUMS = np.array([0.47, 0.27, 0.26], np.float32)
 _LIPS = np.array([0.62, 0.30, 0.28], np.float32)
 _SKIN_HUE = np.array([1.149, 0.948, 0.879], np.float32)
-
-
-@dataclass(frozen=True)
-class TeethDonor:
-    """One person's upper teeth, cut out of a photograph."""
-
-    image: np.ndarray
-    """(160, 300, 3) float32 RGB in [0, 1]; what is no tooth is filled from its neighbours."""
-    top: np.ndarray
-    """(300,) row from which the donor showed teeth; nan beside them."""
-    edge: np.ndarray
-    """(300,) row of the biting edge; nan beside them."""
-    skin: float
-    """Luminance of the donor's skin."""
-    white: float
-    """Luminance of the donor's eye whites."""
-
-
-@cache
-def teeth_donors() -> tuple[TeethDonor, ...]:
-    """The donors in the package: people of the Face Research Lab London Set (DeBruine & Jones 2017), CC BY 4.0."""
-    with (files("facemotion") / "assets" / "teeth.npz").open("rb") as file, np.load(file) as arrays:
-        strips = np.asarray(cv2.imdecode(arrays["images"], cv2.IMREAD_COLOR))[..., ::-1].astype(np.float32) / 255
-        images = strips.reshape(-1, DONOR_SIZE[1], DONOR_SIZE[0], 3)
-        rest = [arrays[name].astype(np.float32) for name in ("top", "edge", "skin", "white")]
-    return tuple(
-        TeethDonor(image, top, edge, float(skin), float(white))
-        for image, top, edge, skin, white in zip(images, *rest, strict=True)
-    )
-
-
-def choose_donor(skin_luminance: float, seed: int) -> TeethDonor:
-    """One of the donors whose skin is about as bright, the same for the same seed."""
-    donors = teeth_donors()
-    order = sorted(donors, key=lambda donor: abs(np.log(max(donor.skin, 0.05) / max(skin_luminance, 0.05))))
-    near = order[: max(1, len(order) * 2 // 3)]
-    return near[int(np.random.default_rng(seed).integers(len(near)))]
 
 
 class MouthRenderer:
@@ -72,15 +41,36 @@ class MouthRenderer:
         self, image: np.ndarray, rig: Rig, donor: TeethDonor, *, skin: np.ndarray, white: float, bright: float
     ):
         """image: (N, N, 3) float32 RGB in [0, 1]. skin: (3,) its typical colour. white: luminance of its eye whites.
-        bright: luminance of its brightest skin, which teeth do not exceed."""
-        self._image, self._rig, self._donor = image, rig, donor
-        self._skin, self._white, self._bright = skin, white, bright
+        bright: luminance of the bright skin around its mouth."""
+        self._image, self._rig, self._donor, self._skin = image, rig, donor, skin
+        lit = np.divide((white, bright), _TEETH_LIGHT) ** _LIGHT_POWER
+        self._light = float(np.clip(lit.prod(), 0.2, 1.18))
+        self._unit = EYE_PX / rig.eye_px * self._donor_scale()
         head = rig.head
+        self._smiles = [head.unit_index[f"mouthSmile{side}"] for side in ("Left", "Right")]
+        self._jaw = head.unit_index["jawOpen"]
         near = np.linalg.norm((head.vertices - head.vertices[head.landmark_vertices[13]]) / (3.4, 3.0, 4.0), axis=1) < 1
         self._triangles = np.ascontiguousarray(head.triangles[near[head.triangles].all(1)])
         gaps = rig.landmarks[list(LOWER_LIP), 1] - rig.landmarks[list(UPPER_LIP), 1]
         self._own_gap = float(max(gaps.max(), 0))
         self._own = self._own_inside()
+        if self._own is not None:
+            outline = np.concatenate([self._own[0], self._own[1][::-1]])
+            own = Box.around(outline, 0.05 * rig.eye_px, rig.size_px)
+            self._own_from = f32([own.x0, own.y0])
+            mask = np.zeros(own.shape, np.uint8)
+            cv2.fillPoly(mask, [np.round((outline - self._own_from) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+            reach = max(1, round(0.006 * rig.eye_px))
+            mask = cv2.dilate(mask, np.ones((2 * reach + 1, 1), np.uint8))
+            self._own_opening = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), 0.5 * reach)
+
+    def _donor_scale(self) -> float:
+        """How much smaller than on the donor's face the donor's mouth is, so that a wide smile shows it whole."""
+        rig = self._rig
+        smile = rig.head.strengths({"mouthSmileLeft": 0.75, "mouthSmileRight": 0.75})
+        corners = rig.landmarks_at(rig.moved(np.maximum(smile - rig.fit.units, 0) * (smile > 0)))[[78, 308], 0]
+        first, last = self._donor.span
+        return float(np.clip((last - first) * rig.eye_px / EYE_PX / max(1.0, corners[1] - corners[0]), 0.85, 1.15))
 
     def _own_inside(self) -> np.ndarray | None:
         """(2, 11, 2) px the lips' inner edges where the photo shows the mouth's inside, None where it is closed."""
@@ -97,16 +87,26 @@ class MouthRenderer:
         """`mesh_view` of the lips in their box."""
         return mesh_view(points, self._rig.source, self._triangles, box)
 
-    def draw(self, canvas: LayerCanvas, box: Box, cover: np.ndarray, points: np.ndarray, control: np.ndarray) -> None:
+    def draw(
+        self,
+        canvas: LayerCanvas,
+        box: Box,
+        cover: np.ndarray,
+        source: np.ndarray,
+        points: np.ndarray,
+        control: np.ndarray,
+    ) -> None:
         """Draw the inside of the mouth in its box, over the lips' ``cover`` (h, w); nothing where they are closed.
 
-        points: (V, 3) the moved vertices.
+        source: (h, w, 2) px of the photo from which each pixel of the box came. points: (V, 3) the moved vertices.
         """
         rig = self._rig
         at = rig.landmarks_at(points)
         inside = _largest(1 - cover)
         gap = float(rig.lip_gaps(points).max()) / rig.eye_px
-        strength = float(np.clip((gap - 0.012) / 0.018, 0, 1))
+        self._hide_own_teeth(canvas, box, source, points)
+        least = 0.012 if self._own is not None else max(0.012, self._own_gap / rig.eye_px + 0.004)
+        strength = float(np.clip((gap - least) / 0.018, 0, 1))  # lips that only just part in the photo show no teeth
         if strength == 0 or inside.sum() < 6:
             return
         canvas.close(box, inside)
@@ -120,6 +120,29 @@ class MouthRenderer:
         edge = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.0035 * rig.eye_px))
         opacity = strength * np.clip(1.25 * edge - 0.12, 0, 1)
         canvas.draw(box, cavity, opacity, shown=strength * around(inside, 0.02 * rig.eye_px), fresh=fresh)
+
+    def _hide_own_teeth(self, canvas: LayerCanvas, box: Box, source: np.ndarray, points: np.ndarray) -> None:
+        """Continue the lips over slivers of the photo's own teeth that closing lips bring along, since no mesh ends
+        just where lips do."""
+        gap = float(self._rig.lip_gaps(points).max())
+        if self._own is None or gap > 0.7 * self._own_gap:
+            return
+        shown = cv2.remap(self._own_opening, source - self._own_from, None, cv2.INTER_LINEAR)
+        slivers = np.clip((0.7 - gap / self._own_gap) / 0.3, 0, 1) * shown
+        if slivers.max() > 0.05:
+            canvas.close(box, slivers)
+            shown = around(slivers, 0.015 * self._rig.eye_px)
+            line = self._line_of_lips(box, points) * np.clip(3 * slivers, 0, 1)
+            canvas.draw(box, _LINE * canvas.image[box.of], line, shown=shown)
+
+    def _line_of_lips(self, box: Box, points: np.ndarray) -> np.ndarray:
+        """(h, w) in [0, 1] the line along which closed lips meet."""
+        at = self._rig.landmarks_at(points)
+        path = (at[list(UPPER_LIP)] + at[list(LOWER_LIP)]) / 2 - (box.x0, box.y0)
+        drawn = np.zeros(box.shape, np.float32)
+        cv2.polylines(drawn, [np.round(path * 16).astype(np.int32)], False, 1.0, 1, cv2.LINE_AA, 4)
+        sigma = max(0.6, 0.006 * self._rig.eye_px)
+        return np.clip(2 * sigma * cv2.GaussianBlur(drawn, (0, 0), sigma), 0, 1)
 
     def _photographed(
         self, box: Box, inside: np.ndarray, upper: np.ndarray, lower: np.ndarray
@@ -164,18 +187,19 @@ class MouthRenderer:
         )
         upper, lower = upper.astype(np.float32), lower.astype(np.float32)
         height = bottom - top
-        shown, usual = upper - top, float(np.median(height[0, columns]))
-        usual_shown = float(np.median(shown[0, columns]))
-        if 0 < usual_shown < usual:  # a smile's lower lip follows the upper teeth where these nearly fill the opening
-            follows = float(np.clip((2.2 - usual / usual_shown) / 0.7, 0, 1))
-            upper = upper + np.minimum(0.97 * height - shown, 0.4 * np.maximum(shown, 0)) * follows
+        shown = upper - top
+        # a smile's lower lip follows the upper teeth
+        longest = 0.97 * height - 0.2 * np.maximum(0.97 * height - _TOOTH * eye, 0)
+        upper = upper + np.maximum(longest - shown, 0) * self._lip_follows_teeth(control)
         middle = float(rig.teeth_edges(control)[0][:, 0].mean())
         left, right = float(lips[0][0, 0]), float(lips[0][-1, 0])
         from_middle = np.abs(x - (left + right) / 2) / max(1.0, (right - left) / 2)
-        unit = DONOR_EYE_PX / eye
+        unit = self._unit
         across, soft = unit * (x - middle), 0.6 * unit
-        upper_teeth, upper_alpha = self._row(across, unit * (y - upper), unit * (upper - top), soft)
-        lower_teeth, lower_alpha = self._row(_LOWER_ROW * across, -unit * (y - lower), unit * (bottom - lower), soft)
+        upper_teeth, upper_alpha = self._row(across, unit * (y - upper), unit * (upper - top))
+        below = -unit * (y - lower)
+        lower_teeth, lower_alpha = self._row(_LOWER_ROW * across, below, unit * (bottom - lower))
+        lower_alpha = lower_alpha * np.clip(0.5 - below / (2 * soft), 0, 1)
         depth = np.clip((y - top) / np.maximum(height, 1), 0, 1)[..., None]
         throat = _LIPS * 0.12 * (0.5 + 0.9 * depth)
         rise = float(np.clip((gap - 0.08) / 0.1, 0, 1))
@@ -187,41 +211,45 @@ class MouthRenderer:
         inner = throat + tongue[..., None] * (_LIPS * tone - throat)
         behind = 0.62 - 0.25 * from_middle[..., None] ** 2
         inner = inner + lower_alpha[..., None] * (lower_teeth * behind - inner)
-        shadow = 1 - 0.42 * np.exp(-np.maximum(y - top, 0) / (0.022 * eye))  # of the upper lip
-        corridor = np.clip(1.04 - 0.62 * from_middle**2.5, 0, 1)
-        lit = (shadow * corridor)[..., None]
-        inner = inner + upper_alpha[..., None] * (upper_teeth * lit - inner)
-        light = float(np.clip(self._white / max(self._donor.white, 0.1), 0.4, 1.05))
-        inner = inner * light * _light_hue(self._skin)
-        peak = float(np.percentile((inner @ LUMA)[solid], 98))
-        inner = inner * min(1.0, 0.97 * self._bright / max(peak, 1e-3))
+        shadow = 1 - 0.2 * np.exp(-np.maximum(y - top, 0) / (0.012 * eye))  # of the upper lip
+        corridor = 1 - 0.5 * np.clip(from_middle, 0, 1) ** 6
+        inner = inner + upper_alpha[..., None] * (upper_teeth * (shadow * corridor)[..., None] - inner)
+        inner = inner * (_TEETH / self._donor.luminance * self._light) * _light_hue(self._skin)
         grey = (inner @ LUMA)[..., None]
         return np.clip(grey + _colourfulness(self._skin) * (inner - grey), 0, 1).astype(np.float32)
 
-    def _row(
-        self, x: np.ndarray, below_edge: np.ndarray, shown: np.ndarray, soft: float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Teeth (h, w, 3) at x (right of the middle) and rows below the biting edge, donor px; and opacity (h, w).
+    def _lip_follows_teeth(self, control: np.ndarray) -> float:
+        """How far the lower lip stays at the biting edge, in [0, 1]: fully in smiles that open the jaw little."""
+        units = np.asarray(control) + self._rig.fit.units
+        smile = units[self._smiles].mean()
+        return float(np.clip(smile / 0.3, 0, 1) * np.clip((0.45 - units[self._jaw]) / 0.2, 0, 1))
+
+    def _row(self, x: np.ndarray, below_edge: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The donor's teeth (h, w, 3) at x (right of the middle) and rows below the biting edge, donor px; and where
+        the donor shows them or what lies below them (h, w).
 
         shown: how much of a tooth the lips show. Where that is more than the donor showed, the tooth is made a little
         longer, and gums are seen above it.
         """
         donor = self._donor
-        columns = np.broadcast_to(x + np.float32(_MIDDLE[0]), below_edge.shape).astype(np.float32)
-        line = np.arange(DONOR_SIZE[0])
-        known = np.isfinite(donor.edge)
-        edge, top = (
-            np.interp(columns, line[known], values[known]).astype(np.float32) for values in (donor.edge, donor.top)
+        columns = np.broadcast_to(x + np.float32(MIDDLE[0]), below_edge.shape).astype(np.float32)
+        first, last = donor.span
+        line = np.arange(first, last + 1)
+        edge, top, bottom = (
+            np.interp(columns[:1], line, values[first : last + 1]).astype(np.float32)
+            for values in (donor.edge, donor.top, donor.bottom)
         )
         lent = np.maximum(edge - top - 2, 4)
-        longer = cv2.GaussianBlur((shown / lent[:1]).astype(np.float32), (0, 0), 0.02 * DONOR_EYE_PX / soft)
-        rows_below = below_edge / np.clip(longer, 1, _LONGEST)
-        rows = np.maximum(edge + rows_below, top + 2).astype(np.float32)
-        teeth = cv2.remap(donor.image, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        sides = np.clip(np.minimum(columns - line[known][0] - 4, line[known][-1] - 4 - columns) / 10, 0, 1)
-        beyond = np.clip((top - (edge + rows_below)) / 14, 0, 1)[..., None]
-        teeth = teeth * (1 - beyond) + _GUMS * beyond
-        return teeth, np.clip(0.5 - below_edge / (2 * soft), 0, 1) * sides
+        longer = cv2.GaussianBlur((shown / lent).astype(np.float32), (0, 0), 0.03 * EYE_PX / self._unit)
+        rows = edge + np.where(below_edge < 0, below_edge / np.clip(longer, 1, _LONGEST), below_edge)
+        inside = np.clip(rows, top + 2, bottom - 1).astype(np.float32)
+        teeth = cv2.remap(donor.image, columns, inside, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        sides = np.clip(np.minimum(columns - first - 2, last - 2 - columns) / 6, 0, 1)
+        beyond = np.clip((top - rows) / 14, 0, 1)[..., None]
+        gums = _GUMS * np.clip(1 - 0.012 * (top - rows), 0.5, 1)[..., None]
+        teeth = teeth * (1 - beyond) + gums * beyond
+        teeth = teeth * (1 - 0.8 * np.clip((rows - edge) / _BELOW_EDGE, 0, 1))[..., None]  # lips of the donor's
+        return teeth, np.clip((np.minimum(bottom, edge + _BELOW_EDGE) + 1 - rows) / 3, 0, 1) * sides
 
 
 def _largest(inside: np.ndarray) -> np.ndarray:

@@ -55,7 +55,7 @@ def test_a_unit_read_exactly_as_asked():
 def test_gain_is_a_slope_and_people_who_differ_lower_the_correlation():
     score = unit_score("jawOpen", changes("jawOpen", [0.5, 1.5]))
     assert score.gain == pytest.approx(1)
-    assert score.correlation == pytest.approx(0.16 / math.sqrt(0.16 * 0.56))
+    assert score.correlation == pytest.approx(0.8 / math.sqrt(0.8 * 1.4))
 
 
 def test_other_units_are_cross_talk_and_both_sides_of_the_word_are_not():

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from functools import cache
 
 import cv2
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from facemotion.datasets.unit_samples import UnitSample, UnitSampleFolder
 from facemotion.faces.ibug68 import FROM_FACE_MESH
-from facemotion.head.model import load_head
+from facemotion.head.mirror import mirrored_landmarks, mirrored_units
 from facemotion.models.unit_generator import RenderedMaps
 from facemotion.models.unit_inputs import NOWHERE
 from facemotion.training.units.config import UnitTrainConfig
@@ -78,19 +76,9 @@ def _draw(kinds: dict[str, list[int]], config: UnitTrainConfig, generator: np.ra
     return rows[int(generator.integers(len(rows)))]
 
 
-@cache
-def _mirror() -> tuple[np.ndarray, np.ndarray]:
-    """For each unit and for each Face Mesh landmark, which one it is in the mirror."""
-    head = load_head()
-    swapped = [name.replace("Left", "\0").replace("Right", "Left").replace("\0", "Right") for name in head.unit_names]
-    at = head.vertices[head.landmark_vertices].astype(np.float64)
-    at[:, :2] += head.landmark_offsets
-    return np.array([head.unit_index[name] for name in swapped]), cKDTree(at).query(at * [-1, 1, 1])[1]
-
-
 def mirrored(sample: UnitSample) -> UnitSample:
     """The sample in the mirror."""
-    units, landmarks = _mirror()
+    units, landmarks = mirrored_units(), mirrored_landmarks()
     images = {n: getattr(sample, n)[:, ::-1] for n in ("source", "target", "mask", "layers", "log_gain")}
     points = {
         n: np.float32([1, 0]) + getattr(sample, n)[landmarks] * np.float32([-1, 1])
