@@ -5,17 +5,19 @@ rest (squints) and leak (a raised upper lip also scores as a smile). A map from 
 faces with this score have on average undoes all but the last; of that, `quality_table` tells.
 
     python -m facemotion.faces.landmarker.calibration MEASURED.npz OUT.json [--held-out OTHERS.npz] [--table TABLE.md]
+        [--leave-out UNIT]...
 
 fits the maps. MEASURED.npz holds ``scores`` (N, 52) of N pictures, ``strengths`` (N, 52) that these truly show, both in
 the order of `expressions.units.UNIT_NAMES`, and ``people`` (N,), who is in each; OTHERS.npz the same of other people,
-on whom the table is measured. ``tests/benchmarks/rendered_units.py`` makes such files.
+on whom the table is measured. ``tests/benchmarks/rendered_units.py`` makes such files. Units that are left out keep
+their scores.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from facemotion.errors import InputError
-from facemotion.expressions.units import MIRROR, UNIT_INDEX, UNIT_NAMES, UNITS, words_for
+from facemotion.expressions.units import MIRROR, UNIT_INDEX, UNIT_NAMES, UNITS, parse_unit, words_for
 from facemotion.media.records import MalformedError, malformed, parse_object
 
 SHIPPED = Path(__file__).parents[2] / "assets" / "unit_calibration.json"
@@ -90,6 +92,12 @@ class Calibration:
         columns = [np.interp(scores[..., i], unit.scores, unit.strengths) for i, unit in enumerate(self.maps)]
         return np.stack(columns, axis=-1).astype(np.float32)
 
+    def without(self, names: Collection[str]) -> Calibration:
+        """The same with the identity for the units of these names."""
+        return Calibration(
+            tuple(IDENTITY if name in names else unit for name, unit in zip(UNIT_NAMES, self.maps, strict=True))
+        )
+
     @classmethod
     def read(cls, path: Path) -> Calibration:
         """The maps of a JSON file by unit name; the identity for units that it does not name.
@@ -130,8 +138,8 @@ def fit_calibration(scores: np.ndarray, strengths: np.ndarray, people: np.ndarra
 
     Isotonic regression of the strength on the score, linear between the centres of its steps (Oron & Flournoy 2017),
     lowered to 0 at the score of a typical face that does not show the unit, and thinned to `MOST_KNOTS` knots. Left and
-    right share a map. The identity where fewer than `LEAST_SHOWN` pictures show a unit, and where `balanced_error` would
-    not be lower by a `WORTHWHILE` share for people that the map was not fitted to. No map gives more than 1.
+    right share a map. The identity where fewer than `LEAST_SHOWN` pictures show a unit, and where `balanced_error` does
+    not fall below the `WORTHWHILE` share for people that the map was not fitted to. No map gives more than 1.
     """
     maps = _maps(scores, strengths)
     measured = held_out_strengths(scores, strengths, people)
@@ -306,10 +314,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("out", type=Path, help="where to write the maps (.json)")
     parser.add_argument("--held-out", type=Path, help="npz of other people for the table")
     parser.add_argument("--table", type=Path, help="where to write the table of errors and leaks (.md)")
+    parser.add_argument("--leave-out", action="append", default=[], metavar="UNIT", help="a unit that gets no map")
     options = parser.parse_args(arguments)
+    left_out = {name for word in options.leave_out for name in parse_unit(word)}
     scores, strengths, people = read_measured(options.measured)
     note = f"Fitted on {len(scores)} pictures of {len(np.unique(people))} people."
-    fit = fit_calibration(scores, strengths, people)
+    fit = fit_calibration(scores, strengths, people).without(left_out)
     fit.write(options.out, note=note)
     if options.table:
         if options.held_out:
@@ -317,6 +327,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             measured = fit.strengths(scores)
         else:
             measured = held_out_strengths(scores, strengths, people)
+            identical = [unit == IDENTITY for unit in fit.maps]
+            measured[:, identical] = scores[:, identical]
         options.table.write_text(quality_table(scores, measured, strengths), "utf-8")
 
 

@@ -155,6 +155,13 @@ def test_the_command_writes_maps_and_table(measured, tmp_path):
     assert (tmp_path / "t.md").read_text().startswith("| unit |")
 
 
+def test_units_that_are_left_out_keep_their_scores(measured, tmp_path):
+    np.savez(tmp_path / "m.npz", **dict(zip(("scores", "strengths", "people"), measured, strict=True)))
+    calibration.main([str(tmp_path / "m.npz"), str(tmp_path / "o.json"), "--leave-out", "mouthSmile"])
+    fit = Calibration.read(tmp_path / "o.json")
+    assert fit.maps[SMILE] == IDENTITY and fit.maps[MIRROR[SMILE]] == IDENTITY
+
+
 def test_the_table_is_measured_on_other_people(measured, tmp_path):
     names = ("scores", "strengths", "people")
     np.savez(tmp_path / "m.npz", **dict(zip(names, measured, strict=True)))
