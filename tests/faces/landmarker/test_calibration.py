@@ -175,7 +175,17 @@ def test_the_table_is_measured_on_other_people(measured, tmp_path):
 def test_the_calibration_of_the_package_is_sound():
     maps = shipped_calibration()
     assert len(maps.maps) == 52
-    assert np.isfinite(maps.strengths(np.linspace(0, 1, 52))).all()
+    strengths = maps.strengths(np.linspace(0, 1, 101)[:, None] * np.ones(52))
+    assert strengths.min() == 0 and strengths.max() <= 1 and np.diff(strengths, axis=0).min() >= 0
+    np.testing.assert_array_equal(strengths, strengths[:, list(MIRROR)])
+
+
+def test_the_package_reads_closed_lids_as_closed_and_eyes_at_rest_as_open():
+    """Scores of lids are 0.5 on rendered closed ones and 0.1 at rest; squints are 0.3 on everybody at rest."""
+    blink, squint = UNIT_INDEX["eyeBlinkLeft"], UNIT_INDEX["eyeSquintLeft"]
+    for score, low, high in ((0.5, 0.6, 0.9), (0.1, 0, 0.02)):
+        assert low <= shipped_calibration().strengths(np.full(52, score))[blink] <= high
+    assert shipped_calibration().strengths(np.full(52, 0.3))[squint] < 0.05
 
 
 @pytest.mark.parametrize(
