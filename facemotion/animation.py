@@ -11,6 +11,7 @@ from facemotion.faces.selection import choose_faces
 from facemotion.media.contact_sheet import side_by_side
 from facemotion.media.photos import Photo
 from facemotion.media.prefetch import Prefetcher
+from facemotion.profiling import Profile
 from facemotion.settings import AnimateSettings
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from facemotion.faces.occlusion import Occlusion
     from facemotion.faces.types import Face
     from facemotion.head.rig import HeadMotion
+    from facemotion.models.unit_inference import UnitNetwork
     from facemotion.rendering.face import Rendering
 
 Note = Callable[[str], None]
@@ -34,37 +36,53 @@ class Cast:
     """The faces of one photo that perform, and the part of the photo in which they are seen, ready for any script.
 
     ``faces`` those chosen, as found in the whole photo; ``performers`` one for each of them; ``framing`` what is shown
-    of the photo; ``seed`` whose way to show an expression is performed.
+    of the photo; ``seed`` whose way to show an expression is performed; ``profile`` where the times of all that, and of
+    the frames, are added.
     """
 
-    def __init__(self, photo: Photo, faces: Sequence[Face], *, crop: bool, size: int | None, seed: int | None):
+    def __init__(
+        self,
+        photo: Photo,
+        faces: Sequence[Face],
+        *,
+        crop: bool,
+        size: int | None,
+        seed: int | None,
+        network: UnitNetwork | None = None,
+        profile: Profile | None = None,
+    ):
         """Get the chosen ones of the faces that `find_faces` found ready; ``crop``, ``size`` and ``seed`` as in
-        `AnimateSettings`. Raises NoFaceError for a face that cannot be measured."""
-        from facemotion.compositing.occluders import occluders_of
-        from facemotion.compositing.performer import Performer
-        from facemotion.faces.mesh import measure_face
-        from facemotion.faces.occlusion import find_occlusion
+        `AnimateSettings`, ``network`` adds to the renderer. Raises NoFaceError for a face that cannot be measured."""
+        self.profile = profile or Profile()
+        with self.profile.stage("import"):
+            from facemotion.compositing.occluders import occluders_of
+            from facemotion.compositing.performer import Performer
+            from facemotion.faces.mesh import measure_face
+            from facemotion.faces.occlusion import find_occlusion
 
-        seen = flattened(photo).pixels
-        self.faces = list(faces)
-        self.occlusions: list[Occlusion] = [find_occlusion(seen, face.landmarks) for face in self.faces]
-        measured = [measure_face(seen, face) for face in self.faces]
-        self.framing: Framing = frame_photo(photo, [face.landmarks for face in self.faces], crop=crop, size=size)
-        self.seed = seed if seed is not None else seed_of(photo)
-        visible = flattened(self.framing.photo).pixels
-        self.performers: list[Performer] = [
-            Performer(
-                visible,
-                self.framing.placed(face.require_points()[:, :2]),
-                landmarks,
-                scores=face.scores,
-                occluders=occluders_of(occlusion, visible, landmarks),
-                seed=self.seed + number,
-            )
-            for number, (landmarks, face, occlusion) in enumerate(
-                zip(self.framing.landmarks, measured, self.occlusions, strict=True)
-            )
-        ]
+        with self.profile.stage("find"):
+            seen = flattened(photo).pixels
+            self.faces = list(faces)
+            self.occlusions: list[Occlusion] = [find_occlusion(seen, face.landmarks) for face in self.faces]
+            measured = [measure_face(seen, face) for face in self.faces]
+        with self.profile.stage("fit"):
+            self.framing: Framing = frame_photo(photo, [face.landmarks for face in self.faces], crop=crop, size=size)
+            self.seed = seed if seed is not None else seed_of(photo)
+            visible = flattened(self.framing.photo).pixels
+            self.performers: list[Performer] = [
+                Performer(
+                    visible,
+                    self.framing.placed(face.require_points()[:, :2]),
+                    landmarks,
+                    scores=face.scores,
+                    occluders=occluders_of(occlusion, visible, landmarks),
+                    seed=self.seed + number,
+                    network=network,
+                )
+                for number, (landmarks, face, occlusion) in enumerate(
+                    zip(self.framing.landmarks, measured, self.occlusions, strict=True)
+                )
+            ]
 
 
 class Animation:
@@ -83,14 +101,36 @@ class Animation:
         ]
 
     @classmethod
-    def of(cls, photo: Photo, settings: AnimateSettings, script: Script, *, name: str, on_note: Note) -> Animation:
-        """Find the faces of a photo and get them ready; ``name`` is the photo's, for messages, and ``on_note`` gets
-        the lines of advice. Raises NoFaceError, UsageError."""
-        from facemotion.faces.find import find_faces
+    def of(
+        cls,
+        photo: Photo,
+        settings: AnimateSettings,
+        script: Script,
+        *,
+        name: str,
+        on_note: Note,
+        network: UnitNetwork | None = None,
+        profile: Profile | None = None,
+    ) -> Animation:
+        """Find the faces of a photo and get them ready; ``name`` is the photo's, for messages, ``on_note`` gets
+        the lines of advice, and ``profile`` the times; ``network`` adds to the renderer. Raises NoFaceError,
+        UsageError."""
+        profile = profile or Profile()
+        with profile.stage("import"):
+            from facemotion.faces.find import find_faces
 
-        found = find_faces(flattened(photo).pixels, aligner=settings.aligner, on_note=on_note)
-        faces = choose_faces(found, settings.face, name=name)
-        cast = Cast(photo, faces, crop=settings.crop, size=settings.size, seed=settings.seed)
+        with profile.stage("find"):
+            found = find_faces(flattened(photo).pixels, aligner=settings.aligner, on_note=on_note)
+            faces = choose_faces(found, settings.face, name=name)
+        cast = Cast(
+            photo,
+            faces,
+            crop=settings.crop,
+            size=settings.size,
+            seed=settings.seed,
+            network=network,
+            profile=profile,
+        )
         _advise(cast, found, photo, on_note)
         clip = cls(cast, script, compare=settings.compare)
         if script.turns and max(abs(_heads(p)).max() for p in clip.performances) > _ADVISED_TURN_DEG + 0.5:
@@ -149,6 +189,12 @@ class Animation:
         frame = self._composed(self._rendered(number)) if self._changes(number) else photo
         return side_by_side(photo, frame) if self._compare else frame
 
+    def strengths(self) -> np.ndarray:
+        """(T,) how much the first face moves in every frame: the sum of what its units change by."""
+        import numpy as np
+
+        return np.abs(self._controls[0]).sum(1)
+
     def record(self, write: Callable[..., None]) -> None:
         """Hand every frame's time, units, head and landmarks of the first face to `TrackWriter.write`."""
         performer, played, controls = self._performers[0], self.performances[0], self._controls[0]
@@ -186,18 +232,20 @@ class Animation:
         )
 
     def _rendered(self, number: int) -> list[Rendering]:
-        return [
-            performer.render(control[number], _head(played, number))
-            for performer, control, played in zip(self._performers, self._controls, self.performances, strict=True)
-        ]
+        with self._cast.profile.stage("render", frames=1):
+            return [
+                performer.render(control[number], _head(played, number))
+                for performer, control, played in zip(self._performers, self._controls, self.performances, strict=True)
+            ]
 
     def _composed(self, renderings: list[Rendering]) -> np.ndarray:
-        pixels, alpha = self.framing.photo.pixels.copy(), self.framing.photo.alpha
-        if alpha is not None:
-            alpha = alpha.copy()
-        for performer, rendering in zip(self._performers, renderings, strict=True):
-            performer.composite(rendering, onto=pixels, alpha=alpha)
-        return _joined(pixels, alpha)
+        with self._cast.profile.stage("composite", frames=1):
+            pixels, alpha = self.framing.photo.pixels.copy(), self.framing.photo.alpha
+            if alpha is not None:
+                alpha = alpha.copy()
+            for performer, rendering in zip(self._performers, renderings, strict=True):
+                performer.composite(rendering, onto=pixels, alpha=alpha)
+            return _joined(pixels, alpha)
 
 
 def seed_of(photo: Photo) -> int:

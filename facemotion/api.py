@@ -26,14 +26,15 @@ from facemotion.media.contact_sheet import ContactSheet, sheet_path
 from facemotion.media.photos import Photo, check_pixels, photo_of, read_photo
 from facemotion.media.provenance import mark_for
 from facemotion.media.sound import add_sound
-from facemotion.media.video import ClipFormat, ClipSpec, format_of, open_writer, stored_frames
+from facemotion.media.video import ClipFormat, ClipSpec, ClipWriter, format_of, open_writer, stored_frames
+from facemotion.profiling import Profile
 from facemotion.settings import AnimateSettings, checked
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from facemotion.models.inference import Inference
+    from facemotion.models.unit_inference import UnitNetwork
 
 _MANY_PIXELS = 4096 * 2304  # H.264 level 5.1, what common hardware decodes
 
@@ -83,7 +84,7 @@ class Animator:
         self.settings = settings
         self.script = settings.script(on_note=on_note)
         self.weights = generator_path(weights)
-        self._inference = load_inference(self.weights, device, precision)
+        self._network = load_network(self.weights, device, precision)
 
     def animate_file(
         self,
@@ -96,17 +97,19 @@ class Animator:
         on_note: "Note | None" = None,
         on_frame: Callable[[], None] | None = None,
         on_stage: Callable[[str], None] | None = None,
+        profile: Profile | None = None,
     ) -> AnimateResult:
         """Animates the photo at ``photo_path`` (``-`` for standard input) into ``out_path``, whose suffix says how.
 
         ``on_note`` gets each line of advice as it comes up, ``on_stage`` what begins ("rendering"), ``on_frame`` is
         called at every frame and may raise to stop: nothing is left behind then. Frames are streamed, memory does not
         grow with their number. The clip and its contact sheet, where one is asked for, appear together or not at all.
-        ``track_out`` is a CSV file of what the first face does; see `facemotion.expressions.tracks`.
+        ``track_out`` is a CSV file of what the first face does; see `facemotion.expressions.tracks`. ``profile`` gets
+        the time that each stage takes.
         Raises InputError, ImageError, NoFaceError, OutputError, WeightsError.
         """
         started = time.monotonic()
-        stage = on_stage or _silent
+        stage, profile = on_stage or _silent, profile or Profile()
         out_path = _path("the clip", out_path)
         photo_path = _path("the photo", photo_path)
         format = format or format_of(out_path)
@@ -125,11 +128,20 @@ class Animator:
                 on_note(line)
 
         stage("reading the photo")
-        photo = read_photo(photo_path)
-        if not format.alpha:
-            photo = flattened(photo)
+        with profile.stage("read"):
+            photo = read_photo(photo_path)
+            if not format.alpha:
+                photo = flattened(photo)
         stage("finding the face")
-        clip = Animation.of(photo, self.settings, self.script, name=str(photo_path), on_note=note)
+        clip = Animation.of(
+            photo,
+            self.settings,
+            self.script,
+            name=str(photo_path),
+            on_note=note,
+            network=self._network,
+            profile=profile,
+        )
         spec = ClipSpec(
             size_px=clip.size_px,
             fps=self.settings.fps,
@@ -149,7 +161,7 @@ class Animator:
         sheet = ContactSheet(spec.frames, clip.sheet_boxes) if self.settings.sheet else None
         stage("rendering")
         with staged_together(paths, overwrite=overwrite) as (part, *sheet_parts):
-            _write_clip(clip, part, format, spec, sheet=sheet, on_frame=on_frame)
+            _write_clip(clip, part, format, spec, sheet=sheet, on_frame=on_frame, profile=profile)
             if self.settings.drive is not None and format.name in ("mp4", "webm"):
                 add_sound(part, self.settings.drive, format_name=format.name, seconds=spec.frames / spec.fps)
             if sheet is not None:
@@ -164,7 +176,7 @@ class Animator:
             size_px=format.written_size_px(spec.size_px),
             faces=[tuple(round(float(side), 1) for side in face.box) for face in clip.faces],
             box=clip.framing.box,
-            device=str(self._inference.placement.device),
+            device=str(self._network.placement.device),
             seed=clip.seed,
             seconds=round(time.monotonic() - started, 2),
             sheet=str(paths[1]) if sheet else None,
@@ -176,7 +188,8 @@ class Animator:
         if not isinstance(photo, Photo):
             raise UsageError(f"A {type(photo).__name__} is no photo.", "Read one: facemotion.read_photo(path).")
         note = on_note or _silent
-        yield from Animation.of(photo, self.settings, self.script, name="the photo", on_note=note).frames()
+        clip = Animation.of(photo, self.settings, self.script, name="the photo", on_note=note, network=self._network)
+        yield from clip.frames()
 
 
 def animate(
@@ -225,7 +238,7 @@ def animate(
         size=size,
         aligner=aligner,
     )
-    load_inference(generator_path(weights), device, precision)
+    network = load_network(generator_path(weights), device, precision)
     known = Recipes.load(recipes) if recipes else builtin_recipes()
     script = ExpressionScript(
         _steps(expression, recipes=known),
@@ -240,18 +253,16 @@ def animate(
         recipes=known,
     )
     photo = flattened(_as_photo(image))
-    return np.stack(list(Animation.of(photo, settings, script, name="the image", on_note=_silent).frames()))
+    clip = Animation.of(photo, settings, script, name="the image", on_note=_silent, network=network)
+    return np.stack(list(clip.frames()))
 
 
 @functools.lru_cache(maxsize=2)
-def _load(path: Path, _modified_ns: int, device: str, precision: str) -> "Inference":
-    from facemotion.models.inference import Inference
-    from facemotion.models.release import load_release
+def _load(path: Path, _modified_ns: int, device: str, precision: str) -> "UnitNetwork":
+    from facemotion.models.unit_inference import UnitNetwork
     from facemotion.weights.registry import known_sha256
 
-    placement = choose_placement(device, precision)
-    generator, _ = load_release(path, sha256=known_sha256("generator", path))
-    return Inference(generator, placement)
+    return UnitNetwork.load(path, choose_placement(device, precision), sha256=known_sha256("generator", path))
 
 
 _LOADING = threading.Lock()
@@ -276,7 +287,7 @@ def generator_path(weights: str | Path | None) -> Path:
     return weight_path("generator", given=None if weights is None else _path("weights", weights))
 
 
-def load_inference(path: Path, device: str, precision: str) -> "Inference":
+def load_network(path: Path, device: str, precision: str) -> "UnitNetwork":
     """The generator of a release file ready to run; the same one for the same file, device and precision."""
     for name, value in (("device", device), ("precision", precision)):
         checked(name, value, str)
@@ -304,18 +315,36 @@ def _write_clip(
     *,
     sheet: ContactSheet | None,
     on_frame: Callable[[], None] | None,
+    profile: Profile,
 ) -> None:
     from facemotion.media.prefetch import BackgroundWriter
 
     ahead = 1 if spec.is_large else 2
+    with profile.stage("encode"):
+        encoder = _TimedWriter(open_writer(path, format, spec), profile)
     # Closed here, not whenever the frames are collected: the network's thread ends before anything is tidied up.
-    with closing(clip.frames()) as frames, BackgroundWriter(open_writer(path, format, spec), ahead=ahead) as writer:
+    with closing(clip.frames()) as frames, BackgroundWriter(encoder, ahead=ahead) as writer:
         for frame, label in zip(frames, clip.labels(), strict=True):
             writer.write(frame)
             if sheet is not None:
                 sheet.add(frame, label)
             if on_frame is not None:
                 on_frame()
+
+
+class _TimedWriter:
+    """A writer whose time counts as encoding."""
+
+    def __init__(self, writer: ClipWriter, profile: Profile):
+        self._writer, self._profile = writer, profile
+
+    def write(self, frame: "np.ndarray") -> None:
+        with self._profile.stage("encode", frames=1):
+            self._writer.write(frame)
+
+    def close(self) -> None:
+        with self._profile.stage("encode"):
+            self._writer.close()
 
 
 def _write_sheet(sheet: ContactSheet, path: Path, spec: ClipSpec) -> None:

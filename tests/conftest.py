@@ -21,7 +21,7 @@ PHOTO_SIZE_PX = (200, 240)
 
 SMOKE = (
     "cli/test_sample.py",
-    "compositing/test_composite.py",
+    "compositing/test_face_in_photo.py",
     "expressions/",
     "faces/test_geometry.py",
     "models/test_generator.py",
@@ -76,12 +76,12 @@ def _own_surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release file of `tiny_generator`: random, but it moves and paints."""
-    from facemotion.models.generator import tiny_generator
-    from facemotion.models.release import save_release
+    """A release file of a small generator with random weights."""
+    from facemotion.models.unit_release import save_release
+    from tests.models.test_unit_generator import lively
 
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_release(path, tiny_generator(), {"data": "none"})
+    save_release(path, lively(), {"data": "none"})
     return path
 
 

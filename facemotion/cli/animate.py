@@ -228,6 +228,7 @@ class MachineOptions:
     ] = "auto"
     weights: Annotated[Path | None, _machine("A generator file of your own.", metavar="FILE")] = None
     offline: Annotated[bool, _machine("Never download.", "--offline")] = False
+    profile: Annotated[bool, _machine("Say where the time went, stage by stage.", "--profile")] = False
 
 
 def animate(
@@ -244,7 +245,9 @@ def animate(
     verbose: console.Verbose = False,
 ) -> None:
     """Turn a photo into a clip of that person performing an expression."""
-    from facemotion.cli.jobs import Job, print_report, print_result
+    from facemotion.cli import process
+    from facemotion.cli.jobs import Job, print_profile, print_report, print_result
+    from facemotion.profiling import Profile
     from facemotion.settings import AnimateSettings
 
     if machine.offline:
@@ -274,12 +277,16 @@ def animate(
         aligner=picture.aligner,
     )
     word = settings.title
+    profile = Profile() if machine.profile else None
+    if profile is not None:
+        profile.include_start(process.running_s())
     job = Job(
         settings,
         weights=machine.weights,
         device=machine.device,
         precision=machine.precision,
         overwrite=output.overwrite,
+        profile=profile,
     )
     if output.manifest is not None:
         if photos:
@@ -299,9 +306,10 @@ def animate(
             workers=machine.workers,
         )
         if as_json:
-            console.say_json(report.as_dict())
+            console.say_json({**report.as_dict(), **job.profile_entry()})
         else:
             print_report(report)
+            print_profile(profile)
         raise typer.Exit(report.exit_code)
     clip_format = _format(output, several=False)
     if performance.levels is not None and output.format is None:
@@ -311,15 +319,16 @@ def animate(
     target = _target(photos[0], output.out, clip_format, word=word)
     result = job.run_one(photos[0], target, clip_format, track_out=output.track_out)
     if as_json:
-        console.say_json(result.as_dict())
+        console.say_json({**result.as_dict(), **job.profile_entry()})
     else:
         print_result(result)
+        print_profile(profile)
 
 
 def _make_manifest(job: "Job", output: OutputOptions, *, as_json: bool) -> None:
     """Make the clips of a manifest and leave the command."""
     from facemotion.batch.manifest import read_manifest
-    from facemotion.cli.jobs import print_made
+    from facemotion.cli.jobs import print_made, print_profile
     from facemotion.expressions.recipes import Recipes
 
     assert output.manifest is not None
@@ -328,9 +337,10 @@ def _make_manifest(job: "Job", output: OutputOptions, *, as_json: bool) -> None:
     rows = read_manifest(output.manifest, out=out, recipes=recipes, on_note=console.warn)
     made = job.run_manifest(rows, out, _format(output, several=True))
     if as_json:
-        console.say_json({"clips": [each.as_dict() for each in made]})
+        console.say_json({"clips": [each.as_dict() for each in made], **job.profile_entry()})
     else:
         print_made(made)
+        print_profile(job.profile)
     failed = sum(each.error is not None for each in made)
     raise typer.Exit(3 if failed else 0)
 

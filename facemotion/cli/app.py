@@ -15,8 +15,8 @@ from facemotion.cli.process import INTERRUPTED
 from facemotion.errors import FacemotionError
 
 COMMANDS = {
-    "Make clips": ("animate", "faces", "expressions", "track", "sample", "weights"),
-    "Train and measure": ("prepare", "train", "train_paint", "evaluate", "evaluate_units"),
+    "Make clips": ("animate", "ui", "faces", "expressions", "track", "sample", "weights"),
+    "Train and measure": ("prepare", "train", "evaluate"),
 }
 """Modules of this package by the title under which the help shows them, in its order; each has ``register(app)``."""
 

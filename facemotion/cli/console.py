@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -231,6 +231,29 @@ def progress(title: str, total: int | None, *, unit: str = "frames") -> Iterator
         title = f"{title[: _TITLE_WIDTH // 2 - 1]}…{title[-_TITLE_WIDTH // 2 :]}"
     with bars(MofNCompleteColumn(), unit) as shown:
         yield _Bar(shown, title, total)
+
+
+@contextlib.contextmanager
+def steps(title: str, total: int, *, done: int, shown: bool = True) -> Iterator[Callable[[int, str], None]]:
+    """As `progress`, for work that says how far it is: the function takes the steps done and a line about them."""
+    if _voice.quiet or not shown:
+        yield lambda now, line: None
+        return
+    from rich.progress import MofNCompleteColumn
+
+    console = stderr()
+    told_s = time.monotonic()
+    with bars(MofNCompleteColumn(), transient=False) as all_bars:
+        bar = all_bars.add_task(title, total=total, completed=done)
+
+        def show(now: int, line: str) -> None:
+            nonlocal told_s
+            all_bars.update(bar, completed=now)
+            if now == total or time.monotonic() - told_s >= _SECONDS_BETWEEN_LINES:
+                told_s = time.monotonic()
+                console.print(f"{title}: {now}/{total}, {line}", markup=False)
+
+        yield show
 
 
 class _Bar(Progress):

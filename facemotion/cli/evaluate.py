@@ -1,156 +1,164 @@
-"""``facemotion evaluate``: a report about weights, a study with people, and the answers to it."""
+"""``facemotion evaluate``: units asked and read, frames against photographs, and the study with people."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from facemotion.cli import console
+from facemotion.cli.help import App
 
 if TYPE_CHECKING:
     from facemotion.evaluation.intervals import Estimate
-    from facemotion.evaluation.run import Settings
 
-EXAMPLES = """Examples:
+evaluate_app = App(
+    no_args_is_help=True,
+    help="Measure animation.\n\nOf the known data sets only people held out for validation count. docs/results.md has "
+    "what was measured.",
+)
 
-facemotion evaluate clips/validation --out report
-
-facemotion evaluate photos/ --expr smile,surprise --limit 100 --out report
-
-facemotion evaluate clips/validation --weights runs/b.safetensors --against runs/a.safetensors --out b-against-a
-
-facemotion evaluate --study pairs/ --out study
-
-facemotion evaluate --answers study/key.json answers/*.json"""
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the report.", show_default=False)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of what is drawn at random.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command(epilog=EXAMPLES)(evaluate)
+    """Add the ``evaluate`` commands to the application."""
+    app.add_typer(evaluate_app, name="evaluate")
 
 
-def evaluate(
+@evaluate_app.command(
+    epilog="Examples: facemotion evaluate units DATA/london DATA/portraits --out report · "
+    "facemotion evaluate units photos/ --people 8 --seed 1 --out report · facemotion evaluate units me.jpg --out report"
+)
+def units(
     data: Annotated[
         list[Path],
         typer.Argument(
-            metavar="DATA",
-            help="Clip sets, folders of photo pairs (neutral/, smile/), CK+, folders of photos; "
-            "with --answers the saved answers and the study's key.json.",
+            metavar="DATA...", help="Photos, and folders of photos; folders neutral/ and smile/ hold the same people."
         ),
     ],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder of the report, or of the study.")] = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="Release file to evaluate; without it the one of the package.")
+    out: Out,
+    people: Annotated[
+        int | None, typer.Option("--people", metavar="N", help="So many people, drawn by --seed.", show_default="all")
     ] = None,
-    against: Annotated[
-        Path | None, typer.Option("--against", help="Second release file: paired differences on the same cases.")
-    ] = None,
-    expr: Annotated[
-        str | None, typer.Option("--expr", help="Only these expressions: smile,blink. All by default.")
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="Only people of this split: train or validation.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", help="So many cases, drawn by --seed from every expression in turn.")
-    ] = None,
-    frames: Annotated[
-        int, typer.Option("--frames", help="Frames from control 0 to 1 over which motion is measured.")
-    ] = 17,
-    seed: Annotated[int, typer.Option("--seed", help="Of the drawn cases, the intervals and the study's order.")] = 0,
-    learned: Annotated[
-        bool,
-        typer.Option(
-            "--learned/--no-learned",
-            help="Also identity, expression, LPIPS and FID by other people's networks, fetched on first use (383 MB).",
-        ),
-    ] = True,
-    offline: Annotated[bool, typer.Option("--offline", help="Never download weights.")] = False,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
-    study: Annotated[
-        bool, typer.Option("--study", help="Write a page that asks people what is real, instead of a report.")
-    ] = False,
-    ask: Annotated[
-        str, typer.Option("--ask", help="one: is this real?  pair: which of the two is real? (with --study)")
-    ] = "one",
-    answers: Annotated[bool, typer.Option("--answers", help="Count the answers to a study.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier report or study.")] = False,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
     quiet: console.Quiet = False,
     verbose: console.Verbose = False,
     as_json: console.Json = False,
 ) -> None:
-    """Measure the model: report with tables, plots and contact sheets; or a study with people.
+    """Every unit asked against read, smiles made neutral, a track, the head, the background.
 
-    A photo with one expression is a case. Where DATA holds real frames the model is compared with them, beside
-    repeating the photo and moving it by flow alone; half of the metrics need no real frames.
+    Frames are composed as in a clip and read by the built-in landmarker.
     """
-    from facemotion.errors import UsageError
+    from facemotion.evaluation.folder import check_folder, whole_folder
+    from facemotion.evaluation.units import evaluate_units
+    from facemotion.evaluation.units_report import REPORT_FILE, summary_lines, write_units_report
 
-    if answers:
-        _count(data, as_json=as_json)
+    check_folder(out, mark=REPORT_FILE, overwrite=overwrite)
+    with console.progress("evaluate", None, unit="photos") as bar:
+        report = evaluate_units(
+            data, people=people, seed=seed, command=_command(), watch=lambda done, total, name: bar()
+        )
+    with whole_folder(out, mark=REPORT_FILE, overwrite=overwrite) as folder:
+        write_units_report(report, folder)
+    for name, reason in report.left_out:
+        console.warn(f"{name} left out: {reason}")
+    if as_json:
+        console.say_json({"out": str(out), "people": len(report.people), "neutralised": len(report.neutralised)})
         return
-    if out is None:
-        raise UsageError("No --out was given.", "Name a folder for the result: --out report")
-    from facemotion.evaluation.run import Settings
+    for line in summary_lines(report):
+        console.say(line)
+    console.say(f"All of it: {out / 'report.md'}")
 
-    settings = Settings(
-        data=tuple(data),
-        out=out,
-        weights=weights,
-        against=against,
-        expressions=_expressions(expr),
-        split=_split(split),
-        limit=limit,
-        frames=frames,
-        seed=seed,
-        learned=learned,
-        offline=offline or None,
-        device=_device(device),
-        overwrite=overwrite,
-        command=_command(),
+
+@evaluate_app.command(
+    epilog="Example: facemotion evaluate pairs samples/ -o report --weights run/generator.safetensors"
+)
+def pairs(
+    samples: Annotated[list[Path], typer.Argument(metavar="SAMPLES...", help="Folders that `prepare` made.")],
+    weights: Annotated[Path, typer.Option("--weights", help="Release file of either preset.", show_default=False)],
+    out: Out,
+    split: Annotated[str, typer.Option("--split", help="validation or train.")] = "validation",
+    overwrite: Overwrite = False,
+    quiet: console.Quiet = False,
+    verbose: console.Verbose = False,
+    as_json: console.Json = False,
+) -> None:
+    """A generator's frames and the renderer's against photographs of the same people: PSNR, SSIM, a contact sheet."""
+    from dataclasses import asdict
+
+    from facemotion.datasets.prepare import SPLITS
+    from facemotion.datasets.unit_samples import UnitSampleFolder
+    from facemotion.evaluation.folder import check_folder, whole_folder
+    from facemotion.evaluation.pairs import (
+        REPORT_FILE,
+        TEXT_FILE,
+        evaluate_pairs,
+        pairs_report_text,
+        write_pairs_report,
     )
-    if study:
-        _write_study(settings, ask, as_json=as_json)
-    else:
-        _write_report(settings, as_json=as_json)
+    from facemotion.expressions.timing import check_choice
+    from facemotion.models.unit_release import load_release
 
-
-def _write_report(settings: "Settings", *, as_json: bool) -> None:
-    from facemotion.cli.downloads import show_downloads
-    from facemotion.evaluation.run import evaluate as run
-
-    with show_downloads(console.stderr()), _Bar("evaluate") as bar:
-        report = run(settings, watch=bar)
-    for case, reason in report.problems:
-        console.warn(f"{case} left out: {reason}")
-    for name, reason in report.skipped.items():
-        console.warn(f"{name} skipped: {reason}")
+    check_choice("split", split, SPLITS)
+    check_folder(out, mark=REPORT_FILE, overwrite=overwrite)
+    generator, _ = load_release(weights)
+    folder = UnitSampleFolder(*(each / split for each in samples))
+    with console.progress("evaluate", len(folder), unit="samples") as step:
+        report = evaluate_pairs(generator, folder, weights=weights.name, command=_command(), watch=step)
+    with whole_folder(out, mark=REPORT_FILE, overwrite=overwrite) as part:
+        write_pairs_report(report, generator, folder, part)
     if as_json:
-        console.say_json({"out": str(settings.out), "cases": report.cases, "people": report.people})
+        console.say_json(asdict(report))
     else:
-        console.say(f"{report.cases} cases of {report.people} people: {settings.out / 'report.md'}")
+        console.say(pairs_report_text(report))
+        console.say(f"All of it: {out / TEXT_FILE}")
 
 
-def _write_study(settings: "Settings", ask: str, *, as_json: bool) -> None:
-    from facemotion.evaluation.run import prepare_study
+@evaluate_app.command(epilog="Example: facemotion evaluate study DATA/london --out study")
+def study(
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Folders of photo pairs: neutral/, smile/.")],
+    out: Out,
+    ask: Annotated[str, typer.Option("--ask", help="one: is this real?  pair: which of the two is real?")] = "one",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="So many pairs, drawn by --seed.")] = None,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    quiet: console.Quiet = False,
+    verbose: console.Verbose = False,
+    as_json: console.Json = False,
+) -> None:
+    """A page that asks people which photographs are real: a person's own, or the neutral one animated to it."""
+    from facemotion.evaluation.folder import check_folder
+    from facemotion.evaluation.study import ASK, KEY_FILE, PAGE_FILE, draw_pairs, write_study
+    from facemotion.expressions.timing import check_choice
 
-    with _Bar("study") as bar:
-        key = prepare_study(settings, ask=ask, watch=bar)
+    check_choice("question", ask, ASK)
+    check_folder(out, mark=KEY_FILE, overwrite=overwrite)
+    drawn = draw_pairs(data, limit=limit, seed=seed)
+    with console.progress("study", len(drawn), unit="pairs") as step:
+        key = write_study(drawn, out, ask=ask, seed=seed, overwrite=overwrite, watch=step)
     if as_json:
-        console.say_json({"out": str(settings.out), "study": key.study, "trials": len(key.trials)})
-    else:
-        key_file = settings.out / "key.json"
-        console.say(f"{len(key.trials)} questions, for the people: {settings.out / 'index.html'}")
-        console.say(f"Keep {key_file} to yourself and count with: facemotion evaluate --answers {key_file} FILES")
+        console.say_json({"out": str(out), "study": key.study, "trials": len(key.trials)})
+        return
+    console.say(f"{len(key.trials)} questions, for the people: {out / PAGE_FILE}")
+    console.say(f"Keep {out / KEY_FILE} to yourself and count with: facemotion evaluate answers {out / KEY_FILE} FILES")
 
 
-def _count(paths: list[Path], *, as_json: bool) -> None:
+@evaluate_app.command(epilog="Example: facemotion evaluate answers study/key.json answers/*.json")
+def answers(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="The study's key.json and the saved answers.")],
+    quiet: console.Quiet = False,
+    verbose: console.Verbose = False,
+    as_json: console.Json = False,
+) -> None:
+    """Count the answers to a study."""
     from dataclasses import asdict
 
     from facemotion.evaluation.answers import count_answers
 
-    outcome = count_answers(paths)
+    outcome = count_answers(files)
     if as_json:
         console.say_json(asdict(outcome))
         return
@@ -169,47 +177,6 @@ def _share(estimate: "Estimate | None") -> str:
         f"{100 * estimate.mean:.0f} % of {estimate.n} times "
         f"(95 % interval {100 * estimate.low:.0f} to {100 * estimate.high:.0f} %)"
     )
-
-
-class _Bar:
-    """A progress bar that opens when the first case is done, because only then it is known how many there are."""
-
-    def __init__(self, title: str):
-        from contextlib import ExitStack
-
-        self._title, self._stack = title, ExitStack()
-        self._advance: Callable[[], None] | None = None
-
-    def __enter__(self) -> "_Bar":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
-
-    def __call__(self, done: int, total: int, case: str) -> None:
-        if self._advance is None:
-            self._advance = self._stack.enter_context(console.progress(self._title, total, unit="cases"))
-        self._advance()
-
-
-def _expressions(text: str | None) -> tuple[str, ...] | None:
-    from facemotion.expressions.grammar import canonical
-
-    return None if text is None else tuple(canonical(word) for word in text.split(","))
-
-
-def _split(name: str | None) -> str | None:
-    from facemotion.expressions.timing import check_choice
-
-    if name is not None:
-        check_choice("split", name, ("train", "validation"))
-    return name
-
-
-def _device(name: str) -> str:
-    from facemotion.device import choose_placement
-
-    return str(choose_placement(name, "fp32").device)
 
 
 def _command() -> str:

@@ -17,6 +17,7 @@ from facemotion.errors import FacemotionError
 from facemotion.media.atomic import check_output, fitting_name
 from facemotion.media.photos import check_readable
 from facemotion.media.video import ClipFormat, format_of
+from facemotion.profiling import STAGES, Profile
 from facemotion.settings import AnimateSettings
 from facemotion.weights.registry import file_sha256
 
@@ -38,13 +39,21 @@ class MadeClip:
 
 @dataclass(frozen=True)
 class Job:
-    """The settings of a clip and of the machine that makes it. The network is loaded when the work begins."""
+    """The settings of a clip and of the machine that makes it. The network is loaded when the work begins.
+
+    ``profile`` adds up where the time of all clips goes.
+    """
 
     settings: AnimateSettings
     weights: Path | None
     device: str
     precision: str
     overwrite: bool
+    profile: Profile | None = None
+
+    def profile_entry(self) -> dict[str, object]:
+        """The profile as a part of what is printed as JSON; nothing where none was asked for."""
+        return {} if self.profile is None else {"profile": self.profile.as_dict()}
 
     def run_one(self, photo: str, target: Path, format: ClipFormat, *, track_out: Path | None = None) -> AnimateResult:
         """Animates one photo (``-``: standard input), with a bar of frames that names what is going on."""
@@ -62,6 +71,7 @@ class Job:
                 on_note=console.warn,
                 on_frame=step,
                 on_stage=step.stage,
+                profile=self.profile,
             )
 
     def run_batch(
@@ -99,7 +109,9 @@ class Job:
             settings = {**asdict(self.settings), "format": format.name, **self._files(animator)}
 
             def animate_one(photo: Path, target: Path, go_on: Callable[[], None]) -> dict[str, object]:
-                result = animator.animate_file(photo, target, format=format, overwrite=self.overwrite, on_frame=go_on)
+                result = animator.animate_file(
+                    photo, target, format=format, overwrite=self.overwrite, on_frame=go_on, profile=self.profile
+                )
                 return {"size_px": result.size_px, "faces": result.faces, "notes": result.notes, "sheet": result.sheet}
 
             def tell(result: Result) -> None:
@@ -155,20 +167,28 @@ class Job:
             result = (
                 replace(self, settings=settings)
                 ._animator()
-                .animate_file(row.photo, target, format=format, overwrite=self.overwrite, on_note=console.warn)
+                .animate_file(
+                    row.photo,
+                    target,
+                    format=format,
+                    overwrite=self.overwrite,
+                    on_note=console.warn,
+                    profile=self.profile,
+                )
             )
         except FacemotionError as error:
             return MadeClip(row.line, str(row.photo), None, error.message, error.hint)
         return MadeClip(row.line, str(row.photo), result.out)
 
     def _animator(self) -> Animator:
-        return Animator(
-            self.settings,
-            weights=self.weights,
-            device=self.device,
-            precision=self.precision,
-            on_note=console.warn,
-        )
+        with (self.profile or Profile()).stage("import"):
+            return Animator(
+                self.settings,
+                weights=self.weights,
+                device=self.device,
+                precision=self.precision,
+                on_note=console.warn,
+            )
 
     def _files(self, animator: Animator) -> dict[str, str]:
         """Hashes of the files that decide how clips look, by the setting that names them."""
@@ -206,6 +226,26 @@ def print_made(made: list[MadeClip]) -> None:
     if failed:
         console.say_table(("failed", "why", "what to do"), failed)
     console.say(f"{len(made) - len(failed)} done, {len(failed)} failed")
+
+
+def print_profile(profile: Profile | None) -> None:
+    """A table of where the time went, if that was asked for; stages of different threads run at the same time."""
+    if profile is None:
+        return
+    rows = [
+        (
+            time.stage,
+            f"{time.wall_s:.2f}",
+            f"{time.cpu_s:.2f}",
+            f"{1000 * time.wall_s / time.frames:.1f}" if time.frames else "",
+            STAGES[time.stage],
+        )
+        for time in profile.stages
+    ]
+    rows.append(
+        ("all", f"{profile.wall_s:.2f}", f"{profile.cpu_s:.2f}", "", "stages overlap; libraries' threads included")
+    )
+    console.say_table(("stage", "s", "CPU s", "ms a frame", ""), rows)
 
 
 def _counted(pictures: int) -> str:

@@ -32,6 +32,17 @@ class _Signals:
     first_s: float | None = None
 
 
+class _Command:
+    """The one that `run` runs."""
+
+    started_s: float | None = None
+
+
+def running_s() -> float:
+    """Seconds since `run` was called; 0 in a process that was started in another way."""
+    return 0.0 if _Command.started_s is None else time.perf_counter() - _Command.started_s
+
+
 class Stream:
     """A text stream that cannot fail a command: what nobody can read any more is dropped.
 
@@ -74,6 +85,7 @@ def run(command: Callable[[], object]) -> NoReturn:
 
     An interrupt at any moment ends with exit code 130, one line, and nothing half-written.
     """
+    _Command.started_s = time.perf_counter()
     look_after_streams()
     look_after_signals()
     code: object = INTERRUPTED

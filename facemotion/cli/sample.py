@@ -22,14 +22,12 @@ def sample(
 
     It is NASA's photo of the astronaut Eileen Collins, which comes with scikit-image, a dependency; 512×512 px.
     """
-    from importlib.util import find_spec
-
     from facemotion.errors import InputError
     from facemotion.media.atomic import staged
+    from facemotion.media.sample import sample_path
 
-    package = find_spec("skimage")
-    photo = Path(package.origin).with_name("data") / "astronaut.png" if package and package.origin else None
-    if photo is None or not photo.is_file():
+    photo = sample_path()
+    if photo is None:
         raise InputError("This installation of scikit-image has no portrait.", "Take a photo of your own.")
     if out.is_dir():
         out = out / photo.name

@@ -29,6 +29,11 @@ _LIPS, _EYE = 0.05, 0.03
 """How far around hidden lips and hidden eyes nothing moves either, in crop widths."""
 _LENS, _LENS_FADE = (0.07, 0.045), 0.5
 """Half width and height of a seen eye, whose lids move also behind glasses; and the share over which that ends."""
+_BESIDE, _ABOVE, _BELOW = (0.34, 0.2), (0.24, 0.35), (0.44, 0.22)
+"""How far around the middle of an eye rims are found, and over how much more skin may begin to move, in distances of
+the outer eye corners."""
+_EYE_BEHIND, _EYE_FADE = (0.14, 0.06), 0.45
+"""Half width and height of the eye itself, whose lids move behind the lens, in the same unit; and how that ends."""
 _MOUTH_FREE, _MOUTH_HELD = 0.35, 0.7
 """Share of the lips held still up to which the mouth is painted as ever, and from which on not at all."""
 
@@ -60,13 +65,16 @@ def occluders_of(occlusion: Occlusion, photo: np.ndarray, landmarks: np.ndarray)
     for parts, reach in ((hidden_eyes, _EYE), ([landmarks[48:60]] if occlusion.lips_hidden else [], _LIPS)):
         for points in parts:
             held |= _near(_hull(points, size), reach)
-    if not held.any():
+    if not held.any() and not occlusion.glasses:
         return None
-    distance = cv2.distanceTransform((~held).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / size
-    motion = _smoothstep((distance - _BORDER) / _REST)
+    motion = np.ones((size, size))
+    if held.any():
+        distance = cv2.distanceTransform((~held).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / size
+        motion = _smoothstep((distance - _BORDER) / _REST)
     for points, hidden in zip(_eyes(landmarks), occlusion.eyes_hidden, strict=True):
         if not hidden:
             motion = np.maximum(motion, _lens(points, landmarks, size))
+    motion = motion * (1 - occlusion.glasses * _rims(landmarks, size))
     paint = motion * (1 - front)
     lips = _hull(landmarks[48:60], size)
     still = float((1 - motion)[lips].mean()) if lips.any() else 0.0
@@ -116,15 +124,39 @@ def _near(inside: np.ndarray, reach: float) -> np.ndarray:
     return away <= reach * len(inside)
 
 
-def _lens(eye: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
-    """1 on an eye and its lids, falling to 0 around them."""
+def _from_eye(eye: np.ndarray, landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """How far every pixel lies to the right of an eye and below it, along the line of both eyes, px."""
     along = landmarks[45] - landmarks[36]
     angle = np.degrees(np.arctan2(along[1], along[0]))
     turn = cv2.getRotationMatrix2D((0, 0), float(angle), 1)[:, :2]
     places = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1) - eye.mean(0)
-    x, y = np.moveaxis(places @ turn.T / size, -1, 0)
-    far = ((x / _LENS[0]) ** 4 + (y / _LENS[1]) ** 4) ** 0.25
-    return _smoothstep((1 + _LENS_FADE - far) / _LENS_FADE)
+    x, y = np.moveaxis(places @ turn.T, -1, 0)
+    return x, y
+
+
+def _rims(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """1 where the rims and bridge of glasses would be, but 0 on the eyes behind them; it ends over farther than skin
+    moves, so that nothing folds over."""
+    span = float(np.linalg.norm(landmarks[45] - landmarks[36]))
+    around, eyes = np.zeros((2, size, size))
+    for eye in _eyes(landmarks):
+        x, y = (each / span for each in _from_eye(eye, landmarks, size))
+        beyond = [(far - reach) / fade for far, (reach, fade) in ((np.abs(x), _BESIDE), (-y, _ABOVE), (y, _BELOW))]
+        around = np.maximum(around, _smoothstep(1 - np.sqrt(np.square(np.maximum(beyond, 0)).sum(0))))
+        eyes = np.maximum(eyes, _rounded(x / _EYE_BEHIND[0], y / _EYE_BEHIND[1], _EYE_FADE))
+    return around * (1 - eyes)
+
+
+def _lens(eye: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
+    """1 on an eye and its lids, falling to 0 around them."""
+    x, y = (each / size for each in _from_eye(eye, landmarks, size))
+    return _rounded(x / _LENS[0], y / _LENS[1], _LENS_FADE)
+
+
+def _rounded(x: np.ndarray, y: np.ndarray, fade: float) -> np.ndarray:
+    """1 within a rounded rectangle that reaches to 1 both ways, falling to 0 over ``fade`` of that."""
+    far = (x**4 + y**4) ** 0.25
+    return _smoothstep((1 + fade - far) / fade)
 
 
 def _smoothstep(share: np.ndarray) -> np.ndarray:

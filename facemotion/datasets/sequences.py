@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from facemotion.datasets.clip_writer import Source
 from facemotion.datasets.single_face import read_pixels
-from facemotion.errors import InputError, MissingFileError, UsageError
-from facemotion.expressions.grammar import NEUTRAL, canonical
+from facemotion.errors import InputError, MissingFileError
+from facemotion.expressions.blends import builtin_recipes
+from facemotion.expressions.recipes import NEUTRAL, expression_key
 from facemotion.media.photos import PHOTO_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset((".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".mts", ".3gp"))
@@ -18,25 +18,22 @@ _WORD_ENDS = re.compile(r"[^0-9A-Za-z]+")
 
 
 @dataclass(frozen=True)
-class SequenceItem:
+class Recording:
     """One recording: a video file, or still frames in their order."""
 
     key: str
+    """Path below the folder that was named, that folder's name included."""
     person: str
-    expression: str
-    source: Source
     video: Path | None = None
     frames: tuple[Path, ...] = ()
-    landmark_texts: tuple[Path, ...] = ()
-    """68 lines ``x y`` for every frame, where the set has them; else empty."""
     problem: str = ""
+    """Why it cannot be used, where its name alone tells."""
 
 
-def find_sequences(folders: Iterable[Path], *, own_source: Source, expression: str | None = None) -> list[SequenceItem]:
+def find_sequences(folders: Iterable[Path]) -> list[Recording]:
     """Videos, and folders of at least two still frames, below ``folders``.
 
-    ``expression`` holds for all; without it see ``person_and_expression``, and an item without an expression has a
-    problem. Raises InputError for a folder with nothing.
+    Raises InputError for a folder with nothing, MissingFileError for none.
     """
     items = []
     for folder in folders:
@@ -45,48 +42,40 @@ def find_sequences(folders: Iterable[Path], *, own_source: Source, expression: s
         found = list(_recordings(folder))
         if not found:
             raise InputError(f"{folder}: holds no videos and no frame sequences", "Name the folder above them.")
+        root = folder.resolve().name
         for path, frames in found:
             names = [*path.relative_to(folder).parts[:-1], path.name if frames else path.stem]
-            person, label = person_and_expression(names, folder.resolve().name, expression)
             items.append(
-                SequenceItem(
-                    key=(Path(folder.resolve().name) / path.relative_to(folder)).as_posix(),
-                    person=f"{folder.resolve().name}-{person}",
-                    expression=label,
-                    source=own_source,
+                Recording(
+                    key=(Path(root) / path.relative_to(folder)).as_posix(),
+                    person=f"{root}-{person_in(names)}",
                     video=None if frames else path,
                     frames=frames,
-                    problem="" if label else "no expression in its path: name a folder after it or give --expression",
                 )
             )
     return items
 
 
-def person_and_expression(names: Sequence[str], root: str, expression: str | None = None) -> tuple[str, str]:
-    """Person and expression from the names on the way from the folder ``root`` to a recording.
+def person_in(names: Sequence[str]) -> str:
+    """The person, from the names on the way from a folder to a recording.
 
-    The expression is the name or alias nearest to the file; "" where there is none. The person is the folder above
-    that name, else the next name below it, else what is left of the name itself:
-    ``anna/happiness/take1``, ``smile/anna``, ``anna_smile_2`` are all Anna smiling.
+    Where one of them names an expression (the one nearest to the file counts), the folder above it is the person, else
+    the next name below it, else what is left of the name itself: ``anna/happiness/take1``, ``smile/anna`` and
+    ``anna_smile_2`` all show Anna. Else the first name.
     """
     for place in reversed(range(len(names))):
         words = _WORD_ENDS.split(names[place])
         for number, word in enumerate(words):
-            label = _label(word)
-            if label:
+            if _is_expression(word):
                 above = names[place - 1] if place else ""
                 below = names[place + 1] if place + 1 < len(names) else ""
                 rest = "_".join(other for other in words[:number] + words[number + 1 :] if not other.isdigit())
-                return above or below or rest or names[place], expression or label
-    return names[0], expression or next(filter(None, map(_label, _WORD_ENDS.split(root))), "")
+                return above or below or rest or names[place]
+    return names[0]
 
 
-def _label(word: str) -> str:
-    try:
-        name = canonical(word)
-    except UsageError:
-        return ""
-    return "" if name == NEUTRAL else name
+def _is_expression(word: str) -> bool:
+    return expression_key(word) == NEUTRAL or builtin_recipes().find(word) is not None
 
 
 def _recordings(folder: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:
@@ -104,14 +93,14 @@ def natural_order(path: Path) -> list:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", path.name)]
 
 
-def read_frames(item: SequenceItem, most: int) -> Iterator[tuple[float, int, np.ndarray]]:
-    """At most ``most`` frames, evenly spread from first to last: position in [0, 1], number, RGB uint8 (H, W, 3).
+def read_frames(item: Recording, most: int) -> Iterator[np.ndarray]:
+    """At most ``most`` frames, evenly spread from first to last: RGB uint8 (H, W, 3).
 
     Raises InputError for an unreadable file or fewer than two frames.
     """
     if item.video is None:
         for number in spread(len(item.frames), most):
-            yield number / (len(item.frames) - 1), number, read_pixels(item.frames[number])
+            yield read_pixels(item.frames[number])
     else:
         yield from _read_video(item.video, most)
 
@@ -121,7 +110,7 @@ def spread(count: int, most: int) -> list[int]:
     return sorted({round(position) for position in np.linspace(0, count - 1, min(count, most)).tolist()})
 
 
-def _read_video(path: Path, most: int) -> Iterator[tuple[float, int, np.ndarray]]:
+def _read_video(path: Path, most: int) -> Iterator[np.ndarray]:
     """Two passes, so that a long video needs no more memory than a short one: count the frames, then take some."""
     import av
 
@@ -134,7 +123,7 @@ def _read_video(path: Path, most: int) -> Iterator[tuple[float, int, np.ndarray]
             if number in wanted:
                 # phones store the picture as the sensor saw it, and how far to turn it; PyAV 12 does not tell
                 pixels = np.rot90(frame.to_ndarray(format="rgb24"), getattr(frame, "rotation", 0) // 90)
-                yield number / (count - 1), number, np.ascontiguousarray(pixels)
+                yield np.ascontiguousarray(pixels)
     except av.FFmpegError as error:
         raise InputError(f"unreadable video ({error.strerror or error})") from error
 

@@ -1,33 +1,44 @@
-"""The one face of a training photo; a photo with none or several teaches the wrong thing."""
+"""The one face of a training picture, measured; a picture with none or several teaches the wrong thing."""
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
+
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from facemotion.errors import InputError, NoFaceError
-from facemotion.faces.types import Face
 from facemotion.media.photos import read_photo
 
-FindFaces = Callable[[np.ndarray], Sequence[Face]]
-"""RGB uint8 (H, W, 3) -> faces, largest first."""
+if TYPE_CHECKING:
+    from facemotion.faces.landmarker import Landmarker
+    from facemotion.faces.types import Face
 
 RIVAL_SIZE = 0.5
 """A second face counts when it is at least this large, relative to the largest; smaller ones are bystanders."""
 
 
-def one_face(image: np.ndarray, find_faces: FindFaces) -> np.ndarray:
-    """Landmarks (68, 2) float32 of the only face that matters.
+@cache
+def _landmarker() -> Landmarker:
+    from facemotion.faces.landmarker import Landmarker
+
+    return Landmarker.load()
+
+
+def measured_face(image: np.ndarray) -> Face:
+    """The only face that matters in an RGB uint8 image (H, W, 3), with its 478 points and 52 scores.
 
     Raises NoFaceError without a face, InputError where a second one rivals the largest.
     """
-    faces = find_faces(image)
+    faces = [face for face in _landmarker().measure(image) if face.points is not None and face.scores is not None]
     if not faces:
         raise NoFaceError("no face found")
-    rivals = [face for face in faces if face.size_px >= RIVAL_SIZE * faces[0].size_px]
+    largest = max(faces, key=lambda face: face.size_px)
+    rivals = [face for face in faces if face.size_px >= RIVAL_SIZE * largest.size_px]
     if len(rivals) > 1:
         raise InputError(f"{len(rivals)} faces found, one expected")
-    return np.asarray(faces[0].landmarks, np.float32)
+    return largest
 
 
 def read_pixels(path: Path) -> np.ndarray:
@@ -36,10 +47,3 @@ def read_pixels(path: Path) -> np.ndarray:
         return read_photo(path).pixels
     except InputError as error:
         raise InputError(error.message.replace(str(path), path.name)) from error
-
-
-def find_faces(image: np.ndarray) -> Sequence[Face]:
-    """The project's own face finder; its networks are loaded with the first photo."""
-    from facemotion.faces.find import find_faces as find
-
-    return find(image)

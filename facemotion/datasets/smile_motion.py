@@ -7,12 +7,14 @@ of `mouthSmile`: corners of the mouth rise and part further. Written into the np
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from facemotion.datasets.prepare_units import MeasuredFile, measure
+from facemotion.datasets.layouts import find_people
+from facemotion.datasets.people import MeasuredPerson, measure, measured_people
 from facemotion.datasets.splits import Splits
 from facemotion.datasets.unit_pairs import control_between, pair_landmarks
 from facemotion.datasets.unit_samples import SIZE_PX
@@ -24,18 +26,15 @@ _FAINTEST = 0.1
 """Smiles fainter than this tell nothing."""
 
 
-def smile_motion(measured: list[MeasuredFile], splits: Splits) -> np.ndarray:
+def smile_motion(people: Sequence[MeasuredPerson], splits: Splits) -> np.ndarray:
     """(468, 2) cm (x to the person's left, y up) per strength, of the pairs of people who are trained on."""
     head, mirror = load_head(), mirrored_landmarks()
-    people: dict[str, list[MeasuredFile]] = {}
-    for each in measured:
-        people.setdefault(each.person, []).append(each)
     strengths, residuals = [], []
-    for person, photos in people.items():
-        if len(photos) != 2 or splits.split_of(person) != "train":
+    for person in people:
+        if len(person.photos) != 2 or splits.split_of(person.person) != "train":
             continue
         with suppress(InputError):
-            crops = [photo.crop(SIZE_PX) for photo in photos]
+            crops = [photo.crop(person.person, SIZE_PX) for photo in person.photos]
             rig, wanted, prior = pair_landmarks(*crops)
             control = control_between(rig, wanted, prior)
             strength = control[[head.unit_index[f"mouthSmile{side}"] for side in ("Left", "Right")]].mean()
@@ -50,8 +49,9 @@ def smile_motion(measured: list[MeasuredFile], splits: Splits) -> np.ndarray:
 def main(arguments: list[str]) -> None:
     """Add the motion to that in the npz, which was made with the head in the package."""
     data, cache, path = map(Path, arguments)
+    people = find_people([data])
     arrays = dict(np.load(path))
-    more = smile_motion(measure(data, cache), Splits())
+    more = smile_motion(measured_people(people, measure(people, cache)), Splits())
     arrays["smile_motion"] = arrays.get("smile_motion", 0) + more
     np.savez(path, **arrays)
     print(f"{np.linalg.norm(more, axis=1).max():.3f} cm at most")

@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -83,17 +84,17 @@ def write_shard(path: Path, samples: Sequence[UnitSample]) -> None:
 
 
 class UnitSampleFolder:
-    """The samples in the shards of a folder, in the order of their names."""
+    """The samples in the shards of folders, in the order of their names."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, *folders: Path):
         """Raises InputError for a folder without shards, and for a file that is none."""
         from safetensors import SafetensorError, safe_open
 
-        self._files: list[dict] = []
+        self._files: list[dict[str, Any]] = []
         self._where: list[tuple[int, int]] = []
         self.people: list[str] = []
         self.kinds: list[str] = []
-        for path in sorted(folder.glob("*.safetensors")):
+        for path in (path for folder in folders for path in self._shards(folder)):
             try:
                 file = safe_open(path, "np")
                 header = json.loads((file.metadata() or {}).get("facemotion", "{}"))
@@ -105,8 +106,13 @@ class UnitSampleFolder:
             self._files.append({name: file.get_slice(name) for name in _ARRAYS})
             self.people += header["people"]
             self.kinds += header["kinds"]
-        if not self._where:
+
+    @staticmethod
+    def _shards(folder: Path) -> list[Path]:
+        found = sorted(folder.glob("*.safetensors"))
+        if not found:
             raise InputError(f"no samples in {folder}", "Make some with `facemotion prepare`.")
+        return found
 
     def __len__(self) -> int:
         return len(self._where)

@@ -1,1 +1,1 @@
-"""Numbers and pictures about a generator: metrics, reports, comparisons and the study with people."""
+"""Numbers and pictures about animation: units asked and read, frames against photographs, the study with people."""

@@ -1,12 +1,14 @@
-"""The forced-choice page: real and generated pictures or clips in random order, one self-contained HTML file.
+"""The forced-choice page: real and generated pictures in random order, one self-contained HTML file.
 
-Fan et al. (2018) asked workers of Amazon Mechanical Turk whether a clip is real; ``ask="one"`` asks that. ``pair``
-shows the real and the generated picture of the same person side by side and asks which one is real.
+Both show the same person in the same expression: one is the person's own photograph of it, the other the neutral photo
+brought to the units that this photograph shows. Fan et al. (2018) asked workers of Amazon Mechanical Turk whether a
+clip is real; ``ask="one"`` asks that of pictures. ``pair`` shows both side by side and asks which one is real.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -14,26 +16,24 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facemotion.datasets.layouts import PairItem, find_pairs
+from facemotion.datasets.splits import KNOWN_SETS, built_in_validation
 from facemotion.errors import FacemotionError, InputError
+from facemotion.evaluation.actor import Actor
 from facemotion.evaluation.folder import whole_folder
-from facemotion.evaluation.render import CaseRenderer, control_vectors
-
-if TYPE_CHECKING:
-    from facemotion.evaluation.cases import Case, CasePixels
-    from facemotion.models.generator import Generator
+from facemotion.evaluation.regions import head_similarity
+from facemotion.faces import geometry
 
 ASK = ("one", "pair")
 PAGE_FILE, KEY_FILE = "index.html", "key.json"
 KEY_FORMAT, ANSWERS_FORMAT = "facemotion-study-key", "facemotion-study-answers"
 FORMAT_VERSION = 1
-MIN_CLIP_FRAMES = 6
-"""A case with fewer real frames is shown as a still at its peak."""
-
-FRAME_MS, HOLD_MS = 80, 700
+LONGEST_PX = 1024
+"""Larger photos are shrunk to that, the real and the generated one alike."""
+CROP_PX = 512
 QUALITY = 92
 
 
@@ -55,50 +55,57 @@ class Key:
     study: str
     ask: str
     seed: int
-    weights_sha256: str
     trials: tuple[Trial, ...]
     format: str = KEY_FORMAT
     version: int = FORMAT_VERSION
 
 
-def usable(cases: Sequence[Case]) -> list[Case]:
-    """The cases with frames from a camera: rendered ones would pass for real no more than the model's."""
-    return [case for case in cases if case.kind in ("photo-pairs", "ckplus", "clips")]
+def draw_pairs(folders: Sequence[Path], *, limit: int | None, seed: int) -> list[PairItem]:
+    """``limit`` of the photo pairs in folders (None: all), drawn by ``seed``, in their old order.
+
+    Of the sets this project knows only people kept for validation count. Raises InputError where nobody is left.
+    """
+    held_out = built_in_validation()
+    found = [
+        pair
+        for pair in find_pairs(folders)
+        if not pair.problem and (pair.person.split("-")[0] not in KNOWN_SETS or pair.person in held_out)
+    ]
+    if not found:
+        raise InputError("No pairs of validation people in this data.", "Name a folder of pairs of your own.")
+    order = np.random.default_rng(seed).permutation(len(found))[:limit]
+    return [found[place] for place in sorted(order.tolist())]
 
 
 def write_study(
-    cases: Sequence[Case],
-    generator: Generator,
+    pairs: Sequence[PairItem],
     out: Path,
     *,
     ask: str = "one",
     seed: int = 0,
-    weights_sha256: str = "",
     overwrite: bool = False,
-    watch: Callable[[int, int, str], None] | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> Key:
     """Write ``index.html`` for the people and ``key.json`` for the one who counts; returns the key.
 
-    Real and generated pictures are encoded alike. Cases that cannot be read are left out. Raises InputError where
-    none is left.
+    Real and generated pictures are encoded alike. Pairs that cannot be used are left out. ``watch`` is called at every
+    pair. Raises InputError where none is left.
     """
-    shown: list[tuple[Case, str, str]] = []
-    for done, case in enumerate(cases):
-        try:
-            shown.append((case, *_real_and_generated(case, case.read(), generator)))
-        except FacemotionError:
-            continue
-        finally:
-            if watch:
-                watch(done + 1, len(cases), case.id)
+    shown: list[tuple[PairItem, str, str]] = []
+    for pair in pairs:
+        with contextlib.suppress(FacemotionError):
+            real, generated = real_and_generated(pair)
+            shown.append((pair, _picture(real), _picture(generated)))
+        if watch:
+            watch()
     if not shown:
         raise InputError(
-            "No case has frames from a camera to show.",
-            "Give folders of photo pairs, CK+, or a clip set made of recordings; rendered clips are no real pictures.",
+            "No pair of photos can be shown.",
+            "Give folders of photo pairs: neutral and smile with the same file names.",
         )
     questions = _questions(shown, ask, np.random.default_rng(seed))
     trials = tuple(trial for trial, _ in questions)
-    key = Key(_study_id(ask, questions), ask, seed, weights_sha256, trials)
+    key = Key(_study_id(ask, questions), ask, seed, trials)
     pictures = [{"id": trial.id, "pictures": pictures} for trial, pictures in questions]
     page = study_page({"study": key.study, "ask": ask, "trials": pictures})
     with whole_folder(out, mark=KEY_FILE, overwrite=overwrite) as folder:
@@ -107,57 +114,49 @@ def write_study(
     return key
 
 
+def real_and_generated(pair: PairItem) -> tuple[np.ndarray, np.ndarray]:
+    """The photograph of the expression, and the neutral photo brought to its units: uint8 (512, 512, 3), heads laid on
+    each other. Raises FacemotionError where a photo cannot be used."""
+    neutral, peak = (Actor.of(path, longest_px=LONGEST_PX) for path in (pair.neutral, pair.peak))
+    frame = neutral.performer.composite(neutral.performer.render(neutral.control(peak.performer.own)))
+    to_crop = geometry.photo_to_crop(neutral.landmarks, CROP_PX)
+    laid = head_similarity(peak.landmarks, geometry.apply(to_crop, neutral.landmarks))
+    return geometry.warp_crop(peak.photo, laid, CROP_PX), geometry.warp_crop(frame, to_crop, CROP_PX)
+
+
 def study_page(study: dict) -> str:
     """The page around the JSON of a study: ``study``, ``ask`` and ``trials`` with ``id`` and ``pictures`` each."""
     template = (files("facemotion") / "assets" / "study.html").read_text(encoding="utf-8")
     return template.replace("{{STUDY}}", json.dumps(study).replace("<", "\\u003c"))
 
 
-def _real_and_generated(case: Case, pixels: CasePixels, generator: Generator) -> tuple[str, str]:
-    """Both as data URLs, as clips where there are frames enough, else as stills at the peak."""
-    truth = pixels.truth
-    if not truth:
-        raise InputError(f"{case.id}: no real frames.")
-    is_clip = len(truth) >= MIN_CLIP_FRAMES
-    chosen = truth if is_clip else [min(truth, key=lambda t: abs(t[0] - 1))]
-    controls = control_vectors(case.expression, [control for control, _ in chosen], generator.config.expressions)
-    made = list(CaseRenderer(generator, pixels.source, pixels.landmarks).render(controls).frames)
-    real = [frame for _, frame in chosen]
-    before = [pixels.source] if is_clip else []
-    return _picture(before + real), _picture(before + made)
-
-
-def _picture(frames: Sequence[np.ndarray]) -> str:
-    """A still, or a clip that goes there, holds and comes back for ever, as a WebP data URL."""
+def _picture(image: np.ndarray) -> str:
+    """A WebP data URL."""
     from PIL import Image
 
-    images = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames]
     target = BytesIO()
-    if len(images) == 1:
-        images[0].save(target, "WEBP", quality=QUALITY)
-    else:
-        loop = images + images[-2:0:-1]
-        durations = [FRAME_MS] * len(loop)
-        durations[0] = durations[len(images) - 1] = HOLD_MS
-        loop[0].save(target, "WEBP", quality=QUALITY, save_all=True, append_images=loop[1:], duration=durations, loop=0)
+    Image.fromarray(np.ascontiguousarray(image)).save(target, "WEBP", quality=QUALITY)
     return "data:image/webp;base64," + base64.b64encode(target.getvalue()).decode()
 
 
 def _questions(
-    shown: Sequence[tuple[Case, str, str]], ask: str, random: np.random.Generator
+    shown: Sequence[tuple[PairItem, str, str]], ask: str, random: np.random.Generator
 ) -> list[tuple[Trial, list[str]]]:
     """Trials in random order, with their pictures."""
     questions = []
-    for case, real, generated in shown:
+    for pair, real, generated in shown:
         if ask == "one":
-            questions += [(case, "real", [real]), (case, "generated", [generated])]
+            questions += [(pair, "real", [real]), (pair, "generated", [generated])]
         else:
             left = bool(random.integers(2))
-            questions.append((case, *(("left", [real, generated]) if left else ("right", [generated, real]))))
+            questions.append((pair, *(("left", [real, generated]) if left else ("right", [generated, real]))))
     order = random.permutation(len(questions))
     return [
-        (Trial(f"t{place + 1:03d}", case.id, case.person, case.group, truth), pictures)
-        for place, (case, truth, pictures) in enumerate(questions[i] for i in order)
+        (
+            Trial(f"t{place + 1:03d}", f"{pair.person}-{pair.expression}", pair.person, pair.expression, truth),
+            pictures,
+        )
+        for place, (pair, truth, pictures) in enumerate(questions[i] for i in order)
     ]
 
 

@@ -18,7 +18,8 @@ import numpy as np
 from facemotion.datasets.layouts import find_pairs, find_portraits
 from facemotion.datasets.splits import KNOWN_SETS, built_in_validation
 from facemotion.errors import FacemotionError, InputError, UsageError
-from facemotion.evaluation.cases import OWN
+from facemotion.evaluation.actor import Actor
+from facemotion.evaluation.images import ssim
 from facemotion.evaluation.regions import ANCHORS, pixel_region
 from facemotion.expressions.recipes import Recipes
 from facemotion.expressions.units import UNIT_COUNT, UNIT_INDEX, UNIT_NAMES, parse_unit, words_for
@@ -28,9 +29,6 @@ from facemotion.faces.ibug68 import FROM_FACE_MESH, inter_ocular
 from facemotion.head.rig import HeadMotion
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from facemotion.compositing.performer import Performer
     from facemotion.faces.types import Face
 
 LEVELS = (0.2, 0.4, 0.6, 0.8)
@@ -166,7 +164,7 @@ def find_subjects(paths: Sequence[Path], *, seed: int) -> list[Subject]:
         if path.is_file():
             subjects[path.stem] = Subject(path.stem, path)
             continue
-        photos = find_portraits([path], own_source=OWN)
+        photos = find_portraits([path])
         smiles = _smiles(path)
         for item in photos:
             if item.person.split("-")[0] not in KNOWN_SETS or item.person in validation:
@@ -184,7 +182,7 @@ def find_subjects(paths: Sequence[Path], *, seed: int) -> list[Subject]:
 def _smiles(folder: Path) -> dict[str, Path]:
     """Photos of people smiling, by person; empty for a folder that holds no pairs."""
     try:
-        pairs = find_pairs([folder], own_source=OWN)
+        pairs = find_pairs([folder])
     except InputError:
         return {}
     return {pair.person: pair.peak for pair in pairs if pair.expression == "smile" and not pair.problem}
@@ -234,7 +232,7 @@ class _Session:
     def measure(self, subject: Subject, *, number: int) -> None:
         """All but smiles of one person; ``number`` draws the track."""
         try:
-            actor = _Actor.of(subject.photo)
+            actor = Actor.of(subject.photo, longest_px=LONGEST_PX)
         except FacemotionError as error:
             self.left_out.append((subject.name, error.message))
             return
@@ -262,7 +260,7 @@ class _Session:
         """The smile of a person, made neutral."""
         assert subject.smile is not None
         try:
-            actor, real = _Actor.of(subject.smile), _Actor.of(subject.photo)
+            actor, real = (Actor.of(path, longest_px=LONGEST_PX) for path in (subject.smile, subject.photo))
         except FacemotionError as error:
             self.left_out.append((f"{subject.name}, smiling", error.message))
             return
@@ -297,71 +295,24 @@ class _Session:
             command=command,
         )
 
-    def _scores(self, actor: _Actor, units: np.ndarray) -> np.ndarray:
+    def _scores(self, actor: Actor, units: np.ndarray) -> np.ndarray:
         """(52,) scores of the face that shows the units (52,); nan where it is not seen."""
         seen = self._seen(actor, actor.performer.composite(actor.performer.render(actor.control(units))))
         return np.full(UNIT_COUNT, np.nan) if seen is None or seen.scores is None else seen.scores.astype(np.float64)
 
-    def _pose(self, actor: _Actor, head: HeadMotion) -> np.ndarray:
+    def _pose(self, actor: Actor, head: HeadMotion) -> np.ndarray:
         """(3,) degrees of the photo's face with its head turned; nan where it is not seen."""
         rendering = actor.performer.render(np.zeros(UNIT_COUNT, np.float32), head)
         seen = self._seen(actor, actor.performer.composite(rendering))
         return np.full(3, np.nan) if seen is None else np.array(seen.pose)
 
-    def _seen(self, actor: _Actor, frame: np.ndarray) -> Face | None:
+    def _seen(self, actor: Actor, frame: np.ndarray) -> Face | None:
         from facemotion.faces.mesh import landmarker
 
         seen = landmarker().follow(frame, actor.seen.require_points())
         self.frames += 1
         self.unread += seen is None
         return seen
-
-
-@dataclass(frozen=True, eq=False)
-class _Actor:
-    """A photo (H, W, 3) uint8 whose largest face performs, and that face as the landmarker reads it in the photo."""
-
-    photo: np.ndarray
-    performer: Performer
-    seen: Face
-
-    @classmethod
-    def of(cls, path: Path) -> _Actor:
-        """Raises InputError where there is no face to be animated."""
-        from facemotion.compositing.occluders import occluders_of
-        from facemotion.compositing.performer import Performer
-        from facemotion.faces.find import find_faces
-        from facemotion.faces.mesh import landmarker, measure_face
-        from facemotion.faces.occlusion import find_occlusion
-        from facemotion.faces.selection import choose_faces
-        from facemotion.media.photos import read_photo
-
-        photo = _at_most(read_photo(path).pixels, LONGEST_PX)
-        face = choose_faces(find_faces(photo, aligner="builtin"), "largest", name=path.name)[0]
-        measured = measure_face(photo, face)
-        occluders = occluders_of(find_occlusion(photo, face.landmarks), photo, face.landmarks)
-        performer = Performer(
-            photo, measured.require_points(), face.landmarks, scores=measured.scores, occluders=occluders
-        )
-        # Read as the frames will be, from the same part of the picture.
-        return cls(photo, performer, landmarker().follow(photo, measured.require_points()) or measured)
-
-    @property
-    def landmarks(self) -> np.ndarray:
-        """(68, 2) photo px."""
-        return self.seen.require_points()[list(FROM_FACE_MESH), :2]
-
-    def control(self, units: np.ndarray) -> np.ndarray:
-        """(52,) what leads from the photo to the units (52,)."""
-        return np.asarray(units, np.float32) - self.performer.own
-
-
-def _at_most(photo: np.ndarray, longest_px: int) -> np.ndarray:
-    ratio = longest_px / max(photo.shape[:2])
-    if ratio >= 1:
-        return photo
-    height, width = (max(1, round(side * ratio)) for side in photo.shape[:2])
-    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def random_track(seed: Sequence[int]) -> tuple[list[str], np.ndarray]:
@@ -457,21 +408,13 @@ def face_similarities(
 
     frames: (H, W, 3) uint8 of one photo, whose landmarks are (68, 2) px. truth: (H, W, 3) uint8.
     """
-    from facemotion.evaluation.images import ssim, to_unit
-
     to_crop = geometry.photo_to_crop(landmarks, _CROP_PX)
     ours = geometry.apply(to_crop, landmarks)
     laid = fitted_similarity(truth_landmarks[list(_RIGID)], ours[list(_RIGID)])
     crops = [geometry.warp_crop(frame, to_crop, _CROP_PX) for frame in frames]
     region = pixel_region("face", [ours, geometry.apply(laid, truth_landmarks)], _CROP_PX)
-    *images, goal = to_unit(np.stack([*crops, geometry.warp_crop(truth, laid, _CROP_PX)]))
-    return [ssim(image, goal, _as_tensor(region)) for image in images]
-
-
-def _as_tensor(region: np.ndarray) -> Tensor:
-    import torch
-
-    return torch.from_numpy(region)
+    goal = geometry.warp_crop(truth, laid, _CROP_PX)
+    return [ssim(crop, goal, region) for crop in crops]
 
 
 def _mean(values: np.ndarray, *, axis: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from facemotion.evaluation.text import table
+from facemotion.evaluation.markdown import table
 from facemotion.evaluation.units import ANGLES_DEG, LEVELS, STRENGTHS, UnitsReport
 from facemotion.version import __version__
 

@@ -6,6 +6,7 @@ docs/expressions.md describes. Reading and checking is pure Python; drawing a pe
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -245,6 +246,7 @@ def _source(seed: int, purpose: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
 
 
+@functools.cache
 def _builtin() -> Recipes:
     text = files("facemotion").joinpath("assets/expressions.json").read_text("utf-8")
     problems, recipes = _parse(text)

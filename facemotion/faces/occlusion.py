@@ -21,6 +21,8 @@ HIDDEN = 0.5
 """Share of lips or of an eye behind something else from which on they count as hidden."""
 _BESIDE_HIDDEN = 0.22
 """The same of an eye whose neighbour is hidden."""
+_NO_GLASSES, _GLASSES = 0.38, 0.5
+"""Scores below which a face wears no glasses, and above which it does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +31,15 @@ class Occlusion:
 
     front: (N, N) float32 in [0, 1], of the square of `geometry.photo_to_crop`, edge to edge: how surely something
     else than the face is seen there. Hair, clothes and background beside the face are not judged.
-    lips, left_eye, right_eye: share that is seen, in [0, 1]; left and right as in the picture.
+    lips, left_eye, right_eye: share that is seen, in [0, 1]; left and right as in the picture. glasses: how surely the
+    face wears some, in [0, 1].
     """
 
     front: np.ndarray
     lips: float = 1.0
     left_eye: float = 1.0
     right_eye: float = 1.0
+    glasses: float = 0.0
 
     @property
     def lips_hidden(self) -> bool:
@@ -71,9 +75,11 @@ class OcclusionEstimator:
         size = self.input_px
         transform = geometry.photo_to_crop(landmarks, size)
         crop = geometry.warp_crop(photo, transform, size)
-        front = torch.sigmoid(self._network(occlusion_input(crop[None])))[0, 0].numpy()
+        logits, means = self._network.look(occlusion_input(crop[None]))
+        front, score = torch.sigmoid(logits)[0, 0].numpy(), float(self._network.glasses(means))
         lips, left, right = share_in_front(front, geometry.apply(transform, landmarks))
-        return Occlusion(front, 1 - lips, 1 - left, 1 - right)
+        glasses = float(np.clip((score - _NO_GLASSES) / (_GLASSES - _NO_GLASSES), 0, 1))
+        return Occlusion(front, 1 - lips, 1 - left, 1 - right, glasses)
 
 
 @cache

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pixel_shuffle
+from torch.nn.functional import adaptive_avg_pool2d, interpolate, pixel_shuffle
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facemotion.errors import WeightsError
@@ -17,7 +17,12 @@ from facemotion.media.records import MalformedError, built, check_tensors, malfo
 from facemotion.weights.registry import read_verified
 
 FORMAT = "facemotion-occlusion"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+_ROWS, _COLUMNS = (0.30, 0.58), (0.12, 0.88)
+"""Part of the crop in which glasses are looked for; crops are aligned, so that eyes lie there."""
+_CELLS = (6, 14)
+"""Rows and columns of the means that tell them."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +73,41 @@ class OcclusionNetwork(nn.Module):
         self.from4 = ConvUnit(w4, w2, kernel=1)
         self.at2 = ConvUnit(w2, w2)
         self.to_mask = nn.Conv2d(w2, 4, 3, 1, 1)
+        # A linear score, fitted in closed form (`facemotion.training.occlusion.glasses`): none until then.
+        self.glasses_weight: Tensor
+        self.glasses_bias: Tensor
+        self.register_buffer("glasses_weight", torch.zeros((w4 + w8) * _CELLS[0] * _CELLS[1]))
+        self.register_buffer("glasses_bias", torch.zeros(()))
 
     def forward(self, crops: Tensor) -> Tensor:
         """Crops (B, 3, input_px, input_px) as of `occlusion_input` -> logits (B, 1, input_px, input_px)."""
+        return self.look(crops)[0]
+
+    def look(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """The same logits, and what `glasses_weight` is to weigh, (B, n): means of features around the eyes."""
         at2 = self.to2(crops)
         at4 = self.to4(at2)
         at8 = self.to8(at4)
+        means = torch.cat([_around_eyes(each) for each in (at4, at8)], 1)
         at16 = self.to16(at8)
         at16 = at16 + self.whole(at16.mean((2, 3)))[..., None, None]
         at8 = self.at8(at8 + _double(self.from16(at16)))
         at4 = self.at4(at4 + _double(self.from8(at8)))
         at2 = self.at2(at2 + _double(self.from4(at4)))
-        return pixel_shuffle(self.to_mask(at2), 2)
+        return pixel_shuffle(self.to_mask(at2), 2), means
+
+    def glasses(self, means: Tensor) -> Tensor:
+        """(B,) about 1 for a face with glasses, about 0 for one without, of the means that `look` gives."""
+        return (means * self.glasses_weight).sum(1) + self.glasses_bias
+
+
+def _around_eyes(features: Tensor) -> Tensor:
+    """Features (B, C, h, w) of a crop -> (B, C * cells) means of cells around the eyes."""
+    rows, columns = (
+        slice(int(low * side), int(high * side) + 1)
+        for (low, high), side in zip((_ROWS, _COLUMNS), features.shape[-2:], strict=True)
+    )
+    return adaptive_avg_pool2d(features[..., rows, columns].float(), _CELLS).flatten(1)
 
 
 def fused(network: OcclusionNetwork) -> OcclusionNetwork:

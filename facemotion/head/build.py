@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from facemotion.head.kit import HeadKit
 from facemotion.head.model import FACE_VERTICES, Head
 from facemotion.head.rig import landmark_spread
-from facemotion.synthetic.head import HeadModel
 
 ARKIT = (
     "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft",
@@ -45,7 +45,7 @@ _DRAWN_TOGETHER = 0.7
 """How much of the corrugator's pull towards the middle belongs to browDown (FACS 4), which the kit's shape lacks."""
 
 
-def unit_deltas(kit: HeadModel) -> np.ndarray:
+def unit_deltas(kit: HeadKit) -> np.ndarray:
     """(52, V, 3) displacements of the ARKit units from the kit's shapes."""
     result = np.zeros((len(ARKIT), *kit.vertices.shape), np.float32)
     for i, name in enumerate(ARKIT):
@@ -55,7 +55,7 @@ def unit_deltas(kit: HeadModel) -> np.ndarray:
     return result
 
 
-def _shapes(name: str, kit: HeadModel) -> list[tuple[str, float]]:
+def _shapes(name: str, kit: HeadKit) -> list[tuple[str, float]]:
     stem, side = name, ""
     for word in ("Left", "Right"):
         if name.endswith(word) and f"{name.removesuffix(word)}_{word[0]}" in kit.unit_index:
@@ -81,7 +81,7 @@ def smile_deltas(head: Head, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return deltas * left, deltas * (1 - left)
 
 
-def build(kit: HeadModel, landmarks: dict[str, np.ndarray], out: Path) -> None:
+def build(kit: HeadKit, landmarks: dict[str, np.ndarray], out: Path) -> None:
     """Write the asset."""
     from safetensors.numpy import save_file
 
@@ -114,4 +114,4 @@ def build(kit: HeadModel, landmarks: dict[str, np.ndarray], out: Path) -> None:
 
 if __name__ == "__main__":
     kit_path, landmarks_path, out_path = sys.argv[1:4]
-    build(HeadModel.load(kit_path), dict(np.load(landmarks_path)), Path(out_path))
+    build(HeadKit.load(kit_path), dict(np.load(landmarks_path)), Path(out_path))

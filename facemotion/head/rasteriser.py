@@ -18,11 +18,16 @@ def _rasterise(points, triangles, attributes, depth_map, attribute_map):
             continue  # turned away
         top, bottom = max(0, int(np.ceil(min(y0, y1, y2)))), min(height - 1, int(np.floor(max(y0, y1, y2))))
         left, right = max(0, int(np.ceil(min(x0, x1, x2)))), min(width - 1, int(np.floor(max(x0, x1, x2))))
+        if right < left:
+            continue
         inverse = 1 / area
+        across1, across2 = (y2 - y0) * inverse, (y0 - y1) * inverse
+        down1, down2 = (x0 - x2) * inverse, (x1 - x0) * inverse
         for y in range(top, bottom + 1):
+            row1, row2 = (y - y0) * down1, (y - y0) * down2
             for x in range(left, right + 1):
-                w1 = ((x - x0) * (y2 - y0) - (x2 - x0) * (y - y0)) * inverse
-                w2 = ((x1 - x0) * (y - y0) - (x - x0) * (y1 - y0)) * inverse
+                w1 = (x - x0) * across1 + row1
+                w2 = (x - x0) * across2 + row2
                 w0 = 1 - w1 - w2
                 if w0 >= -1e-6 and w1 >= -1e-6 and w2 >= -1e-6:
                     z = w0 * points[a, 2] + w1 * points[b, 2] + w2 * points[c, 2]
@@ -45,7 +50,7 @@ def rasterise(
 
     points: (V, 3) float32, x and y px (y down), z larger is nearer. triangles: (F, 3) int32, counter-clockwise seen
     from outside with y up. attributes: (V, K) float32. size: (height, width) px. Returns the depth (h, w)
-    float32, `HIDDEN` where nothing is, and the interpolated attributes (h, w, K) float32.
+    float32, `HIDDEN` where nothing is, and the interpolated attributes (h, w, K) float32, 0 where nothing is.
     """
     depth_map = np.full(size, HIDDEN, np.float32)
     attribute_map = np.zeros((*size, attributes.shape[1]), np.float32)

@@ -47,11 +47,11 @@ def patch_view(name: str, landmarks: Tensor, eye_distance: Tensor, size: tuple[i
     centre = landmarks[:, list(_CENTRES[name])].mean(1)
     width = (MOUTH_WIDTH if name == "mouth" else EYE_WIDTH) * eye_distance
     extent = torch.stack([width, width * size[0] / size[1]], 1)
-    grids = [
+    fine, coarse = (
         centre[:, None, None] + (_unit_grid(h, w, landmarks.device) - 0.5) * extent[:, None, None]
         for h, w in (size, (size[0] // 4, size[1] // 4))
-    ]
-    return View(*grids, _window(*size, landmarks.device), centre, extent)
+    )
+    return View(fine, coarse, _window(*size, landmarks.device), centre, extent)
 
 
 @lru_cache(maxsize=16)

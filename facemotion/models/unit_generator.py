@@ -217,8 +217,8 @@ class _Decoder(nn.Module):
         self.landmark_features = nn.Sequential(nn.Conv2d(d16, 24, 1), nn.SiLU(), nn.AdaptiveAvgPool2d(4))
         self.to_landmarks = nn.Linear(24 * 16, LANDMARKS * 2)
         for head in (self.to_flow, self.to_gain, self.to_landmarks):  # start as the renderer
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+            for parameter in head.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(
         self, base: list[Tensor], residual: list[Tensor], flow: Tensor, gain: Tensor, alpha: Tensor
@@ -253,8 +253,8 @@ class _LocalDecoder(nn.Module):
         self.up2 = nn.Conv2d(w4, w2, 1)
         self.mix2 = ConvNormAct(2 * w2, w2)
         self.to_colour = nn.Conv2d(w2, 12, 3, 1, 1)
-        nn.init.zeros_(self.to_colour.weight)
-        nn.init.zeros_(self.to_colour.bias)
+        for parameter in self.to_colour.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, crop: Tensor, features: Tensor) -> Tensor:
         """crop (M, 4, h, w) RGB and alpha of the layers; features (M, F, h/4, w/4) -> (M, 3, h, w) real numbers."""

@@ -21,8 +21,8 @@ from facemotion.models.unit_generator import (
 )
 from facemotion.models.unit_inputs import head_coordinates
 from facemotion.models.unit_release import load_unit_release
-from facemotion.rendering.correction import Correction, Patch
-from facemotion.rendering.face import Rendering
+from facemotion.rendering.correction import Correction
+from facemotion.rendering.face import Patch, Rendering
 
 VIEW_PX = 448
 """Side at which the network's crops of mouth and eyes are cut out of photo and layers, as in training."""
@@ -33,7 +33,8 @@ class UnitNetwork:
 
     def __init__(self, generator: UnitGenerator, placement: Placement):
         self.placement = placement
-        self.generator = generator.to(placement.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        placed = generator.to(placement.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator: UnitGenerator = placed.eval().requires_grad_(False)
 
     @classmethod
     def load(cls, path: Path, placement: Placement, *, sha256: str | None = None) -> UnitNetwork:

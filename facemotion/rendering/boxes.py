@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from facemotion.head.rasteriser import HIDDEN, rasterise
-from facemotion.rendering.flow import pull_push
+from facemotion.rendering import kernels
+from facemotion.rendering.flow import pull_push_known
 
 
 def f32(values: object) -> np.ndarray:
@@ -44,10 +46,8 @@ class Box:
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
     def grid(self) -> np.ndarray:
-        """(h, w, 2) float32 px of the crop at every pixel of the box."""
-        columns = np.arange(self.x0, self.x1, dtype=np.float32)
-        rows = np.arange(self.y0, self.y1, dtype=np.float32)
-        return np.dstack(np.meshgrid(columns, rows))
+        """(h, w, 2) float32 px of the crop at every pixel of the box; not to be written to."""
+        return _grid(self)
 
 
 @dataclass(frozen=True)
@@ -69,39 +69,73 @@ class LayerCanvas:
 
     def close(self, box: Box, opening: np.ndarray) -> None:
         """Continue the skin around an opening (h, w) over it, so that soft edges meet skin and nothing else."""
-        known = (opening < 0.04).astype(np.float32)
-        part = self.image[box.of]
-        part[:] = np.where(known[..., None] > 0, part, pull_push(part, known))
+        pull_push_known(self.image[box.of], opening < 0.04)
 
     def draw(self, box: Box, colour: np.ndarray, share: np.ndarray, *, shown: np.ndarray, fresh: float = 0.0) -> None:
         """Blend a colour (h, w, 3) in by a share (h, w) and show it; ``fresh`` of it is not of the photo's pixels."""
-        part = self.image[box.of]
-        part += share[..., None] * (colour - part)
-        self.opacity[box.of] = np.maximum(self.opacity[box.of], np.clip(shown, 0, 1))
-        before = self.fresh[box.of]
-        before += share * (fresh - before)
+        colour = np.broadcast_to(np.asarray(colour, np.float32), (*box.shape, 3))
+        share, shown = f32(share), f32(shown)
+        kernels.blend(self.image, self.opacity, self.fresh, box.x0, box.y0, colour, share, shown, np.float32(fresh))
+
+
+@lru_cache(maxsize=4)
+def _grid(box: Box) -> np.ndarray:
+    columns = np.arange(box.x0, box.x1, dtype=np.float32)
+    rows = np.arange(box.y0, box.y1, dtype=np.float32)
+    grid = np.dstack(np.meshgrid(columns, rows))
+    grid.setflags(write=False)
+    return grid
 
 
 def around(opening: np.ndarray, reach: float) -> np.ndarray:
     """(h, w) in [0, 1]: an opening and its rim so many px wide, softly ending."""
     size = 2 * max(1, round(reach)) + 1
-    grown = cv2.dilate(opening, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
-    return np.clip(1.5 * cv2.GaussianBlur(grown, (0, 0), max(0.6, 0.4 * reach)), 0, 1)
+    sigma = max(0.6, 0.4 * reach)
+    softened = np.zeros_like(opening)
+    # Beyond the reach of both filters there is nothing.
+    part = _extent(opening, margin=size + round(4 * sigma) + 2)
+    grown = cv2.dilate(opening[part], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+    softened[part] = np.clip(1.5 * cv2.GaussianBlur(grown, (0, 0), sigma), 0, 1)
+    return softened
 
 
-def mesh_view(
-    points: np.ndarray, source: np.ndarray, triangles: np.ndarray, box: Box, *, finer: int = 2
-) -> tuple[np.ndarray, np.ndarray]:
-    """A mesh seen in a box: how much of each pixel it covers, and where in the photo that came from.
+def _extent(values: np.ndarray, *, margin: int) -> tuple[slice, slice]:
+    """Rows and columns of all that is not zero in values (h, w), and a margin; the whole where everything is zero."""
+    height, width = values.shape
+    x, y, w, h = cv2.boundingRect((values > 0).view(np.uint8))
+    if not w:
+        return slice(0, height), slice(0, width)
+    return slice(max(0, y - margin), min(height, y + h + margin)), slice(max(0, x - margin), min(width, x + w + margin))
 
-    points, source: (V, 3) px of the crop, moved and in the photo; each pixel is looked at ``finer`` x ``finer`` times.
-    Returns (h, w) float32 in [0, 1], and (h, w, 2) px of the crop, which mean nothing where nothing is covered.
-    """
-    moved = points.copy()
-    moved[:, :2] = (moved[:, :2] - (box.x0 - 0.5, box.y0 - 0.5)) * finer - 0.5
-    height, width = box.shape
-    depth, places = rasterise(moved, triangles, f32(source[:, :2]), size=(height * finer, width * finer))
-    seen = (depth > HIDDEN).astype(np.float32)
-    summed = cv2.resize(np.dstack([places * seen[..., None], seen]), (width, height), interpolation=cv2.INTER_AREA)
-    cover = summed[..., 2]
-    return cover, summed[..., :2] / np.maximum(cover, 1e-6)[..., None]
+
+@dataclass(frozen=True, eq=False)
+class MeshPart:
+    """Some triangles of a mesh with the vertices that they use, and where these lie in the photo."""
+
+    vertices: np.ndarray
+    """(v,) which vertices of the whole mesh."""
+    triangles: np.ndarray
+    """(f, 3) int32 into ``vertices``."""
+    source: np.ndarray
+    """(v, 2) float32 px of the crop."""
+
+    @classmethod
+    def of(cls, source: np.ndarray, triangles: np.ndarray) -> MeshPart:
+        """The part of a mesh whose vertices lie at source (V, 3) px in the photo, made of triangles (f, 3)."""
+        vertices, indices = np.unique(triangles, return_inverse=True)
+        indices = np.ascontiguousarray(indices.reshape(triangles.shape), np.int32)
+        return cls(vertices, indices, f32(source[vertices, :2]))
+
+    def view(self, points: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray]:
+        """The part seen in a box: how much of each pixel it covers, and where in the photo that came from.
+
+        points: (V, 3) px of the crop, the moved vertices of the whole mesh; each pixel is looked at 2 x 2 times.
+        Returns (h, w) float32 in [0, 1], and (h, w, 2) px of the crop, which mean nothing where nothing is covered.
+        """
+        moved = points[self.vertices]
+        moved[:, :2] = (moved[:, :2] - (box.x0 - 0.5, box.y0 - 0.5)) * 2 - 0.5
+        height, width = box.shape
+        depth, places = rasterise(moved, self.triangles, self.source, size=(height * 2, width * 2))
+        cover, at = np.empty((height, width), np.float32), np.empty((height, width, 2), np.float32)
+        kernels.averaged_view(depth, places, HIDDEN, cover, at)
+        return cover, at

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import EYES, Rig
-from facemotion.rendering.boxes import Box, LayerCanvas, around, f32, mesh_view
+from facemotion.rendering.boxes import Box, LayerCanvas, MeshPart, around, f32
 
 IRISES = {"Right": (468, 469, 470, 471, 472), "Left": (473, 474, 475, 476, 477)}
 """Face Mesh landmarks of the irises: centre, then four on the rim."""
@@ -22,6 +22,7 @@ _RIM, _LASHES = 0.022, 0.10
 """How far the rim of an eye and its upper lashes reach beyond it, in distances of the outer eye corners."""
 _SKIN_SPREAD = 0.06
 """How far around an eye its lids' colour is read."""
+_SUM = np.ones((1, 3), np.float32)
 
 
 class EyeRenderer:
@@ -42,12 +43,17 @@ class EyeRenderer:
         head = rig.head
         middle = head.vertices[head.landmark_vertices[self._upper + self._lower]].mean(0)
         near = np.linalg.norm((head.vertices - middle) / (2.6, 2.2, 3.5), axis=1) < 1
-        self._triangles = np.ascontiguousarray(head.triangles[near[head.triangles].all(1)])
+        self._mesh = MeshPart.of(rig.source, head.triangles[near[head.triangles].all(1)])
+        margins = rig.unit_motion[:, head.landmark_vertices[self._lower + self._upper], 1]
+        lower_y, upper_y = np.split(margins, 2, axis=1)
+        self._gap_motion = (lower_y - upper_y)[:, 2:-2]
+        self._own_gaps = (rig.landmarks[self._lower, 1] - rig.landmarks[self._upper, 1])[2:-2]
         self.aperture = self.gap(rig.source)
         self._find_iris(patch)
         self._ball, self._white = self._extended(patch)
         self._lashes = _lash_colour(patch, rig.landmarks[self._upper] - self._offset, eye)
         self._lid, self._band = self._lid_skin(patch)
+        self._lid_sum = self._lid.sum(2) + np.float32(1e-3)
         self._soft = cv2.GaussianBlur(patch, (0, 0), 0.02 * eye)
         self._window = _faded(patch.shape[:2], 0.03 * eye)
 
@@ -55,6 +61,10 @@ class EyeRenderer:
         """Largest distance of the lid margins at moved vertices (V, 3), px."""
         at = self._rig.landmarks_at(points)
         return float(max((at[self._lower, 1] - at[self._upper, 1])[2:-2].max(), 0))
+
+    def gap_at(self, control: np.ndarray) -> float:
+        """What `gap` is when the vertices are where a control (U,) moves them."""
+        return float(max((self._own_gaps + control @ self._gap_motion).max(), 0))
 
     def _find_iris(self, patch: np.ndarray) -> None:
         eye = self._rig.eye_px
@@ -79,8 +89,8 @@ class EyeRenderer:
         return f32([x, value["LookDown"] - value["LookUp"]]) * self._rig.eye_px
 
     def view(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`mesh_view` of the lids in the eye's box."""
-        return mesh_view(points, self._rig.source, self._triangles, self.box)
+        """`MeshPart.view` of the lids in the eye's box."""
+        return self._mesh.view(points, self.box)
 
     def draw(
         self, canvas: LayerCanvas, cover: np.ndarray, at: np.ndarray, points: np.ndarray, control: np.ndarray
@@ -128,7 +138,7 @@ class EyeRenderer:
     def _lid_share(self, moved: np.ndarray, at: np.ndarray, share: float) -> np.ndarray:
         """(h, w) how much of each moved pixel is to become plain lid: where the photo shows eye, rim or lashes."""
         band, rim = _sampled(self._band, at), _sampled(self._opening, at)
-        darker = 1 - moved.sum(2) / (self._lid.sum(2) + 1e-3)
+        darker = 1 - cv2.transform(moved, _SUM) / self._lid_sum
         plain = np.maximum(rim, band * np.clip((darker - 0.02) / 0.1, 0, 1))
         return share * np.clip(cv2.GaussianBlur(plain, (0, 0), 0.02 * self._rig.eye_px + 0.3), 0, 1)
 

@@ -14,7 +14,7 @@ import numpy as np
 from facemotion.head.model import FACE_VERTICES, Head
 from facemotion.head.rasteriser import HIDDEN, rasterise, vertex_normals
 from facemotion.head.rig import EYES, HeadMotion, Rig, within_outline
-from facemotion.rendering import light
+from facemotion.rendering import kernels, light
 from facemotion.rendering.boxes import Box, LayerCanvas, f32
 from facemotion.rendering.donors import choose_donor
 from facemotion.rendering.eyes import EyeRenderer
@@ -52,6 +52,18 @@ class Layer:
     """(h, w) float32 in [0, 1]: how much of it is not made of the photo's own pixels, and wants their grain."""
 
 
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """Residual colour in an upright rectangle of the crop, added to what is seen there."""
+
+    centre: tuple[float, float]
+    """(x, y) crop widths."""
+    extent: tuple[float, float]
+    """(width, height) crop widths."""
+    residual: np.ndarray
+    """(h, w, 3) float32 in [-1, 1], added to RGB in [0, 1]; 0 at the rectangle's edges."""
+
+
 @dataclass(frozen=True)
 class Rendering:
     """A frame of one face, as its compositor takes it."""
@@ -67,6 +79,8 @@ class Rendering:
     `TURN_SPAN` crop widths about the crop's middle; None where it stays: ``turned(p) = frame(p + turn)``."""
     landmarks: np.ndarray
     """(468, 2) px of the crop."""
+    patches: tuple[Patch, ...] = ()
+    """Added to the frame over its layers."""
 
 
 class FaceRenderer:
@@ -207,7 +221,7 @@ class FaceRenderer:
                 continue
             others = control.copy()
             others[at] = 0
-            open_without = eye.gap(self.rig.moved(others)) / max(eye.aperture, 1e-3)
+            open_without = eye.gap_at(others) / max(eye.aperture, 1e-3)
             control[at] = min(float(control[at]), max(0.0, open_without))
         return control
 
@@ -221,7 +235,7 @@ class FaceRenderer:
         depth, values = rasterise(small, self.rig.head.triangles, attributes, size=(FLOW_PX, FLOW_PX))
         known = depth > HIDDEN
         grid = Box(0, 0, FLOW_PX, FLOW_PX).grid()
-        flow = np.where(known[..., None], values[..., :2] - grid, 0)
+        flow = kernels.displacement(depth, values, HIDDEN)
         solid = cv2.morphologyEx(known.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
         solid = _filled(solid)
         # A dropped jaw takes what is below along, as far as it needs for pixels to keep their order.
@@ -256,10 +270,11 @@ class FaceRenderer:
     def _show_skin(
         self, canvas: LayerCanvas, box: Box, cover: np.ndarray, at: np.ndarray, flow: np.ndarray, gain: np.ndarray
     ) -> np.ndarray:
-        """The moved skin in a box, as exactly as the mesh says; returns where in the photo it came from, (h, w, 2)."""
-        coarse = box.grid() + _enlarged(flow, box, self.size_px) * (self.size_px / FLOW_PX)
-        at = np.where(cover[..., None] > 0.5, at, coarse)
-        moved = cv2.remap(self._image, f32(at), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        """The moved skin in a box, as exactly as the mesh says; returns where in the photo it came from: ``at``
+        (h, w, 2), completed where the mesh does not say."""
+        coarse = _enlarged(flow, box, self.size_px)
+        kernels.place_uncovered(at, cover, coarse, box.x0, box.y0, np.float32(self.size_px / FLOW_PX))
+        moved = cv2.remap(self._image, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         canvas.image[box.of] = light.relit(moved, _enlarged(gain, box, self.size_px))
         return at
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from facemotion.rendering import kernels
+
 
 def pull_push(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Smooth continuation of values (h, w, C) to where their weight (h, w) in [0, 1] is 0.
@@ -12,7 +14,22 @@ def pull_push(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     After Gortler et al., "The Lumigraph" (SIGGRAPH 1996), section 3.4: averages are pulled up a pyramid, and pushed
     down into the holes.
     """
-    values = values * weight[..., None]
+    return _pulled_and_pushed(values * weight[..., None], weight)
+
+
+def pull_push_known(values: np.ndarray, known: np.ndarray) -> None:
+    """`pull_push`, in place, of values (h, w, C) that are ``known``, (h, w) bool, or not known at all."""
+    height, width = known.shape
+    size = (max(1, width // 2), max(1, height // 2))
+    weight = known.astype(np.float32)
+    small = cv2.resize(values * weight[..., None], size, interpolation=cv2.INTER_AREA)
+    coarse = _pulled_and_pushed(small, cv2.resize(weight, size, interpolation=cv2.INTER_AREA))
+    unknown = (~known).view(np.uint8)
+    cv2.copyTo(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), unknown, values)
+
+
+def _pulled_and_pushed(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """`pull_push` of values that are multiplied by their weight."""
     levels = []
     while min(values.shape[:2]) > 2:
         levels.append((values, weight))
@@ -64,18 +81,15 @@ def continued(
     if blur:
         filled = cv2.GaussianBlur(filled, (0, 0), blur / 2)
     filled = cv2.resize(filled, (n, n), interpolation=cv2.INTER_LINEAR)
-    return np.where(known[..., None], flow, filled).astype(np.float32)
+    return kernels.either(known, flow, filled)
 
 
 def untorn(flow: np.ndarray, *, calm: float = 0.35, blur: float = 4.0) -> np.ndarray:
     """Flow (n, n, 2) px blurred (px) where it changes by more than ``calm`` from one pixel to the next: at the edges of
     a mesh and where a nose hides a cheek, pixels would change places, and jagged."""
-    steps = np.maximum(
-        np.abs(np.diff(flow, axis=0, append=flow[-1:])), np.abs(np.diff(flow, axis=1, append=flow[:, -1:]))
-    )
-    torn = np.clip((steps.max(2) - calm) / calm, 0, 1)
-    torn = cv2.dilate(torn, np.ones((3, 3), np.uint8))
-    torn = np.clip(2 * cv2.GaussianBlur(torn, (0, 0), blur), 0, 1)
+    torn = kernels.tears(flow, np.float32(calm))
     if not torn.any():
         return flow
-    return flow + torn[..., None] * (cv2.GaussianBlur(flow, (0, 0), blur) - flow)
+    torn = cv2.dilate(torn, np.ones((3, 3), np.uint8))
+    torn = np.clip(2 * cv2.GaussianBlur(torn, (0, 0), blur), 0, 1)
+    return kernels.between(flow, cv2.GaussianBlur(flow, (0, 0), blur), torn)

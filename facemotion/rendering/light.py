@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from facemotion.rendering import kernels
+
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 """Luminance of linear RGB (ITU-R BT.709)."""
 GAMMA = 2.2
@@ -49,31 +51,10 @@ def relit(image: np.ndarray, log_gain: np.ndarray) -> np.ndarray:
     Where a channel would leave the range, the colour goes towards white of the wanted luminance instead of changing
     its hue.
     """
-    brighter = image * np.exp(log_gain / GAMMA)[..., None].astype(np.float32)
-    over = (brighter > 1).any(-1)
-    if over.any():
-        brighter[over] = _within(brighter[over], 1.0)
-    return np.clip(brighter, 0, 1)
-
-
-def relit_levels(levels: np.ndarray, log_gain: np.ndarray) -> np.ndarray:
-    """What `relit` does for uint8 (h, w, 3): highlights that are clipped already darken along with the skin around."""
-    gain = cv2.exp(np.ascontiguousarray(log_gain, np.float32) / np.float32(GAMMA))
-    brighter = cv2.multiply(levels, cv2.merge([gain] * 3), dtype=cv2.CV_32F)
-    red, green, blue = cv2.split(brighter)
-    top = cv2.max(cv2.max(red, green), blue)
-    if cv2.minMaxLoc(top)[1] > 255:
-        over = top > 255
-        brighter[over] = _within(brighter[over], 255.0)
-    return cv2.convertScaleAbs(brighter)
-
-
-def _within(colours: np.ndarray, most: float) -> np.ndarray:
-    """Colours (n, 3) of the same luminance, none of whose channels is above ``most``."""
-    luma = (colours @ LUMA)[:, None]
-    top = colours.max(-1, keepdims=True)
-    share = np.clip((most - luma) / np.maximum(top - luma, 1e-3 * most), 0, 1)
-    return np.minimum(luma + share * (colours - luma), most)
+    result = np.empty(image.shape, np.float32)
+    image, log_gain = (np.ascontiguousarray(each, np.float32) for each in (image, log_gain))
+    kernels.relight(image, log_gain, np.float32(GAMMA), LUMA, result)
+    return result
 
 
 def smooth(image: np.ndarray, sigma: float) -> np.ndarray:

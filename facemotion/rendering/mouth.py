@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import LOWER_LIP, UPPER_LIP, Rig
-from facemotion.rendering.boxes import Box, LayerCanvas, around, f32, mesh_view
+from facemotion.rendering.boxes import Box, LayerCanvas, MeshPart, around, f32
 from facemotion.rendering.donors import EYE_PX, MIDDLE, TeethDonor
 from facemotion.rendering.light import LUMA
 
@@ -50,7 +50,7 @@ class MouthRenderer:
         self._smiles = [head.unit_index[f"mouthSmile{side}"] for side in ("Left", "Right")]
         self._jaw = head.unit_index["jawOpen"]
         near = np.linalg.norm((head.vertices - head.vertices[head.landmark_vertices[13]]) / (3.4, 3.0, 4.0), axis=1) < 1
-        self._triangles = np.ascontiguousarray(head.triangles[near[head.triangles].all(1)])
+        self._mesh = MeshPart.of(rig.source, head.triangles[near[head.triangles].all(1)])
         gaps = rig.landmarks[list(LOWER_LIP), 1] - rig.landmarks[list(UPPER_LIP), 1]
         self._own_gap = float(max(gaps.max(), 0))
         self._own = self._own_inside()
@@ -84,8 +84,8 @@ class MouthRenderer:
         return Box.around(lips, 0.06 * self._rig.eye_px + 4, self._rig.size_px)
 
     def view(self, points: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray]:
-        """`mesh_view` of the lips in their box."""
-        return mesh_view(points, self._rig.source, self._triangles, box)
+        """`MeshPart.view` of the lips in their box."""
+        return self._mesh.view(points, box)
 
     def draw(
         self,
@@ -178,8 +178,9 @@ class MouthRenderer:
         solid = inside > 0.5
         some = solid.any(0)
         columns = np.flatnonzero(some)
-        top = np.interp(x[0], x[0, columns], np.argmax(solid, 0)[columns] + box.y0)[None]
-        bottom = np.interp(x[0], x[0, columns], solid.shape[0] - 1 - np.argmax(solid[::-1], 0)[columns] + box.y0)[None]
+        top = np.argmax(solid, 0)[columns] + box.y0
+        bottom = solid.shape[0] - 1 - np.argmax(solid[::-1], 0)[columns] + box.y0
+        top, bottom = (np.interp(x[0], x[0, columns], rows)[None].astype(np.float32) for rows in (top, bottom))
         shift = rig.fit.scale * rig.fit.rotation[1, 1]
         upper, lower = (
             np.polyval(np.polyfit(edge[:, 0], edge[:, 1], 2), x[0])[None] + cm * shift

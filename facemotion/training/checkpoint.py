@@ -1,35 +1,19 @@
 """The training state on disk: everything that an exact resume needs, written atomically, read without pickle code.
 
-Samples and augmentation are functions of seed and sample number, and nothing else in a training is random once the
-networks exist, so counters take the place of random states.
+Samples and augmentation are functions of seed and step, and nothing else in a training is random once the networks
+exist, so a counter takes the place of random states.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from facemotion.errors import OutputError, TrainingError
 from facemotion.media.atomic import replaced
 from facemotion.media.records import MalformedError, checked, malformed
 
 VERSION = 3
-
-
-@dataclass
-class TrainingProgress:
-    """Counters of a training."""
-
-    images: int = 0
-    """Target frames shown, over all processes."""
-    samples: int = 0
-    """Sources shown; the number of the next sample."""
-    steps: int = 0
-    """Optimiser steps."""
-    seconds: float = 0.0
-    """Time spent training, over all runs."""
 
 
 def save_state(path: Path, state: dict) -> None:
@@ -86,16 +70,3 @@ def load_moments(optimiser: torch.optim.Optimizer, saved: Any) -> None:
             if not all(tensor.is_floating_point() for tensor in moment.values()):
                 raise MalformedError("moments of another kind of numbers")
         optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
-
-
-def load_matching(network: nn.Module, state: dict[str, Tensor]) -> list[str]:
-    """Load what fits by name and shape; returns the names in ``network`` that keep their initial values."""
-    own = network.state_dict()
-    fitting = {name: t for name, t in state.items() if name in own and own[name].shape == t.shape}
-    network.load_state_dict(fitting, strict=False)
-    return sorted(own.keys() - fitting.keys())
-
-
-def is_finite(network: nn.Module) -> bool:
-    """Whether every weight is a finite number."""
-    return all(bool(torch.isfinite(p).all()) for p in network.parameters())

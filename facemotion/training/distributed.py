@@ -52,14 +52,6 @@ class World:
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(module, device_ids=devices, find_unused_parameters=partly_used)
 
-    def any(self, flag: bool) -> bool:
-        """Whether ``flag`` is true in any process; the same answer everywhere."""
-        if self.size == 1:
-            return flag
-        total = torch.tensor(float(flag), device=self.device)
-        dist.all_reduce(total)
-        return total.item() > 0
-
     def most(self, value: int) -> int:
         """The largest ``value`` of any process; the same answer everywhere."""
         if self.size == 1:
@@ -68,15 +60,8 @@ class World:
         dist.all_reduce(largest, op=dist.ReduceOp.MAX)
         return int(largest.item())
 
-    def mean(self, values: torch.Tensor) -> torch.Tensor:
-        """The mean of a tensor over the processes."""
-        if self.size == 1:
-            return values
-        dist.all_reduce(values)
-        return values / self.size
-
     def destroy(self) -> None:
-        """Take leave of the peers."""
+        """Leave the process group."""
         if self.size > 1 and dist.is_initialized():
             dist.destroy_process_group()
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from facemotion.cli.app import app
-from facemotion.expressions.grammar import EXPRESSIONS
+from facemotion.expressions.blends import builtin_recipes
 from facemotion.version import __version__
 
 COMMANDS = (
@@ -20,9 +20,7 @@ COMMANDS = (
     "weights",
     "prepare",
     "train",
-    "train-paint",
     "evaluate",
-    "evaluate-units",
 )
 
 
@@ -40,7 +38,7 @@ def test_help_names_every_command():
 def test_every_command_has_help_with_an_example(command):
     shown = run(command, "--help")
     assert shown.exit_code == 0
-    if command not in ("weights", "prepare"):  # their sub-commands have
+    if command not in ("weights", "prepare", "evaluate"):  # their sub-commands have
         assert "Example" in shown.output
 
 
@@ -58,7 +56,8 @@ def words_of(shown: str) -> set[str]:
 EVERY_COMMAND = [
     *COMMANDS,
     *(f"weights {name}" for name in ("list", "fetch", "verify", "path", "clear")),
-    *(f"prepare {name}" for name in ("pairs", "teacher", "clips", "ckplus")),
+    *(f"prepare {name}" for name in ("photos", "clips", "ckplus")),
+    *(f"evaluate {name}" for name in ("units", "pairs", "study", "answers")),
 ]
 
 
@@ -80,14 +79,14 @@ def test_help_has_two_groups_of_commands_in_their_order():
     first = {line.split()[0]: number for number, line in enumerate(lines) if line.startswith("  ")}
     for command in ("animate", "faces", "expressions", "sample", "weights"):
         assert make < first[command] < train
-    for command in ("prepare", "train", "train-paint", "evaluate"):
+    for command in ("prepare", "train", "evaluate"):
         assert train < first[command]
 
 
 def test_help_of_animate_says_what_can_be_asked_for(monkeypatch):
     widen(monkeypatch)
     shown = run("animate", "--help").output
-    assert all(name in shown for name in (*EXPRESSIONS, "neutral"))
+    assert all(name in shown for name in (*builtin_recipes().names, "neutral"))
     (shape,) = [line for line in shown.splitlines() if line.startswith("  --shape")]
     for explained in ("onset: from the photo to the peak", "pulse: to the peak, a hold, and back", "loop: there and"):
         assert explained in shape
@@ -95,10 +94,9 @@ def test_help_of_animate_says_what_can_be_asked_for(monkeypatch):
 
 def test_time_budgets_and_workers_are_one_thing_everywhere(monkeypatch):
     widen(monkeypatch)
-    for command in ("train", "train-paint"):
-        (line,) = [line for line in run(command, "--help").output.splitlines() if line.startswith("  --time-budget")]
-        assert "after this time: 90s, 25m, 2h or 1h30m" in line
-    for command in ("animate", "train", "prepare pairs"):
+    (line,) = [line for line in run("train", "--help").output.splitlines() if line.startswith("  --time-budget")]
+    assert "after this time: 90s, 25m, 2h or 1h30m" in line
+    for command in ("animate", "prepare photos"):
         (line,) = [
             line for line in run(*command.split(), "--help").output.splitlines() if line.startswith("  --workers")
         ]

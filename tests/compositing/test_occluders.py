@@ -4,12 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from facemotion.compositing.composite import Composite
+from facemotion.compositing.face_in_photo import FaceInPhoto
 from facemotion.compositing.occluders import MAP_PX, occluders_of
 from facemotion.faces import geometry
 from facemotion.faces.occlusion import Occlusion, share_in_front
-from tests.compositing.test_composite import MAP_PX as MOTION_PX
-from tests.compositing.test_composite import everything, still, textured
+from tests.compositing.renderings import everything, placed, rendering, textured
 from tests.faces.faces import frontal_landmarks
 
 PHOTO_PX = 600
@@ -30,14 +29,14 @@ def covered(part: slice, *, grow_px: int = 20) -> tuple[np.ndarray, np.ndarray, 
     return photo, blob > 0, Occlusion(front, *(1 - share for share in shares))
 
 
-def composite(photo: np.ndarray, occlusion: Occlusion) -> Composite:
-    return Composite(photo, LANDMARKS, grain=False, occluders=occluders_of(occlusion, photo, LANDMARKS))
+def composite(photo: np.ndarray, occlusion: Occlusion) -> FaceInPhoto:
+    return placed(photo, LANDMARKS, occluders=occluders_of(occlusion, photo, LANDMARKS))
 
 
 @pytest.mark.parametrize("part", [slice(48, 60), slice(36, 42), slice(2, 15)], ids=["mouth", "eye", "mask"])
 def test_the_occluder_keeps_its_very_pixels_under_all_motion_light_and_paint(part):
     photo, blob, occlusion = covered(part)
-    frame = composite(photo, occlusion).frame(**everything())
+    frame = composite(photo, occlusion).frame(everything())
     assert np.array_equal(frame[blob], photo[blob])
     assert (frame[~blob] != photo[~blob]).any(axis=-1).mean() > 0.1
 
@@ -71,7 +70,7 @@ def test_a_hidden_eye_is_not_painted_and_the_other_one_is():
         assert occluders.paint[y, x] == painted
 
 
-def test_lids_move_behind_glasses_whose_rims_do_not():
+def test_lids_move_behind_glasses_whose_thin_rims_move_less():
     photo, _, _ = covered(slice(0, 0))
     rims = np.zeros((PHOTO_PX, PHOTO_PX), np.uint8)
     for eye in (LANDMARKS[36:42], LANDMARKS[42:48]):
@@ -80,9 +79,13 @@ def test_lids_move_behind_glasses_whose_rims_do_not():
     photo[rims > 0] = 10
     front = geometry.warp_crop(rims.astype(np.float32), TO_CROP, 128)
     shares = share_in_front(front, geometry.apply(TO_CROP, LANDMARKS))
-    frame = composite(photo, Occlusion(front, *(1 - share for share in shares))).frame(**everything())
+    moved = rendering(flow=0.05, log_gain=0.3)
+    frame = composite(photo, Occlusion(front, *(1 - share for share in shares))).frame(moved)
     core = cv2.erode(rims, np.ones((3, 3))) > 0
-    assert np.abs(frame[core].astype(int) - photo[core]).mean() < 25  # of 128 and more without
+    change, without = (
+        np.abs(each[core].astype(int) - photo[core]).mean() for each in (frame, placed(photo, LANDMARKS).frame(moved))
+    )
+    assert change < 0.75 * without
     x, y = np.rint(LANDMARKS[36:42].mean(0)).astype(int)
     assert (frame[y - 3 : y + 4, x - 8 : x + 9] != photo[y - 3 : y + 4, x - 8 : x + 9]).any(axis=2).mean() > 0.9
 
@@ -110,6 +113,27 @@ def test_grey_edges_guide_the_border_of_a_coarse_mask():
 
 def test_light_alone_leaves_the_occluder_alone():
     photo, blob, occlusion = covered(slice(48, 60))
-    maps = still() | {"shade": np.full((MOTION_PX, MOTION_PX), 0.4, np.float32)}
-    frame = composite(photo, occlusion).frame(**maps)
+    frame = composite(photo, occlusion).frame(rendering(log_gain=0.4))
     assert np.array_equal(frame[blob], photo[blob]) and (frame[280:300, 290:310] != photo[280:300, 290:310]).any()
+
+
+def test_glasses_keep_their_shape_while_eyes_and_mouth_move():
+    photo = textured(PHOTO_PX, PHOTO_PX)
+    clear = np.zeros((128, 128), np.float32)
+    occluders = occluders_of(Occlusion(clear, glasses=1.0), photo, LANDMARKS)
+    assert occluders is not None
+    in_map = geometry.apply(geometry.photo_to_crop(LANDMARKS, MAP_PX), LANDMARKS)
+    span = float(np.linalg.norm(in_map[45] - in_map[36]))
+    eye = in_map[36:42].mean(0)
+
+    def motion(across: float, down: float) -> float:
+        x, y = np.rint(eye + span * np.array([across, down])).astype(int)
+        return float(occluders.motion[y, x])
+
+    for across, down in ((-0.28, 0), (0.3, 0.02), (0, 0.26), (0, -0.2), (0.2, 0.2)):  # rims and bridge
+        assert motion(across, down) < 0.02
+    assert motion(0, 0) > 0.98
+    assert all(occluders.motion[tuple(np.rint(point[::-1]).astype(int))] > 0.9 for point in in_map[48:60])
+    assert np.array_equal(occluders.paint, occluders.motion)
+    half = occluders_of(Occlusion(clear, glasses=0.5), photo, LANDMARKS)
+    assert half.motion.min() == pytest.approx(0.5, abs=0.01)

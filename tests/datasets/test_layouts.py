@@ -1,18 +1,13 @@
-"""Where photos lie: the data folder's layout, the authors' layouts, anybody's folders; splits and landmark files."""
+"""Where photos lie: the data folder's layout, the authors' layouts, anybody's folders; who is held out."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from facemotion.datasets.clip_writer import Source
-from facemotion.datasets.landmark_files import LandmarkFile, find_landmark_file, read_landmark_text
-from facemotion.datasets.layouts import CANADA, LONDON, PORTRAITS, find_pairs, find_portraits
+from facemotion.datasets.layouts import find_pairs, find_people, find_portraits
+from facemotion.datasets.sources import CANADA, LONDON, PORTRAITS, Source, sources_of
 from facemotion.datasets.splits import Splits, built_in_validation, read_validation
 from facemotion.errors import InputError
-from facemotion.faces.ibug68 import FROM_FACE_MESH
-
-OWN = Source("own", "CC0-1.0")
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -25,8 +20,8 @@ def touch(root: Path, *names: str) -> Path:
 def test_pairs_of_the_data_folder(tmp_path):
     root = touch(tmp_path / "data", "landmarks.npz", "london/neutral/001.jpg", "london/smile/001.jpg")
     for folder in (root, root / "london"):
-        (pair,) = find_pairs([folder], own_source=OWN)
-        assert (pair.person, pair.expression, pair.source) == ("london-001", "smile", LONDON)
+        (pair,) = find_pairs([folder])
+        assert (pair.person, pair.expression) == ("london-001", "smile")
         assert pair.neutral.name == pair.peak.name == "001.jpg" and pair.peak.parent.name == "smile"
 
 
@@ -39,25 +34,27 @@ def test_pairs_of_the_london_set_as_published(tmp_path):
         "smiling_front/001_08.jpg",
         "smiling_front/003_08.jpg",
     )
-    first, second, third = find_pairs([root], own_source=OWN)
+    first, second, third = find_pairs([root])
     assert (first.person, first.neutral.name, first.peak.name) == ("london-001", "001_03.jpg", "001_08.jpg")
-    assert (first.source, first.expression, first.problem) == (LONDON, "smile", "")
+    assert (first.expression, first.problem) == ("smile", "")
     assert second.problem == "no photo in smiling_front for 002"
     assert third.problem == "no photo in neutral_front for 003"
 
 
 def test_own_pairs_of_any_expression(tmp_path):
-    root = touch(tmp_path / "mine", "neutral/anna.png", "anger/anna.jpg", "wink/anna.jpg")
-    assert [(pair.person, pair.expression) for pair in find_pairs([root], own_source=OWN)] == [("mine-anna", "anger")]
-    pairs = find_pairs([root], own_source=OWN, expression="wink")
-    assert {pair.expression for pair in pairs} == {"anger", "wink"} and len({pair.key for pair in pairs}) == 2
+    root = touch(tmp_path / "mine", "neutral/anna.png", "anger/anna.jpg", "smile/anna.jpg", "other/anna.jpg")
+    pairs = find_pairs([root])
+    assert {(pair.person, pair.expression) for pair in pairs} == {("mine-anna", "anger"), ("mine-anna", "smile")}
+    assert len({pair.key for pair in pairs}) == 2
+    (person,) = [person for person in find_people([root]) if person.person == "mine-anna"]
+    assert [path.parent.name for path in person.photos] == ["neutral", "smile", "anger"]
 
 
 def test_a_folder_without_pairs(tmp_path):
     with pytest.raises(InputError, match="no photo pairs"):
-        find_pairs([touch(tmp_path / "x", "a.jpg")], own_source=OWN)
+        find_pairs([touch(tmp_path / "x", "a.jpg")])
     with pytest.raises(InputError, match="no such folder"):
-        find_pairs([tmp_path / "nowhere"], own_source=OWN)
+        find_pairs([tmp_path / "nowhere"])
 
 
 def test_portraits_of_the_data_folder(tmp_path):
@@ -70,44 +67,44 @@ def test_portraits_of_the_data_folder(tmp_path):
         "portraits/Age_r0c4.jpg",
         "portraits/manifest.csv",
     )
-    items = find_portraits([root], own_source=OWN)
-    assert [(item.key, item.person, item.source) for item in items] == [
-        ("data/canada/003f.jpg", "canada-003f", CANADA),
-        ("data/london/neutral/001.jpg", "london-001", LONDON),
-        ("data/portraits/Age_r0c4.jpg", "portrait-Age_r0c4", PORTRAITS),
+    items = find_portraits([root])
+    assert [(item.key, item.person) for item in items] == [
+        ("data/canada/003f.jpg", "canada-003f"),
+        ("data/london/neutral/001.jpg", "london-001"),
+        ("data/portraits/Age_r0c4.jpg", "portrait-Age_r0c4"),
     ]
-    (item,) = find_portraits([root / "portraits"], own_source=OWN)
+    (item,) = find_portraits([root / "portraits"])
     assert item.person == "portrait-Age_r0c4"
 
 
 def test_the_london_set_as_published_gives_its_neutral_photos(tmp_path):
     root = touch(tmp_path / "faces", "neutral_front/001_03.jpg", "smiling_front/001_08.jpg")
-    (item,) = find_portraits([root], own_source=OWN)
-    assert (item.person, item.source) == ("london-001", LONDON)
+    (item,) = find_portraits([root])
+    assert item.person == "london-001"
 
 
 def test_own_portraits(tmp_path):
     root = touch(tmp_path / "family", "anna.jpg", "ben/1.png", "ben/2.PNG", "notes.txt", ".hidden.jpg")
-    assert [item.person for item in find_portraits([root], own_source=OWN)] == [
+    assert [item.person for item in find_portraits([root])] == [
         "family-anna",
         "family-ben-1",
         "family-ben-2",
     ]
-    by_folder = find_portraits([root], own_source=OWN, person_from="folder")
+    by_folder = find_portraits([root], person_from="folder")
     assert [item.person for item in by_folder] == ["family-anna", "family-ben", "family-ben"]
     with pytest.raises(InputError, match="no photos"):
-        find_portraits([touch(tmp_path / "empty", "notes.txt")], own_source=OWN)
+        find_portraits([touch(tmp_path / "empty", "notes.txt")])
 
 
 def test_names_to_pass_over(tmp_path):
     root = touch(tmp_path / "people", "Occlusion_1.jpg", "Age_1.jpg", "ben/Hat_2.jpg")
-    items = find_portraits([root], own_source=OWN, exclude=["Occlusion*", "Hat_?.jpg"])
+    items = find_portraits([root], exclude=["Occlusion*", "Hat_?.jpg"])
     assert [item.person for item in items] == ["people-Age_1"]
 
 
 def test_a_users_folder_called_portraits_is_not_the_known_set(tmp_path):
-    (item,) = find_portraits([touch(tmp_path / "portraits", "anna.jpg")], own_source=OWN)
-    assert (item.person, item.source) == ("portraits-anna", OWN)
+    (item,) = find_portraits([touch(tmp_path / "portraits", "anna.jpg")])
+    assert item.person == "portraits-anna"
 
 
 def test_the_built_in_validation_people():
@@ -135,31 +132,20 @@ def test_people_of_the_known_sets_are_not_drawn():
     assert splits.split_of("somebody") == "validation"
 
 
-def test_landmarks_of_many_photos(tmp_path):
-    mesh = np.random.default_rng(0).uniform(0, 100, (478, 3)).astype(np.float32)
-    points = mesh[:68, :2]
-    np.savez(tmp_path / "landmarks.npz", **{"faces/a.jpg": mesh, "faces/b.jpg": points, "faces/c.jpg": points[:5]})
-    file = find_landmark_file(touch(tmp_path / "faces", "a.jpg"))
-    assert file == LandmarkFile(tmp_path / "landmarks.npz")
-    half_px = 0.5 * 1.5 * np.ptp(mesh[:, :2], axis=0).max() / 256
-    np.testing.assert_allclose(
-        file.get(tmp_path / "faces" / "a.jpg"), mesh[list(FROM_FACE_MESH), :2] - half_px, rtol=1e-6, atol=1e-5
-    )
-    np.testing.assert_array_equal(file.get(tmp_path / "faces" / "b.jpg"), points)
-    assert file.get(tmp_path / "faces" / "d.jpg") is None and file.get(Path("/elsewhere/a.jpg")) is None
-    with pytest.raises(InputError, match="neither 68 iBUG nor 478"):
-        file.get(tmp_path / "faces" / "c.jpg")
+def test_people_of_the_sets_side_by_side_are_known_without_the_projects_landmarks(tmp_path):
+    root = touch(tmp_path / "downloads", "london/neutral_front/001_03.jpg", "london/smiling_front/001_08.jpg")
+    touch(root, "london/smiling_front/002_08.jpg", "canada/003f.jpg", "portraits/Age_r0c4.jpg")
+    people = {person.person: [path.name for path in person.photos] for person in find_people([root])}
+    assert people == {
+        "canada-003f": ["003f.jpg"],
+        "london-001": ["001_03.jpg", "001_08.jpg"],
+        "portrait-Age_r0c4": ["Age_r0c4.jpg"],
+        "london-002": ["002_08.jpg"],
+    }
 
 
-def test_a_landmark_file_that_is_none(tmp_path):
-    (tmp_path / "landmarks.npz").write_bytes(b"no zip")
-    with pytest.raises(InputError, match="no npz of landmarks"):
-        LandmarkFile(tmp_path / "landmarks.npz").get(tmp_path / "a.jpg")
-    assert find_landmark_file(touch(tmp_path / "a" / "b" / "c" / "d", "x.jpg")) is None
-
-
-@pytest.mark.parametrize("text", ["1 2\n" * 67, "1 2 3\n" * 68, "one two\n" * 68, "1 nan\n" * 68, ""])
-def test_landmark_texts_that_are_none(tmp_path, text):
-    (tmp_path / "a.txt").write_text(text)
-    with pytest.raises(InputError, match=r"a\.txt"):
-        read_landmark_text(tmp_path / "a.txt")
+def test_sources_of_people():
+    own = Source("own", "CC0-1.0")
+    people = ["london-001", "canada-003f", "portrait-Age_r0c4", "london-002"]
+    assert sources_of(people, own=own) == [LONDON, CANADA, PORTRAITS]
+    assert sources_of(["anna", "london-1"], own=own) == [LONDON, own]

@@ -4,27 +4,34 @@ import base64
 import json
 import re
 from io import BytesIO
+from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from facemotion.cli.app import app
+from facemotion.datasets.layouts import PairItem
 from facemotion.errors import InputError, OutputError
+from facemotion.evaluation import study
 from facemotion.evaluation.answers import count_answers
-from facemotion.evaluation.cases import find_cases
-from facemotion.evaluation.study import usable, write_study
-from facemotion.evaluation.tracking import frame_tracker
-from facemotion.expressions.grammar import EXPRESSIONS
-from facemotion.models.generator import tiny_generator
-from tests.evaluation.faces import known_landmarks, write_clip_set
+from facemotion.evaluation.study import draw_pairs, real_and_generated, write_study
 
 
-def cases_of(path):
-    return find_cases([path], known=EXPRESSIONS, locate=frame_tracker(known_landmarks).locate)
+def pairs_of(count: int) -> list[PairItem]:
+    return [PairItem(f"k{n}", f"p{n}", Path(f"n{n}.jpg"), Path(f"s{n}.jpg"), "smile") for n in range(count)]
 
 
-@pytest.fixture(scope="module")
-def cases(tmp_path_factory):
-    return cases_of(write_clip_set(tmp_path_factory.mktemp("data") / "set", people=3, expressions=("smile",)))
+def flat(pair: PairItem) -> tuple[np.ndarray, np.ndarray]:
+    tone = 20 * int(pair.person[1:])
+    return np.full((64, 64, 3), 100 + tone, np.uint8), np.full((64, 64, 3), 90 + tone, np.uint8)
+
+
+@pytest.fixture
+def pairs(monkeypatch):
+    monkeypatch.setattr(study, "real_and_generated", flat)
+    return pairs_of(3)
 
 
 def page_study(folder):
@@ -32,18 +39,18 @@ def page_study(folder):
     return json.loads(re.search(r'<script id="study"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
 
 
-def test_each_case_is_shown_twice_once_real_once_generated(tmp_path, cases):
-    key = write_study(cases, tiny_generator(), tmp_path / "study", seed=1)
-    assert sorted((t.case, t.truth) for t in key.trials) == sorted(
-        (c.id, truth) for c in cases for truth in ("real", "generated")
+def test_each_pair_is_shown_twice_once_real_once_generated(tmp_path, pairs):
+    key = write_study(pairs, tmp_path / "study", seed=1)
+    assert sorted((t.person, t.truth) for t in key.trials) == sorted(
+        (pair.person, truth) for pair in pairs for truth in ("real", "generated")
     )
     shown = page_study(tmp_path / "study")
     assert [t["id"] for t in shown["trials"]] == [t.id for t in key.trials]
     assert {p.name for p in (tmp_path / "study").iterdir()} == {"index.html", "key.json"}
 
 
-def test_the_page_gives_nothing_away_and_needs_nothing_from_outside(tmp_path, cases):
-    write_study(cases, tiny_generator(), tmp_path / "study")
+def test_the_page_gives_nothing_away_and_needs_nothing_from_outside(tmp_path, pairs):
+    write_study(pairs, tmp_path / "study")
     shown = page_study(tmp_path / "study")
     assert all(set(trial) == {"id", "pictures"} for trial in shown["trials"])
     page = (tmp_path / "study/index.html").read_text()
@@ -52,53 +59,103 @@ def test_the_page_gives_nothing_away_and_needs_nothing_from_outside(tmp_path, ca
     assert "p0-smile" not in text
 
 
-def test_real_and_generated_pictures_are_encoded_alike(tmp_path, cases):
-    key = write_study(cases, tiny_generator(), tmp_path / "study")
+def test_real_and_generated_pictures_are_encoded_alike(tmp_path, pairs):
+    key = write_study(pairs, tmp_path / "study")
     kinds = set()
     for trial, shown in zip(key.trials, page_study(tmp_path / "study")["trials"], strict=True):
         with Image.open(BytesIO(base64.b64decode(shown["pictures"][0].partition(",")[2]))) as picture:
-            kinds.add((trial.truth, picture.format, picture.size, picture.n_frames, tuple(sorted(picture.info))))
+            kinds.add((trial.truth, picture.format, picture.size, tuple(sorted(picture.info))))
     assert len({kind[1:] for kind in kinds}) == 1
     assert {kind[0] for kind in kinds} == {"real", "generated"}
 
 
-def test_recordings_are_shown_as_clips_and_a_loop_has_no_seam(tmp_path):
-    cases = cases_of(write_clip_set(tmp_path / "set", people=1, expressions=("smile",), frames=8))
-    write_study(cases, tiny_generator(), tmp_path / "study")
-    data = page_study(tmp_path / "study")["trials"][0]["pictures"][0].partition(",")[2]
-    with Image.open(BytesIO(base64.b64decode(data))) as clip:
-        assert clip.n_frames == 14  # eight there, six back
-        assert clip.info["loop"] == 0
-
-
-def test_pairs_put_the_real_one_on_a_random_side(tmp_path):
-    cases = cases_of(write_clip_set(tmp_path / "set", people=8, expressions=("smile",), frames=2))
-    key = write_study(cases, tiny_generator(), tmp_path / "study", ask="pair", seed=0)
+def test_pairs_put_the_real_one_on_a_random_side(tmp_path, pairs):
+    key = write_study(pairs_of(6), tmp_path / "study", ask="pair", seed=0)
     assert {t.truth for t in key.trials} == {"left", "right"}
-    shown = {t["id"]: t["pictures"] for t in page_study(tmp_path / "study")["trials"]}
-    assert all(len(pictures) == 2 for pictures in shown.values())
+    assert all(len(trial["pictures"]) == 2 for trial in page_study(tmp_path / "study")["trials"])
 
 
-def test_the_order_comes_from_the_seed(tmp_path, cases):
-    keys = [write_study(cases, tiny_generator(), tmp_path / f"s{i}", seed=seed) for i, seed in enumerate((4, 4, 5))]
+def test_the_order_comes_from_the_seed(tmp_path, pairs):
+    keys = [write_study(pairs, tmp_path / f"s{i}", seed=seed) for i, seed in enumerate((4, 4, 5))]
     assert keys[0] == keys[1]
     assert keys[0].trials != keys[2].trials
     assert (tmp_path / "s0/index.html").read_bytes() == (tmp_path / "s1/index.html").read_bytes()
 
 
-def test_rendered_clips_are_no_real_pictures(tmp_path):
-    for origin, count in (("teacher", 0), ("pairs", 0), ("ckplus", 1)):
-        path = write_clip_set(tmp_path / origin, people=1, expressions=("smile",), origin=origin)
-        assert len(usable(cases_of(path))) == count
-    with pytest.raises(InputError, match="from a camera"):
-        write_study([], tiny_generator(), tmp_path / "study")
+def test_pairs_that_cannot_be_used_are_left_out(tmp_path, monkeypatch):
+    def some(pair):
+        if pair.person == "p0":
+            raise InputError("no face")
+        return flat(pair)
+
+    monkeypatch.setattr(study, "real_and_generated", some)
+    key = write_study(pairs_of(2), tmp_path / "study")
+    assert {trial.person for trial in key.trials} == {"p1"}
+    with pytest.raises(InputError, match="No pair"):
+        write_study(pairs_of(1), tmp_path / "other")
 
 
-def test_a_study_is_not_overwritten_unasked(tmp_path, cases):
-    write_study(cases[:1], tiny_generator(), tmp_path / "study")
+def test_a_study_is_not_overwritten_unasked(tmp_path, pairs):
+    write_study(pairs[:1], tmp_path / "study")
     with pytest.raises(OutputError, match="exists already"):
-        write_study(cases[:1], tiny_generator(), tmp_path / "study")
-    write_study(cases, tiny_generator(), tmp_path / "study", overwrite=True)
+        write_study(pairs[:1], tmp_path / "study")
+    write_study(pairs, tmp_path / "study", overwrite=True)
+
+
+@pytest.fixture(scope="module")
+def pair_folder(tmp_path_factory) -> Path:
+    """The astronaut, whose other photo is another expression."""
+    from skimage.data import astronaut
+
+    from facemotion import animate
+
+    root = tmp_path_factory.mktemp("pairs")
+    photo = astronaut()[:320, 60:380]
+    for folder, picture in (("neutral", photo), ("surprise", animate(photo, "surprise", frames=1)[0])):
+        (root / folder).mkdir()
+        Image.fromarray(picture).save(root / folder / "eileen.png")
+    return root
+
+
+def test_the_neutral_photo_is_brought_to_what_the_other_one_shows(pair_folder):
+    (pair,) = draw_pairs([pair_folder], limit=None, seed=0)
+    real, generated = real_and_generated(pair)
+    assert real.shape == generated.shape == (512, 512, 3)
+    with Image.open(pair.neutral) as neutral:
+        assert neutral.size == (320, 320)
+    mouth = np.s_[330:430, 200:312]
+    assert np.abs(generated[mouth].astype(int) - real[mouth]).mean() < 25
+
+
+def test_the_command_writes_a_page_and_counts_its_answers(pair_folder, tmp_path):
+    out = tmp_path / "study"
+    result = CliRunner().invoke(app, ["evaluate", "study", str(pair_folder), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert "2 questions" in result.stdout
+    trials = json.loads((out / "key.json").read_text())
+    sheet = {
+        "format": "facemotion-study-answers",
+        "version": 1,
+        "study": trials["study"],
+        "participant": "anna",
+        "started": "now",
+        "answers": [{"trial": trial["id"], "choice": "real"} for trial in trials["trials"]],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(sheet))
+    result = CliRunner().invoke(app, ["evaluate", "answers", str(out / "key.json"), str(tmp_path / "a.json")])
+    assert result.exit_code == 0, result.output
+    assert (
+        "surprise" not in result.stdout.partition("\n")[0] and "all: generated called real 100 % of 1" in result.stdout
+    )
+
+
+def test_only_people_held_out_are_drawn(tmp_path):
+    for folder in ("neutral_front", "smiling_front"):
+        (tmp_path / folder).mkdir()
+    for person in ("001", "012"):
+        for folder, pose in (("neutral_front", "03"), ("smiling_front", "08")):
+            (tmp_path / folder / f"{person}_{pose}.jpg").write_bytes(b"")
+    assert [pair.person for pair in draw_pairs([tmp_path], limit=None, seed=0)] == ["london-012"]
 
 
 def write_key(path, truths, *, ask="one", expressions=None):

@@ -5,14 +5,11 @@ import time
 
 import pytest
 
+from facemotion.evaluation import study
 from facemotion.evaluation.answers import count_answers
-from facemotion.evaluation.cases import find_cases
 from facemotion.evaluation.study import write_study
-from facemotion.evaluation.tracking import frame_tracker
-from facemotion.expressions.grammar import EXPRESSIONS
-from facemotion.models.generator import tiny_generator
-from tests.evaluation.chromium import Browser, program
-from tests.evaluation.faces import known_landmarks, write_clip_set
+from tests.chromium import Browser, program
+from tests.evaluation.test_study import flat, pairs_of
 
 pytestmark = [
     pytest.mark.browser,
@@ -20,10 +17,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def cases(tmp_path_factory):
-    path = write_clip_set(tmp_path_factory.mktemp("data") / "set", people=2, expressions=("smile",))
-    return find_cases([path], known=EXPRESSIONS, locate=frame_tracker(known_landmarks).locate)
+@pytest.fixture
+def pairs(monkeypatch):
+    monkeypatch.setattr(study, "real_and_generated", flat)
+    return pairs_of(2)
 
 
 @pytest.fixture
@@ -48,8 +45,8 @@ def saved_answers(folder):
     return found[0]
 
 
-def test_a_study_by_keyboard_alone_from_start_to_counted_answers(tmp_path, cases, browser):
-    key = write_study(cases, tiny_generator(), tmp_path / "study", seed=2)
+def test_a_study_by_keyboard_alone_from_start_to_counted_answers(tmp_path, pairs, browser):
+    key = write_study(pairs, tmp_path / "study", seed=2)
     (tmp_path / "saved").mkdir()
     browser.download_into(tmp_path / "saved")
     browser.open(tmp_path / "study/index.html")
@@ -59,7 +56,7 @@ def test_a_study_by_keyboard_alone_from_start_to_counted_answers(tmp_path, cases
     browser.press("Enter")
     for number, trial in enumerate(key.trials, 1):
         wait_for_question(browser, number)
-        assert browser.evaluate("document.querySelector('#pictures img').naturalWidth") == 128
+        assert browser.evaluate("document.querySelector('#pictures img').naturalWidth") == 64
         browser.press("ArrowLeft" if trial.truth == "generated" else "ArrowRight")
     browser.wait("!document.getElementById('done').hidden")
     browser.press("Tab")
@@ -74,8 +71,8 @@ def test_a_study_by_keyboard_alone_from_start_to_counted_answers(tmp_path, cases
     assert (verdict.generated.mean, verdict.real.mean) == (1, 0)  # Left is "Real": every answer was wrong on purpose
 
 
-def test_answers_survive_a_reload_can_be_undone_and_keys_that_repeat_count_once(tmp_path, cases, browser):
-    write_study(cases, tiny_generator(), tmp_path / "study")
+def test_answers_survive_a_reload_can_be_undone_and_keys_that_repeat_count_once(tmp_path, pairs, browser):
+    write_study(pairs, tmp_path / "study")
     browser.open(tmp_path / "study/index.html")
     browser.click("#start")
     wait_for_question(browser, 1)
@@ -91,8 +88,8 @@ def test_answers_survive_a_reload_can_be_undone_and_keys_that_repeat_count_once(
     assert browser.evaluate("state.answers.length") == 0
 
 
-def test_pairs_stand_side_by_side_and_the_text_can_be_copied(tmp_path, cases, browser):
-    key = write_study(cases, tiny_generator(), tmp_path / "study", ask="pair")
+def test_pairs_stand_side_by_side_and_the_text_can_be_copied(tmp_path, pairs, browser):
+    key = write_study(pairs, tmp_path / "study", ask="pair")
     browser.open(tmp_path / "study/index.html")
     browser.click("#start")
     for number, _ in enumerate(key.trials, 1):
@@ -107,8 +104,8 @@ def test_pairs_stand_side_by_side_and_the_text_can_be_copied(tmp_path, cases, br
     assert [a["choice"] for a in record["answers"]] == ["left", "left"]
 
 
-def test_everything_fits_a_small_screen(tmp_path, cases):
-    write_study(cases, tiny_generator(), tmp_path / "study", ask="pair")
+def test_everything_fits_a_small_screen(tmp_path, pairs):
+    write_study(pairs, tmp_path / "study", ask="pair")
     with Browser(tmp_path / "phone", width=390, height=700) as browser:
         browser.open(tmp_path / "study/index.html")
         browser.click("#start")

@@ -194,11 +194,10 @@ def test_who_is_measured(folder, monkeypatch):
 
 
 def run(*words):
-    return CliRunner().invoke(app, ["evaluate-units", *map(str, words)])
+    return CliRunner().invoke(app, ["evaluate", "units", *map(str, words)])
 
 
 def test_a_report_of_a_real_face(folder, monkeypatch):
-    pytest.importorskip("torchmetrics")
     monkeypatch.setattr(units, "WORDS", ("jawOpen", "mouthSmile"))
     monkeypatch.setattr(units, "TRACK_UNITS", 2)
     monkeypatch.setattr(units, "TRACK_FRAMES", 4)
@@ -226,7 +225,6 @@ def test_a_report_of_a_real_face(folder, monkeypatch):
 def test_who_cannot_be_animated_is_named(tmp_path):
     from PIL import Image
 
-    pytest.importorskip("torchmetrics")
     Image.new("RGB", (64, 64), "grey").save(tmp_path / "wall.png")
     result = run(tmp_path / "wall.png", "--out", tmp_path / "r")
     assert result.exit_code == 1

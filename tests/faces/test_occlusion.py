@@ -95,6 +95,32 @@ def test_one_covered_eye_leaves_the_other_one_seen():
     assert line.startswith("One eye is hidden")
 
 
+def with_rims(radii: tuple[float, float], colour: tuple[int, int, int]) -> np.ndarray:
+    """Glasses drawn on the portrait: two rims and a bridge."""
+    photo = portrait().copy()
+    eyes = [landmarks()[36 + 6 * side : 42 + 6 * side].mean(0) for side in (0, 1)]
+    axes, thick = [round(span() * radius) for radius in radii], max(2, round(0.025 * span()))
+    for centre in eyes:
+        place = np.rint(centre + np.array([0, 0.05 * span()])).astype(int).tolist()
+        cv2.ellipse(photo, place, axes, 0, 0, 360, colour, thick, cv2.LINE_AA)
+    towards = [np.array([sign * axes[0], 0.02 * span()]) for sign in (1, -1)]
+    inner = [np.rint(eye + way).astype(int).tolist() for eye, way in zip(eyes, towards, strict=True)]
+    cv2.line(photo, *inner, colour, thick, cv2.LINE_AA)
+    return photo
+
+
+@pytest.mark.parametrize("radii", [(0.25, 0.21), (0.27, 0.17)], ids=["round", "wide"])
+@pytest.mark.parametrize("colour", [(20, 20, 25), (90, 50, 20)], ids=["black", "brown"])
+def test_clear_glasses_are_recognised_and_hide_nothing(radii, colour):
+    occlusion = find_occlusion(with_rims(radii, colour), landmarks())
+    assert occlusion.glasses > 0.5
+    assert occlusion.eyes_hidden == (False, False) and not occlusion.lips_hidden
+
+
+def test_no_glasses_on_a_face_without():
+    assert find_occlusion(portrait(), landmarks()).glasses == 0
+
+
 def shadowed(photo: np.ndarray) -> np.ndarray:
     """The lower half of the face in a hard shadow."""
     dark = photo.copy()
@@ -170,7 +196,7 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
     network = OcclusionNetwork(OcclusionConfig(input_px=32, widths=(8, 8, 8, 8)))
     save_occlusion(path, network, record={})
     tensors = load_file(path)
-    header = {"format": "facemotion-occlusion", "version": "1", "record": "{}"}
+    header = {"format": "facemotion-occlusion", "version": "2", "record": "{}"}
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(WeightsError):
         load_occlusion(path)

@@ -9,12 +9,12 @@ import torch
 from facemotion.errors import WeightsError
 from facemotion.models.unit_compositing import composed, patch_view, relit, whole_grid, with_patches
 from facemotion.models.unit_generator import PATCHES, RenderedMaps, UnitGenerator, UnitGeneratorConfig, presence
-from facemotion.models.unit_release import load_unit_release, save_unit_release
+from facemotion.models.unit_release import load_unit_release, save_release
 from facemotion.rendering import light
 from facemotion.rendering.boxes import Box
 from facemotion.rendering.compose import composed as composed_by_numpy
-from facemotion.rendering.correction import Correction, Patch, draw_patches
-from facemotion.rendering.face import Layer, Rendering
+from facemotion.rendering.correction import Correction, corrected, draw_patches
+from facemotion.rendering.face import Layer, Patch, Rendering
 
 TINY = UnitGeneratorConfig(
     input_px=32,
@@ -159,12 +159,14 @@ def test_a_correction_of_nothing_leaves_the_frame():
         np.zeros((16, 16, 2), np.float32), np.zeros((32, 32), np.float32), (patch,), np.zeros((68, 2), np.float32)
     )
     rendering = a_rendering(size)
-    assert np.array_equal(composed_by_numpy(crop, rendering, nothing), composed_by_numpy(crop, rendering))
+    assert np.array_equal(
+        composed_by_numpy(crop, corrected(rendering, nothing, size)), composed_by_numpy(crop, rendering)
+    )
 
 
 def test_a_release_holds_configuration_record_and_weights(tmp_path):
     generator = lively()
-    save_unit_release(tmp_path / "g.safetensors", generator, {"steps": 3}, dtype=torch.float32)
+    save_release(tmp_path / "g.safetensors", generator, {"steps": 3}, dtype=torch.float32)
     again, record = load_unit_release(tmp_path / "g.safetensors")
     assert again.config == TINY and record == {"steps": 3}
     control = torch.zeros(1, 52)
@@ -176,7 +178,7 @@ def test_damaged_and_foreign_releases_are_refused(tmp_path):
     from safetensors.torch import save_file
 
     path = tmp_path / "g.safetensors"
-    save_unit_release(path, lively(), {})
+    save_release(path, lively(), {})
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(path.read_bytes()[:2000])
     foreign = tmp_path / "foreign.safetensors"

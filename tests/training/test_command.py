@@ -1,87 +1,109 @@
-"""`facemotion train` from a user's chair."""
+"""``facemotion train`` and ``evaluate pairs`` from the shell, on noise."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
-import typer
+import torch
 from typer.testing import CliRunner
 
-from facemotion.cli.train import register
-from facemotion.models.generator import tiny_generator
-from facemotion.models.release import load_release, save_release
-from tests.training.conftest import TINY
+from facemotion.cli.app import app
+from facemotion.datasets.unit_samples import UnitSampleFolder, write_shard
+from facemotion.evaluation.pairs import evaluate_pairs, psnr, sheet, ssim
+from facemotion.models.unit_generator import UnitGenerator
+from tests.datasets.made_up_units import made_up_sample
+from tests.training.units.test_loop import TINY, TINY_PAPER
 
 
-@pytest.fixture
-def facemotion():
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    register(app)
-    runner = CliRunner()
-
-    def run(*words):
-        return runner.invoke(app, ["train", *map(str, words), "--device", "cpu"])
-
-    return run
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("samples")
+    for split in ("train", "validation"):
+        (folder / split).mkdir()
+        kinds = ("pair", "back", "still", "back")
+        write_shard(folder / split / "0.safetensors", [made_up_sample(i, kind=kind) for i, kind in enumerate(kinds)])
+    return folder
 
 
-def settings(*more):
-    return [word for change in (*TINY, *more) for word in ("--set", change)]
+def facemotion(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
 
 
-def test_trains_resumes_and_fine_tunes(facemotion, clip_folder, tmp_path):
-    words = [clip_folder, "--out", tmp_path / "run", "--precision", "fp32", *settings()]
+@pytest.mark.parametrize(("preset", "config"), [("corrections", TINY), ("paper", TINY_PAPER)])
+def test_trains_says_how_it_stands_and_resumes(samples, tmp_path, preset, config):
+    (tmp_path / "c.json").write_text(config.to_json())
+    words = ["train", samples, tmp_path / "run", "--preset", preset, "--config", tmp_path / "c.json", "--device", "cpu"]
     first = facemotion(*words)
     assert first.exit_code == 0, first.output
-    assert "8 clips on cpu" in first.stderr
-    assert "real smile 28%" in first.stderr
-    assert "images/s (loader" in first.stderr
-    assert "finished at 16 images" in first.stdout
-    assert "resumed at 16 images" in facemotion(*words).stderr
-    words = [clip_folder, "--out", tmp_path / "tuned", "--init", tmp_path / "run" / "release.safetensors"]
-    tuned = facemotion(*words, "--images", "8", "--precision", "fp32", *settings()[:-4], *settings()[-2:])
-    assert tuned.exit_code == 0, tuned.output
-    load_release(tmp_path / "tuned" / "release.safetensors")
-
-
-def test_fine_tunes_the_released_weights_by_name(facemotion, clip_folder, tmp_path, monkeypatch):
-    save_release(tmp_path / "mine.safetensors", tiny_generator(), {"images": 5})
-    monkeypatch.setenv("FACEMOTION_WEIGHTS", str(tmp_path / "mine.safetensors"))
-    tuned = facemotion(clip_folder, "--out", tmp_path / "tuned", "--init", "release", *settings())
-    assert tuned.exit_code == 0, tuned.output
-    _, record = load_release(tmp_path / "tuned" / "release.safetensors")
-    assert record["initialised_from"] == "mine.safetensors"
-
-
-def test_preset_and_settings_are_shown(facemotion, clip_folder, tmp_path):
-    words = [clip_folder, "--out", tmp_path / "run", "--preset", "paper", "--images", "3k"]
-    result = facemotion(*words, "--show-settings")
-    shown = json.loads(result.stdout)
-    assert shown["generator"]["preset"] == "paper"
-    assert shown["images"] == 3000
-    assert not (tmp_path / "run").exists()
-
-
-def test_time_budget(facemotion, clip_folder, tmp_path):
-    words = [clip_folder, "--out", tmp_path / "run", "--time-budget", "1s", *settings("images=1M")]
-    assert "time budget at" in facemotion(*words).stdout
+    assert "finished at step 4 of 4" in first.stdout
+    assert "Training: 4/4" in first.stderr and "pixels" in first.stderr
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "config.json",
+        "generator.safetensors",
+        "log.jsonl",
+        "state.pt",
+    }
+    again = facemotion(*words)
+    assert "resumed at step 4" in again.stdout
+    weights = tmp_path / "run" / "generator.safetensors"
+    measured = facemotion("evaluate", "pairs", samples, "--weights", weights, "--out", tmp_path / "report")
+    assert measured.exit_code == 0, measured.output
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {"report.json", "report.md", "samples.png"}
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert {score["kind"] for score in report["scores"]} == {"pair", "back", "still"}
+    assert set(report["scores"][0]["psnr"]) == {"photo", "renderer", "generator"}
+    assert "another photograph" in measured.stdout
 
 
 @pytest.mark.parametrize(
-    "words, message",
+    ("words", "message"),
     [
-        (["--set", "losses.lpips=1"], "unknown setting"),
+        (["--preset", "other"], "no preset"),
         (["--time-budget", "soon"], "duration"),
-        (["--preset", "other"], "preset must be"),
-        (["--init", "missing.pt"], "no training state"),
+        (["--config", "missing.json"], "missing.json"),
     ],
 )
-def test_refusals(facemotion, clip_folder, tmp_path, words, message):
-    result = facemotion(clip_folder, "--out", tmp_path / "run", *settings(), *words)
-    assert message in str(result.exception)
+def test_refusals(samples, tmp_path, words, message):
+    result = facemotion("train", samples, tmp_path / "run", *words)
+    assert result.exit_code in (1, 2) and message in result.stderr
     assert not (tmp_path / "run").exists()
 
 
-def test_no_clips(facemotion, tmp_path):
-    result = facemotion(tmp_path, "--out", tmp_path / "run")
-    assert "no clip set" in str(result.exception)
+def test_no_samples(tmp_path):
+    result = facemotion("train", tmp_path / "none", tmp_path / "run")
+    assert result.exit_code != 0 and "no samples" in result.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_end_together_when_the_time_is_over(samples, tmp_path):
+    (tmp_path / "c.json").write_text(TINY.to_json().replace('"steps": 4', '"steps": 100000'))
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "facemotion"]
+    words = ["train", str(samples), str(tmp_path / "run"), "--config", str(tmp_path / "c.json"), "--time-budget", "5s"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", *torchrun, *words, "--device", "cpu"]
+    done = subprocess.run(command, env=environment, timeout=280, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "time budget at step" in done.stdout
+    assert (tmp_path / "run" / "generator.safetensors").is_file()
+
+
+def test_measures_know_equal_from_different():
+    image, weight = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
+    assert psnr(image, image, weight) > 70 and ssim(image, image, weight) == pytest.approx(1, abs=1e-4)
+    assert psnr(image, 1 - image, weight) < 20 and ssim(image, 1 - image, weight) < 0.5
+
+
+def test_an_untrained_generator_scores_as_the_renderer(samples):
+    folder = UnitSampleFolder(samples / "validation")
+    generator = UnitGenerator(TINY.generator).eval()
+    report = evaluate_pairs(generator, folder)
+    assert {score.view for score in report.scores} == {"face", "mouth", "eye"}
+    assert {score.kind: score.samples for score in report.scores} == {"pair": 1, "back": 2, "still": 1}
+    for score in report.scores:
+        assert score.psnr["generator"] == pytest.approx(score.psnr["renderer"], abs=0.05)
+    assert sheet(generator, folder, [0, 1]).shape == (96, 192, 3)
+    assert np.isfinite([*score.psnr.values(), *score.ssim.values()]).all()

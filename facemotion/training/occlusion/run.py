@@ -19,8 +19,8 @@ from facemotion.faces.occlusion import HIDDEN, share_in_front
 from facemotion.faces.occlusion_network import OcclusionConfig, OcclusionNetwork, occlusion_input, save_occlusion
 from facemotion.media.records import MalformedError, check_tensors, checked, malformed
 from facemotion.training.checkpoint import load_moments, load_plain
-from facemotion.training.glasses import people_with_glasses
-from facemotion.training.occlusion.photos import TrainingPhoto, read_photos
+from facemotion.training.occlusion.glasses import fit_glasses
+from facemotion.training.occlusion.photos import TrainingPhoto, people_with_glasses, read_photos
 from facemotion.training.occlusion.scenes import Scene, Scenes, listed_occluders
 
 
@@ -99,6 +99,7 @@ def train_occlusion(training: OcclusionTraining, *, report: Callable[[str], None
             with (training.out / "log.jsonl").open("a") as file:
                 file.write(json.dumps({"step": step + 1} | measured) + "\n")
             report(f"step {step + 1}: " + "  ".join(f"{name} {value:.4f}" for name, value in measured.items()))
+    fit_glasses(average, photos, occluded=occluded, wearers=glasses)
     finished = training.out / "occlusion.safetensors"
     recipe = {k: v for k, v in asdict(training).items() if k not in ("data", "out", "network")}
     save_occlusion(finished, average, record=recipe | {"photos": len(scenes.photos)})

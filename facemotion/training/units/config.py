@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
 from facemotion.errors import TrainingError
 from facemotion.media.records import built
+from facemotion.models.paper_generator import PaperGeneratorConfig
 from facemotion.models.unit_generator import UnitGeneratorConfig
 
 
 @dataclass(frozen=True)
-class UnitTrainConfig:
-    """A training in steps, not in time."""
+class TrainConfig:
+    """What every training has; its length is counted in steps, not in time."""
 
-    generator: UnitGeneratorConfig = field(default_factory=UnitGeneratorConfig)
     steps: int = 960
     """Optimiser steps of the generator."""
     batch: int = 4
@@ -32,11 +33,7 @@ class UnitTrainConfig:
     pixels: float = 6.0
     """Weight of the L1 pyramid."""
     emphasis: float = 6.0
-    """How much more pixels count where the target differs from the renderer's frame."""
-    perceptual: float = 0.15
-    """Weight of the distance of EfficientNet-Lite0's features."""
-    perceptual_every: int = 2
-    """The perceptual loss joins every so many steps, weighted to make up for it."""
+    """How much more pixels count where the target differs from what is there without the network."""
     adversarial: float = 0.0
     """Weight of the hinge loss against the discriminators; 0 leaves them out."""
     features: float = 0.0
@@ -48,11 +45,7 @@ class UnitTrainConfig:
     r1_every: int = 16
     """Steps between two of them."""
     landmarks: float = 10.0
-    """Weight of the landmark displacement, L1 in crop widths."""
-    smoothness: float = 0.03
-    """Weight of the total variation of residual flow (in its reach) and light."""
-    restraint: float = 0.15
-    """Weight of residual motion and light where no target is known, and of residual colour."""
+    """Weight of the landmarks, L1 in crop widths."""
     pair_share: float = 0.5
     """Of the samples: another photograph of the person; ``still`` has `still_share`, ``back`` the rest."""
     still_share: float = 0.1
@@ -61,23 +54,89 @@ class UnitTrainConfig:
     save_every: int = 50
     """Steps between two states on disk."""
 
-    def __post_init__(self):
-        if min(self.steps, self.batch, self.face_px, self.save_every, self.perceptual_every, self.r1_every) < 1:
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch, self.face_px, self.save_every, self.r1_every) < 1:
             raise ValueError("steps, batch and sizes must be positive")
         if not 0 <= self.pair_share + self.still_share <= 1:
             raise ValueError("pair_share and still_share must sum to at most 1")
 
-    @classmethod
-    def read(cls, path: Path | None = None) -> UnitTrainConfig:
-        """The configuration in a JSON file; without one, the shipped one. Raises TrainingError."""
-        source = files("facemotion") / "assets" / "unit_training.json" if path is None else path
-        try:
-            return built(cls, json.loads(source.read_text("utf-8")))
-        except (OSError, ValueError) as error:
-            raise TrainingError(
-                f"{source} is no training configuration ({error})", "Start from the shipped one."
-            ) from error
+    @property
+    @abstractmethod
+    def input_px(self) -> int:
+        """Side of the crop that the generator sees."""
 
     def to_json(self) -> str:
         """The file's text."""
         return json.dumps(asdict(self), indent=1) + "\n"
+
+
+@dataclass(frozen=True)
+class UnitTrainConfig(TrainConfig):
+    """The training of the generator that corrects the renderer's frames."""
+
+    generator: UnitGeneratorConfig = field(default_factory=UnitGeneratorConfig)
+    perceptual: float = 0.15
+    """Weight of the distance of EfficientNet-Lite0's features."""
+    perceptual_every: int = 2
+    """The perceptual loss joins every so many steps, weighted to make up for it."""
+    smoothness: float = 0.03
+    """Weight of the total variation of residual flow (in its reach) and light."""
+    restraint: float = 0.15
+    """Weight of residual motion and light where no target is known, and of residual colour."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.perceptual_every < 1:
+            raise ValueError("perceptual_every must be positive")
+
+    @property
+    def input_px(self) -> int:
+        return self.generator.input_px
+
+
+@dataclass(frozen=True)
+class PaperTrainConfig(TrainConfig):
+    """The training of the paper's generator (Fan et al., AAAI 2019), which draws whole frames.
+
+    Its paper's weights are not known here; these are ours.
+    """
+
+    generator: PaperGeneratorConfig = field(default_factory=PaperGeneratorConfig)
+    adversarial: float = 0.1
+    features: float = 0.5
+    identity: float = 10.0
+    """Weight of ``f(I, 0) = I``, beside the pixels of the target."""
+    temporal: float = 1.0
+    """Weight of the difference of frames at controls that nearly agree."""
+    temporal_step: float = 0.1
+    """How far apart those are, as a share of the control."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.temporal_step <= 1:
+            raise ValueError("temporal_step must be above 0 and at most 1")
+
+    @property
+    def input_px(self) -> int:
+        return self.generator.input_px
+
+
+PRESETS: dict[str, type[UnitTrainConfig] | type[PaperTrainConfig]] = {
+    "corrections": UnitTrainConfig,
+    "paper": PaperTrainConfig,
+}
+"""What can be trained: the generator that corrects the renderer, and the paper's, which draws whole frames."""
+_FILES = {"corrections": "unit_training.json", "paper": "paper_training.json"}
+
+
+def read_config(preset: str = "corrections", path: Path | None = None) -> UnitTrainConfig | PaperTrainConfig:
+    """The configuration of a preset in a JSON file; without one, the shipped one. Raises TrainingError."""
+    if preset not in PRESETS:
+        raise TrainingError(f"there is no preset {preset!r}", f"Choose one of: {', '.join(PRESETS)}.")
+    source = files("facemotion") / "assets" / _FILES[preset] if path is None else path
+    try:
+        return built(PRESETS[preset], json.loads(source.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"{source} is no configuration of the preset {preset} ({error})", "Start from the shipped one."
+        ) from error

@@ -16,7 +16,7 @@ from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.head.mirror import mirrored_landmarks, mirrored_units
 from facemotion.models.unit_generator import RenderedMaps
 from facemotion.models.unit_inputs import NOWHERE
-from facemotion.training.units.config import UnitTrainConfig
+from facemotion.training.units.config import TrainConfig
 
 
 @dataclass
@@ -36,6 +36,8 @@ class UnitBatch:
     """(B, 1, N, N)."""
     displacement: Tensor
     """(B, 68, 2) target landmarks minus the renderer's, crop widths."""
+    source_landmarks: Tensor
+    """(B, 468, 2) of the photo, crop widths."""
 
     def to(self, device: torch.device) -> UnitBatch:
         """The same on a device."""
@@ -45,7 +47,7 @@ class UnitBatch:
 
 
 def batches(
-    folder: UnitSampleFolder, config: UnitTrainConfig, first_step: int, *, rank: int = 0, size: int = 1
+    folder: UnitSampleFolder, config: TrainConfig, first_step: int, *, rank: int = 0, size: int = 1
 ) -> Iterator[UnitBatch]:
     """The batches of this process from a step on, the next one prepared while one is in use."""
     kinds = {kind: [i for i, k in enumerate(folder.kinds) if k == kind] for kind in sorted(set(folder.kinds))}
@@ -56,7 +58,7 @@ def batches(
         seeds = generator.integers(1 << 60, size=config.batch).tolist()
         mine = range(rank, config.batch, size)
         samples = [augmented(folder[chosen[i]], np.random.default_rng(seeds[i])) for i in mine]
-        return collated(samples, config.generator.input_px)
+        return collated(samples, config.input_px)
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(batch, first_step)
@@ -67,7 +69,7 @@ def batches(
             yield ready
 
 
-def _draw(kinds: dict[str, list[int]], config: UnitTrainConfig, generator: np.random.Generator) -> int:
+def _draw(kinds: dict[str, list[int]], config: TrainConfig, generator: np.random.Generator) -> int:
     shares = {"pair": config.pair_share, "still": config.still_share}
     shares["back"] = 1 - sum(shares.values())
     present = [kind for kind in kinds if shares[kind] > 0] or list(kinds)
@@ -81,10 +83,10 @@ def mirrored(sample: UnitSample) -> UnitSample:
     units, landmarks = mirrored_units(), mirrored_landmarks()
     images = {n: getattr(sample, n)[:, ::-1] for n in ("source", "target", "mask", "layers", "log_gain")}
     points = {
-        n: np.float32([1, 0]) + getattr(sample, n)[landmarks] * np.float32([-1, 1])
+        n: np.array([1, 0], np.float32) + getattr(sample, n)[landmarks] * np.array([-1, 1], np.float32)
         for n in ("source_landmarks", "rendered_landmarks", "target_landmarks")
     }
-    flow = sample.flow[:, ::-1] * np.float16([-1, 1])
+    flow = sample.flow[:, ::-1] * np.array([-1, 1], np.float16)
     coordinates = sample.coordinates[:, ::-1].copy()
     seen = coordinates[..., 0] > NOWHERE + 0.5
     coordinates[seen, 0] *= -1
@@ -137,4 +139,4 @@ def collated(samples: list[UnitSample], input_px: int) -> UnitBatch:
     rendered = RenderedMaps(source, stacked("flow"), stacked("log_gain"), layers, landmarks, eyes)
     moved = (points("target_landmarks") - landmarks)[:, list(FROM_FACE_MESH)]
     photo = torch.from_numpy(small).permute(0, 3, 1, 2).float() / 255
-    return UnitBatch(photo, coordinates, points("own"), points("control"), rendered, target, mask, moved)
+    return UnitBatch(photo, coordinates, points("own"), points("control"), rendered, target, mask, moved, own_points)

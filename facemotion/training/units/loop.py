@@ -1,97 +1,175 @@
-"""The training of the unit generator: ``python -m facemotion.training.units.loop SAMPLES OUT [CONFIG]``.
+"""Training: samples to a generator, in steps that a resume repeats exactly.
 
-SAMPLES holds ``train`` and ``validation`` as `facemotion.datasets.prepare_units` makes them. OUT receives
-``state.pt`` (everything an exact resume needs), ``log.jsonl`` and ``generator.safetensors`` (averaged weights). A run
-that was stopped goes on where its last state is. Under ``torchrun`` the batch is shared between processes.
+The folder of a training receives ``config.json``, ``state.pt`` (everything an exact resume needs), ``log.jsonl`` and
+``generator.safetensors`` (averaged weights). Under ``torchrun`` the batch is shared between processes.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import sys
 import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from facemotion.datasets.prepare import read_plan
+from facemotion.datasets.sources import sources_of
 from facemotion.datasets.unit_samples import UnitSampleFolder
-from facemotion.errors import TrainingError
+from facemotion.errors import OutputError, TrainingError
+from facemotion.media.atomic import write_whole
+from facemotion.media.records import MalformedError, built, checked, malformed, parse_object
 from facemotion.models.unit_discriminators import UnitDiscriminators
-from facemotion.models.unit_generator import UnitGenerator
-from facemotion.models.unit_release import save_unit_release
+from facemotion.models.unit_release import save_release
 from facemotion.training.checkpoint import load_state, save_state
 from facemotion.training.distributed import World
 from facemotion.training.ema import WeightAverage
-from facemotion.training.units.config import UnitTrainConfig
+from facemotion.training.units.config import PaperTrainConfig, UnitTrainConfig
 from facemotion.training.units.data import UnitBatch, batches
-from facemotion.training.units.losses import (
-    VIEW_SHARE,
-    FeatureDistance,
-    pixel_loss,
-    restraint,
-    views_of,
-)
+from facemotion.training.units.losses import Views
+from facemotion.training.units.methods import method_of
 
+STATE_FILE, LOG_FILE, CONFIG_FILE, RELEASE_FILE = "state.pt", "log.jsonl", "config.json", "generator.safetensors"
+FINISHED, OUT_OF_TIME, STOPPED = "finished", "time budget", "stopped"
 CREDIT = {
-    "data": "Face Research Lab London Set (DeBruine & Jones 2017, CC BY 4.0); Young Adult White Faces with Manipulated "
-    "Versions (DeBruine & Jones 2017, CC BY 4.0); SFHQ-T2I (David Beniaguev 2024, MIT)",
     "head": "ICT-FaceKit (MIT, USC Institute for Creative Technologies)",
     "perceptual loss": "EfficientNet-Lite0 (Apache-2.0)",
 }
-"""What the release says about its origin."""
+"""What the release says about its origin beside its data."""
 
 
-class UnitTrainer:
+@dataclass(frozen=True)
+class StepReport:
+    """How a training stands after a step."""
+
+    step: int
+    steps: int
+    seconds: float
+    """A step takes so long, on average of this run."""
+    losses: dict[str, float]
+
+
+class Trainer:
     """A training under way in a folder."""
 
-    def __init__(self, config: UnitTrainConfig, samples: UnitSampleFolder, folder: Path, world: World):
+    def __init__(
+        self,
+        config: UnitTrainConfig | PaperTrainConfig,
+        samples: UnitSampleFolder,
+        folder: Path,
+        world: World,
+        *,
+        own_sources: tuple[dict, ...] = (),
+    ):
+        """Resumes where the folder holds a state. ``own_sources`` are those of the samples that belong to no known set.
+
+        Raises TrainingError for a training of another configuration or on other samples.
+        """
         self.config, self.samples, self.folder, self.world = config, samples, folder, world
+        self._sources = [*(asdict(source) for source in sources_of(samples.people)), *own_sources]
         torch.manual_seed(config.seed)
-        generator = UnitGenerator(config.generator).to(world.device, memory_format=torch.channels_last)
-        discriminators = UnitDiscriminators().to(world.device, memory_format=torch.channels_last)
+        self._method = method_of(config, world.device)
+        generator = self._method.generator.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        discriminators = UnitDiscriminators().to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = WeightAverage(generator, half_life_images=config.ema_half_life)
         self.generator_optimiser = torch.optim.Adam(generator.parameters(), 1.0, betas=(0.9, 0.99))
         self.discriminator_optimiser = torch.optim.Adam(
             discriminators.parameters(), config.discriminator_learning_rate, betas=(0.0, 0.99)
         )
         self.step = 0
-        if (folder / "state.pt").exists():
-            state = load_state(folder / "state.pt")
-            if state["config"] != json.loads(config.to_json()):
-                raise TrainingError(f"{folder} holds a training of another configuration", "Give a new folder.")
-            generator.load_state_dict(state["generator"])
-            discriminators.load_state_dict(state["discriminators"])
-            self.average.network.load_state_dict(state["average"])
-            self.generator_optimiser.load_state_dict(state["generator_optimiser"])
-            self.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
-            self.step = state["step"]
         self.generator = generator
+        if (folder / STATE_FILE).exists():
+            self._resume(folder / STATE_FILE, discriminators)
         self._generator = world.wrap(generator, partly_used=True)
         self.discriminators = world.wrap(discriminators, partly_used=True)
-        self.perceptual = FeatureDistance().to(world.device) if config.perceptual else None
         self._bf16 = world.best_precision() == "bf16"
 
-    def run(self, *, until: int | None = None) -> None:
-        """Train to the end, or to a step before it; saves the state."""
+    def _resume(self, file: Path, discriminators: nn.Module) -> None:
+        state = load_state(file)
+        try:
+            with malformed():
+                stored = built(type(self.config), checked(state["config"], dict, "config"))
+                if stored != self.config:
+                    raise TrainingError(
+                        f"{file.parent} holds a training of another configuration", "Give a new folder."
+                    )
+                if state.get("samples", len(self.samples)) != len(self.samples):
+                    raise TrainingError(f"{file.parent} holds a training on other samples", "Give a new folder.")
+                self.generator.load_state_dict(state["generator"])
+                discriminators.load_state_dict(state["discriminators"])
+                self.average.network.load_state_dict(state["average"])
+                self.generator_optimiser.load_state_dict(state["generator_optimiser"])
+                self.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
+                self.step = checked(state["step"], int, "step")
+        except MalformedError as error:
+            raise TrainingError(
+                f"{file.parent} holds a damaged training, or one of another configuration ({error})",
+                "Start again in a new folder.",
+            ) from error
+
+    def run(
+        self,
+        *,
+        until: int | None = None,
+        time_budget_s: float | None = None,
+        stop: Callable[[], bool] | None = None,
+        report: Callable[[StepReport], None] | None = None,
+    ) -> str:
+        """Train to the end, or to a step before it, or until the time is over or ``stop()`` says so; saves the state.
+
+        Returns `FINISHED`, `OUT_OF_TIME` or `STOPPED`. Raises TrainingError for a loss that is not a number: the last
+        state on disk is kept.
+        """
         last = self.config.steps if until is None else min(until, self.config.steps)
         start, began = self.step, time.monotonic()
+        ending = FINISHED
+        if self.world.is_main:
+            self._begin_files()
         for batch in batches(self.samples, self.config, self.step, rank=self.world.rank, size=self.world.size):
             if self.step >= last:
                 break
-            values = self._train(batch.to(self.world.device))
+            losses = self._train(batch.to(self.world.device))
             self.step += 1
-            values["seconds"] = (time.monotonic() - began) / (self.step - start)
-            if not math.isfinite(values["loss"]):
-                raise TrainingError(f"the loss is {values['loss']} in step {self.step}", "Lower the learning rate.")
+            seconds = (time.monotonic() - began) / (self.step - start)
             if self.world.is_main:
-                with open(self.folder / "log.jsonl", "a") as log:
-                    print(json.dumps({"step": self.step} | {k: round(v, 5) for k, v in values.items()}), file=log)
+                self._log({"step": self.step} | losses | {"seconds": seconds})
+                if report is not None:
+                    report(StepReport(self.step, self.config.steps, seconds, losses))
+            ending = self._ending(began, time_budget_s, stop)
+            if ending != FINISHED:
+                break
             if self.step % self.config.save_every == 0:
                 self.save()
         self.save()
+        return ending
+
+    def _ending(self, began: float, time_budget_s: float | None, stop: Callable[[], bool] | None) -> str:
+        """Why the training ends after this step; `FINISHED` where it does not. The same in all processes."""
+        asked = stop is not None and stop()
+        over = time_budget_s is not None and time.monotonic() - began >= time_budget_s
+        why = self.world.most(2 if asked else 1 if over else 0)
+        return (FINISHED, OUT_OF_TIME, STOPPED)[why]
+
+    def _begin_files(self) -> None:
+        """The folder with its configuration; lines of the log from beyond the state are dropped, as those steps are
+        taken again."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / CONFIG_FILE).write_text(self.config.to_json())
+            log = self.folder / LOG_FILE
+            if log.is_file():
+                lines = log.read_text(errors="replace").splitlines(True)
+                write_whole(log, "".join(line for line in lines if _step_of(line) <= self.step).encode())
+        except OSError as error:
+            raise OutputError(f"{self.folder} cannot be written ({error}).", "Choose another folder.") from error
+
+    def _log(self, values: dict[str, float]) -> None:
+        rounded = {name: value if isinstance(value, int) else round(value, 5) for name, value in values.items()}
+        with open(self.folder / LOG_FILE, "a") as log:
+            print(json.dumps(rounded), file=log)
 
     def save(self) -> None:
         """Write the state and the release."""
@@ -100,6 +178,7 @@ class UnitTrainer:
         unwrapped = getattr(self.discriminators, "module", self.discriminators)
         state = {
             "config": json.loads(self.config.to_json()),
+            "samples": len(self.samples),
             "generator": self.generator.state_dict(),
             "discriminators": unwrapped.state_dict(),
             "average": self.average.network.state_dict(),
@@ -107,9 +186,9 @@ class UnitTrainer:
             "discriminator_optimiser": self.discriminator_optimiser.state_dict(),
             "step": self.step,
         }
-        save_state(self.folder / "state.pt", state)
-        record = CREDIT | {"steps": self.step, "samples": self.step * self.config.batch}
-        save_unit_release(self.folder / "generator.safetensors", self.average.network, record)
+        save_state(self.folder / STATE_FILE, state)
+        record = CREDIT | {"data": self._sources, "steps": self.step, "samples": self.step * self.config.batch}
+        save_release(self.folder / RELEASE_FILE, self.average.network, record)
 
     def _learning_rate(self) -> float:
         config = self.config
@@ -117,44 +196,22 @@ class UnitTrainer:
         fall = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done))
         return config.learning_rate * fall * min(1.0, (self.step + 1) / config.warm_up)
 
-    def _autocast(self):
+    def _autocast(self) -> torch.autocast:
         return torch.autocast(self.world.device.type, torch.bfloat16, enabled=self._bf16)
 
     def _train(self, batch: UnitBatch) -> dict[str, float]:
         """One step of the generator, then one of the discriminators."""
-        config, terms = self.config, {}
-        with self._autocast():
-            correction = self._generator(batch.photo, batch.coordinates, batch.own, batch.control, batch.rendered)
-        views = views_of(correction, batch, config)
-        terms["pixels"] = config.pixels * pixel_loss(views)
-        if self.perceptual is not None and self.step % config.perceptual_every == 0:
-            with self._autocast():
-                distances = {
-                    name: self.perceptual(view, views.wanted[name], views.weight[name])
-                    for name, view in views.generated.items()
-                }
-            total = sum(VIEW_SHARE[name] * value for name, value in distances.items())
-            terms["perceptual"] = config.perceptual * config.perceptual_every * total
-        displaced = (correction.landmarks - batch.displacement).abs().mean()
-        terms["landmarks"] = config.landmarks * displaced
-        roughness, excess = restraint(correction, batch.mask, config)
-        terms["smoothness"], terms["restraint"] = config.smoothness * roughness, config.restraint * excess
-        playing = self.step >= config.adversarial_from and config.adversarial > 0
+        config = self.config
+        terms, views = self._method.terms(self._generator, batch, step=self.step, autocast=self._bf16)
+        adversarial = self.step >= config.adversarial_from and config.adversarial > 0
         judged = views.judged()
-        if playing:
-            self.discriminators.requires_grad_(False)
-            with self._autocast():
-                fakes = self.discriminators(judged)
-                with torch.no_grad():
-                    reals = self.discriminators(views.wanted)
-            terms["adversarial"] = -config.adversarial * sum(logits.float().mean() for logits, _ in fakes.values())
-            matched = [
-                (mine - other).float().abs().mean()
-                for name in fakes
-                for mine, other in zip(fakes[name][1], reals[name][1], strict=True)
-            ]
-            terms["features"] = config.features * sum(matched) / len(matched)
-        loss = sum(terms.values())
+        if adversarial:
+            terms |= self._adversarial_terms(judged, views)
+        loss = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(loss):  # backward through places that are no numbers may end the process
+            raise TrainingError(
+                f"the loss is {float(loss.detach())} in step {self.step + 1}", "Lower the learning rate."
+            )
         for group in self.generator_optimiser.param_groups:
             group["lr"] = self._learning_rate()
         self.generator_optimiser.zero_grad(set_to_none=True)
@@ -164,45 +221,67 @@ class UnitTrainer:
         images = (self.step + 1) * config.batch
         self.average.update(self.generator, batch_images=config.batch, images=images)
         values = {name: float(term.detach()) for name, term in ({"loss": loss} | terms).items()}
-        if playing:
-            values |= self._judge({n: v.detach() for n, v in judged.items()}, views.wanted)
+        if adversarial:
+            values |= self._train_discriminators({n: v.detach() for n, v in judged.items()}, views.wanted)
         return values
 
-    def _judge(self, fakes: dict[str, Tensor], reals: dict[str, Tensor]) -> dict[str, float]:
+    def _adversarial_terms(self, judged: dict[str, Tensor], views: Views) -> dict[str, Tensor]:
+        """By which the discriminators, held fixed, train the generator: hinge loss and feature matching."""
+        self.discriminators.requires_grad_(False)
+        with self._autocast():
+            fakes = self.discriminators(judged)
+            with torch.no_grad():
+                reals = self.discriminators(views.wanted)
+        logits = torch.stack([logits.float().mean() for logits, _ in fakes.values()]).sum()
+        matched = [
+            (mine - other).float().abs().mean()
+            for name in fakes
+            for mine, other in zip(fakes[name][1], reals[name][1], strict=True)
+        ]
+        return {
+            "adversarial": -self.config.adversarial * logits,
+            "features": self.config.features * torch.stack(matched).mean(),
+        }
+
+    def _train_discriminators(self, fakes: dict[str, Tensor], reals: dict[str, Tensor]) -> dict[str, float]:
         """One step of the discriminators; returns their loss and how often each is right."""
         config = self.config
         self.discriminators.requires_grad_(True)
         with self._autocast():
             on_fakes, on_reals = self.discriminators(fakes), self.discriminators(reals)
-        loss = torch.zeros(())
-        right = {}
+        parts, right = [], {}
         for name in fakes:
             fake, real = on_fakes[name][0].float(), on_reals[name][0].float()
-            loss = loss + torch.relu(1 + fake).mean() + torch.relu(1 - real).mean()
+            parts.append(torch.relu(1 + fake).mean() + torch.relu(1 - real).mean())
             right[f"right_{name}"] = float(((fake < 0).float().mean() + (real > 0).float().mean()) / 2)
+        loss = torch.stack(parts).sum()
         if self.step % config.r1_every == 0:
             points = {name: view.clone().requires_grad_(True) for name, view in reals.items()}
-            total = sum(logits.sum() for logits, _ in self.discriminators(points).values())
+            total = torch.stack([logits.sum() for logits, _ in self.discriminators(points).values()]).sum()
             gradients = torch.autograd.grad(total, list(points.values()), create_graph=True)
-            penalty = sum(g.square().sum((1, 2, 3)).mean() / (g.shape[2] * g.shape[3]) for g in gradients)
-            loss = loss + config.r1 * config.r1_every * penalty
+            penalty = [g.square().sum((1, 2, 3)).mean() / (g.shape[2] * g.shape[3]) for g in gradients]
+            loss = loss + config.r1 * config.r1_every * torch.stack(penalty).sum()
         self.discriminator_optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.discriminator_optimiser.step()
         return {"discriminator": float(loss.detach()), **right}
 
 
-def main(arguments: list[str]) -> None:
-    """Train as the arguments say."""
-    samples, out = Path(arguments[0]), Path(arguments[1])
-    config = UnitTrainConfig.read(Path(arguments[2]) if len(arguments) > 2 else None)
-    out.mkdir(parents=True, exist_ok=True)
-    world = World.init(os.environ.get("FACEMOTION_DEVICE", "auto"))
+def open_training(folders: list[Path], config: UnitTrainConfig | PaperTrainConfig, out: Path, world: World) -> Trainer:
+    """The training of ``config`` on folders of samples (those of ``train`` below each) in ``out``.
+
+    Raises InputError for folders without samples, TrainingError as `Trainer` does.
+    """
+    samples = UnitSampleFolder(*(folder / "train" for folder in folders))
+    known = {source.name for source in sources_of(samples.people)}
+    plans = [plan for folder in folders if (plan := read_plan(folder)) is not None]
+    own = tuple(source for plan in plans for source in plan["sources"] if source["name"] not in known)
+    return Trainer(config, samples, out, world, own_sources=own)
+
+
+def _step_of(line: str) -> int:
+    """The step of a line of the log; a line cut off by a crash belongs to no point of the training."""
     try:
-        UnitTrainer(config, UnitSampleFolder(samples / "train"), out, world).run()
-    finally:
-        world.destroy()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+        return checked(parse_object(line)["step"], int, "step")
+    except (MalformedError, KeyError):
+        return 1 << 62

@@ -59,10 +59,15 @@ def views_of(correction: UnitCorrection, batch: UnitBatch, config: UnitTrainConf
         mask = {n: torch.cat([sampled(batch.mask, g) for g in gs]) for n, gs in grids.items()}
         weight = {}
         for name in wanted:
-            change = (wanted[name] - base[name]).abs().mean(1, keepdim=True)
-            change = F.avg_pool2d(change, 9, 1, 4, count_include_pad=False)
-            weight[name] = mask[name] * (1 + config.emphasis * (5 * change).clamp(max=1))
+            weight[name] = weighed(mask[name], wanted[name] - base[name], config.emphasis)
     return Views(generated, wanted, weight, mask)
+
+
+def weighed(mask: Tensor, difference: Tensor, emphasis: float) -> Tensor:
+    """(B, 1, h, w) weight of every pixel: a mask (B, 1, h, w), times up to 1 + ``emphasis`` where a frame differs
+    (B, 3, h, w) from the target."""
+    change = F.avg_pool2d(difference.abs().mean(1, keepdim=True), 9, 1, 4, count_include_pad=False)
+    return mask * (1 + emphasis * (5 * change).clamp(max=1))
 
 
 def pixel_loss(views: Views) -> Tensor:
@@ -85,12 +90,11 @@ def restraint(correction: UnitCorrection, mask: Tensor, config: UnitTrainConfig)
     """Total variation of residual flow and light, and how much there is of them where no target is known, with the
     residual colours' strength."""
     flow, gain = correction.flow / config.generator.flow_reach, correction.log_gain
-    roughness = sum(
-        (m[..., 1:, :] - m[..., :-1, :]).abs().mean() + (m[..., 1:] - m[..., :-1]).abs().mean() for m in (flow, gain)
-    )
+    steps = [(m[..., 1:, :] - m[..., :-1, :], m[..., 1:] - m[..., :-1]) for m in (flow, gain)]
+    roughness = torch.stack([down.abs().mean() + across.abs().mean() for down, across in steps]).sum()
     unknown = [1 - resized(mask, m.shape[-1]) for m in (flow, gain)]
     excess = (unknown[0] * flow.abs()).mean() + (unknown[1] * gain.abs()).mean()
-    colour = sum(patch.abs().mean() for patch in correction.patches.values())
+    colour = torch.stack([patch.abs().mean() for patch in correction.patches.values()]).sum()
     return roughness, excess + 0.3 * colour
 
 

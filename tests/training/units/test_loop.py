@@ -1,4 +1,4 @@
-"""The training of the unit generator on noise: exact resumes, mirrored samples, losses that see what they should."""
+"""Training on noise: exact resumes, mirrored samples, losses that see what they should, both presets."""
 
 import json
 from dataclasses import fields, replace
@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from facemotion.datasets.unit_samples import UnitSample, UnitSampleFolder, write_shard
-from facemotion.errors import TrainingError
+from facemotion.errors import InputError, TrainingError, WeightsError
 from facemotion.head.model import load_head
+from facemotion.models.paper_generator import PaperGenerator, PaperGeneratorConfig
 from facemotion.models.unit_generator import UnitGeneratorConfig
-from facemotion.models.unit_release import load_unit_release
+from facemotion.models.unit_release import load_release, load_unit_release
 from facemotion.training.checkpoint import load_state
 from facemotion.training.distributed import World
-from facemotion.training.units.config import UnitTrainConfig
+from facemotion.training.units.config import PaperTrainConfig, UnitTrainConfig, read_config
 from facemotion.training.units.data import augmented, collated, mirrored
-from facemotion.training.units.loop import UnitTrainer
+from facemotion.training.units.loop import FINISHED, OUT_OF_TIME, STOPPED, Trainer, open_training
 from facemotion.training.units.losses import pixel_loss, views_of
-from facemotion.training.units.validate import psnr, scores, sheet, ssim
 from tests.datasets.made_up_units import made_up_sample
 
 TINY = UnitTrainConfig(
@@ -44,6 +44,18 @@ TINY = UnitTrainConfig(
 )
 
 
+TINY_PAPER = PaperTrainConfig(
+    generator=PaperGeneratorConfig(input_px=32, widths=(8, 16, 16), embedding=8),
+    steps=4,
+    batch=2,
+    face_px=32,
+    adversarial_from=1,
+    r1_every=2,
+    save_every=100,
+)
+CPU = World(0, 1, torch.device("cpu"))
+
+
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory) -> UnitSampleFolder:
     folder = tmp_path_factory.mktemp("samples")
@@ -52,15 +64,16 @@ def samples(tmp_path_factory) -> UnitSampleFolder:
     return UnitSampleFolder(folder)
 
 
-def trained(samples: UnitSampleFolder, folder, *parts: int) -> dict:
-    folder.mkdir(exist_ok=True)
+def trained(samples: UnitSampleFolder, folder, *parts: int, config=TINY) -> dict:
     for until in parts:
-        UnitTrainer(TINY, samples, folder, World(0, 1, torch.device("cpu"))).run(until=until)
+        Trainer(config, samples, folder, CPU).run(until=until)
     return load_state(folder / "state.pt")
 
 
-def test_a_resumed_training_is_that_of_one_piece(samples, tmp_path):
-    whole, parts = trained(samples, tmp_path / "whole", 4), trained(samples, tmp_path / "parts", 2, 4)
+@pytest.mark.parametrize("config", [TINY, TINY_PAPER], ids=["corrections", "paper"])
+def test_a_resumed_training_is_that_of_one_piece(samples, tmp_path, config):
+    whole = trained(samples, tmp_path / "whole", 4, config=config)
+    parts = trained(samples, tmp_path / "parts", 2, 4, config=config)
     assert whole["step"] == parts["step"] == 4
     for part in ("generator", "discriminators", "average"):
         for name, tensor in whole[part].items():
@@ -68,26 +81,126 @@ def test_a_resumed_training_is_that_of_one_piece(samples, tmp_path):
     log = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log] == [1, 2, 3, 4]
     assert {"right_face", "right_mouth", "right_eye", "adversarial", "features"} <= set(log[-1])
-    generator, record = load_unit_release(tmp_path / "whole" / "generator.safetensors")
-    assert generator.config == TINY.generator and record["steps"] == 4 and "London" in record["data"]
+    generator, record = load_release(tmp_path / "whole" / "generator.safetensors")
+    assert generator.config == config.generator and record["steps"] == 4
+    assert record["data"][0]["name"] == "SFHQ-T2I" and record["data"][0]["licence"] == "MIT"
+
+
+def test_lines_of_the_log_from_beyond_the_state_are_dropped(samples, tmp_path):
+    trained(samples, tmp_path, 2)
+    with open(tmp_path / "log.jsonl", "a") as log:
+        log.write('{"step": 3, "loss": 1}\n{"step": 4, "lo')
+    trained(samples, tmp_path, 3)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in log] == [1, 2, 3] and "seconds" in log[-1]
+
+
+def test_time_and_signals_end_a_training_in_good_order(samples, tmp_path):
+    config = replace(TINY, steps=100)
+    reports = []
+    trainer = Trainer(config, samples, tmp_path, CPU)
+    assert trainer.run(time_budget_s=0.0, report=reports.append) == OUT_OF_TIME
+    assert trainer.run(stop=lambda: True, report=reports.append) == STOPPED
+    assert [report.step for report in reports] == [1, 2] and load_state(tmp_path / "state.pt")["step"] == 2
+    assert Trainer(config, samples, tmp_path, CPU).run(until=3) == FINISHED
 
 
 def test_another_configuration_does_not_continue(samples, tmp_path):
     trained(samples, tmp_path / "t", 1)
     with pytest.raises(TrainingError, match="another configuration"):
-        UnitTrainer(replace(TINY, seed=1), samples, tmp_path / "t", World(0, 1, torch.device("cpu")))
+        Trainer(replace(TINY, seed=1), samples, tmp_path / "t", CPU)
+    with pytest.raises(TrainingError, match="another configuration"):
+        Trainer(TINY_PAPER, samples, tmp_path / "t", CPU)
 
 
-def test_the_shipped_configuration_is_read_and_comes_back():
-    config = UnitTrainConfig.read()
-    assert UnitTrainConfig.read().to_json() == config.to_json()
+def test_other_samples_do_not_continue(samples, tmp_path):
+    (tmp_path / "a" / "train").mkdir(parents=True)
+    write_shard(tmp_path / "a" / "train" / "0.safetensors", [made_up_sample(0)])
+    trained(samples, tmp_path / "t", 1)
+    with pytest.raises(TrainingError, match="other samples"):
+        open_training([tmp_path / "a"], TINY, tmp_path / "t", CPU)
+    with pytest.raises(InputError, match="no samples"):
+        open_training([tmp_path / "b"], TINY, tmp_path / "t", CPU)
+
+
+def test_a_loss_that_is_no_number_keeps_the_last_state(samples, tmp_path):
+    trained(samples, tmp_path, 1)
+    trainer = Trainer(TINY, samples, tmp_path, CPU)
+    with torch.no_grad():
+        next(iter(trainer.generator.parameters())).fill_(torch.nan)
+    with pytest.raises(TrainingError, match="the loss is nan in step 2"):
+        trainer.run()
+    assert load_state(tmp_path / "state.pt")["step"] == 1
+
+
+@pytest.mark.parametrize("preset", ["corrections", "paper"])
+def test_the_shipped_configurations_are_read_and_come_back(preset, tmp_path):
+    config = read_config(preset)
+    (tmp_path / "c.json").write_text(config.to_json())
+    assert read_config(preset, tmp_path / "c.json") == config
     assert config.generator.units == 52
 
 
 def test_a_damaged_configuration_is_refused(tmp_path):
     (tmp_path / "c.json").write_text('{"steps": "many"}')
-    with pytest.raises(TrainingError, match="no training configuration"):
-        UnitTrainConfig.read(tmp_path / "c.json")
+    with pytest.raises(TrainingError, match="no configuration of the preset corrections"):
+        read_config(path=tmp_path / "c.json")
+    (tmp_path / "c.json").write_text(TINY.to_json())
+    with pytest.raises(TrainingError, match="no configuration of the preset paper"):
+        read_config("paper", tmp_path / "c.json")
+    with pytest.raises(TrainingError, match="no preset 'other'"):
+        read_config("other")
+
+
+def test_the_papers_generator_learns_the_target_and_that_nothing_is_asked_at_control_zero(tmp_path, monkeypatch):
+    """A few steps on one sample: every supervised loss falls, and ``f(I, 0)`` comes nearer to the photo."""
+    monkeypatch.setattr("facemotion.training.units.data.augmented", lambda sample, generator: sample)
+    write_shard(tmp_path / "0.safetensors", [smooth_sample()])
+    small = replace(TINY_PAPER.generator, widths=(8, 16))
+    config = replace(TINY_PAPER, generator=small, steps=100, batch=1, learning_rate=1e-2, warm_up=1, adversarial=0.0)
+    trainer = Trainer(replace(config, ema_half_life=1.0), UnitSampleFolder(tmp_path), tmp_path / "t", CPU)
+    losses = []
+    trainer.run(report=lambda now: losses.append(now.losses))
+    for name in ("loss", "pixels", "identity", "landmarks"):
+        first, last = ([each[name] for each in part] for part in (losses[:5], losses[-5:]))
+        assert np.mean(last) < 0.7 * np.mean(first), name
+    generator, _ = load_release(tmp_path / "t" / "generator.safetensors")
+    batch = collated([smooth_sample()], 32)
+    with torch.inference_mode():
+        frames = generator(batch.photo, torch.stack([torch.zeros(1, 52), batch.control], 1)).images[0]
+    assert (frames[0] - batch.photo[0]).abs().mean() < 0.12
+    assert (frames[1] - frames[0]).mean() > 0.02, "the target is brighter than the photo"
+
+
+def smooth_sample() -> UnitSample:
+    """A made-up sample whose target is a brighter photo."""
+    sample = made_up_sample(0)
+    across = np.linspace(40, 180, sample.source.shape[0])
+    source = np.repeat((across[:, None] * np.ones(len(across)))[..., None], 3, 2).astype(np.uint8)
+    kept = {f.name: getattr(sample, f.name) for f in fields(sample)}
+    return UnitSample(**kept | {"source": source, "target": source + np.uint8(50)})
+
+
+def test_the_papers_frames_at_control_zero_are_made_of_the_base_features_alone():
+    torch.manual_seed(0)
+    generator = PaperGenerator(TINY_PAPER.generator).eval()
+    photo, control = torch.rand(2, 3, 32, 32), torch.zeros(2, 2, 52)
+    control[0, 1, 3], control[1, 1, 7] = 0.8, -0.5
+    with torch.inference_mode():
+        before = generator(photo, control).images
+        alone = generator(photo[:1], control[:1, 1:]).images
+        for parameter in generator.residual_encoder.parameters():
+            parameter.mul_(3)
+        after = generator(photo, control).images
+    assert torch.equal(before[:, 0], after[:, 0])
+    assert not torch.allclose(before[:, 1], after[:, 1], atol=1e-4)
+    assert torch.allclose(alone[0, 0], before[0, 1], atol=1e-5), "a photo's frames do not depend on its neighbours"
+
+
+def test_the_papers_release_is_no_weights_for_clips(samples, tmp_path):
+    trained(samples, tmp_path, 1, config=TINY_PAPER)
+    with pytest.raises(WeightsError, match="draws whole frames"):
+        load_unit_release(tmp_path / "generator.safetensors")
 
 
 def test_mirrored_twice_is_the_sample():
@@ -130,22 +243,3 @@ def test_pixels_count_more_where_the_target_differs():
     assert pixel_loss(views) > 0
     assert set(views.generated) == {"face", "mouth", "eye"}
     assert views.generated["eye"].shape[0] == 2
-
-
-def test_measures_know_equal_from_different():
-    image = torch.rand(1, 3, 32, 32)
-    weight = torch.ones(1, 1, 32, 32)
-    assert psnr(image, image, weight) > 70 and ssim(image, image, weight) == pytest.approx(1, abs=1e-4)
-    assert psnr(image, 1 - image, weight) < 20 and ssim(image, 1 - image, weight) < 0.5
-
-
-def test_an_untrained_generator_scores_as_the_renderer(samples):
-    from facemotion.models.unit_generator import UnitGenerator
-
-    generator = UnitGenerator(TINY.generator).eval()
-    by_kind = scores(generator, samples, TINY)
-    assert by_kind["back"]["mouth"].samples == 2
-    for views in by_kind.values():
-        for score in views.values():
-            assert score.psnr_network == pytest.approx(score.psnr_renderer, abs=0.05)
-    assert sheet(generator, samples, [0, 1]).shape == (96, 192, 3)

@@ -1,0 +1,107 @@
+"""Compiled loops over the pixels of a photo: what OpenCV and NumPy would do in many passes over memory, done in one."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+
+@numba.njit(cache=True, nogil=True)
+def extent(seen, still):
+    """Of displacement and log-gain (h, w, 3) float32: least and greatest displacement across and down, and the rows and
+    columns, ends excluded, of all pixels that have any part above ``still``."""
+    height, width = seen.shape[:2]
+    low_x, high_x, low_y, high_y = seen[0, 0, 0], seen[0, 0, 0], seen[0, 0, 1], seen[0, 0, 1]
+    top, bottom, left, right = height, 0, width, 0
+    for i in range(height):
+        first, last = width, -1
+        for j in range(width):
+            x, y = seen[i, j, 0], seen[i, j, 1]
+            low_x, high_x = min(low_x, x), max(high_x, x)
+            low_y, high_y = min(low_y, y), max(high_y, y)
+            if max(abs(x), abs(y), abs(seen[i, j, 2])) > still:
+                first = min(first, j)
+                last = j
+        if last >= 0:
+            top, bottom = min(top, i), i + 1
+            left, right = min(left, first), max(right, last + 1)
+    return low_x, high_x, low_y, high_y, top, bottom, left, right
+
+
+@numba.njit(cache=True, nogil=True)
+def aim(seen, top, left, column, row, at):
+    """Displacement, from (top, left) on, as places ``at`` (h, w, 2) in a picture whose (column, row) is px (0, 0)."""
+    height, width = at.shape[:2]
+    for i in range(height):
+        for j in range(width):
+            at[i, j, 0] = seen[top + i, left + j, 0] + np.float32(column + j)
+            at[i, j, 1] = seen[top + i, left + j, 1] + np.float32(row + i)
+
+
+@numba.njit(cache=True, nogil=True)
+def write_relit(moved, seen, top, left, still, gamma, luma, frame, x0, y0):
+    """Moved pixels (h, w, 3) uint8 into a frame at (x0, y0), their luminance changed by log-gain in linear light.
+
+    Displacement and log-gain are ``seen`` (., ., 3) from (top, left) on; what has no part above ``still`` is left as it
+    is. Colours that would leave the range go towards white of their luminance, as in `rendering.light.relit`.
+    """
+    height, width = moved.shape[:2]
+    one, most = np.float32(1), np.float32(255)
+    for i in range(height):
+        for j in range(width):
+            gain = seen[top + i, left + j, 2]
+            if not max(abs(seen[top + i, left + j, 0]), abs(seen[top + i, left + j, 1]), abs(gain)) > still:
+                continue
+            # exp(x) as the 16th power of the first terms for x / 16: right to a hundredth of a level
+            x = gain / (gamma * np.float32(16))
+            factor = one + x * (one + x * np.float32(1 / 2) * (one + x * np.float32(1 / 3)))
+            factor *= factor
+            factor *= factor
+            factor *= factor
+            factor *= factor
+            red, green, blue = moved[i, j, 0] * factor, moved[i, j, 1] * factor, moved[i, j, 2] * factor
+            brightest = max(red, green, blue)
+            if brightest > most:
+                grey = luma[0] * red + luma[1] * green + luma[2] * blue
+                share = (most - grey) / max(brightest - grey, np.float32(0.255))
+                share = min(max(share, np.float32(0)), one)
+                red = min(grey + share * (red - grey), most)
+                green = min(grey + share * (green - grey), most)
+                blue = min(grey + share * (blue - grey), most)
+            frame[y0 + i, x0 + j, 0] = np.uint8(np.rint(red))
+            frame[y0 + i, x0 + j, 1] = np.uint8(np.rint(green))
+            frame[y0 + i, x0 + j, 2] = np.uint8(np.rint(blue))
+
+
+@numba.njit(cache=True, nogil=True)
+def premultiplied(levels, opacity, fresh):
+    """Colour times opacity, and opacity, (h, w, 4); and how much of it is fresh, (h, w). All float32."""
+    height, width = opacity.shape
+    content, grainy = np.empty((height, width, 4), np.float32), np.empty((height, width), np.float32)
+    for i in range(height):
+        for j in range(width):
+            share = opacity[i, j]
+            for k in range(3):
+                content[i, j, k] = levels[i, j, k] * share
+            content[i, j, 3] = share
+            grainy[i, j] = fresh[i, j] * share
+    return content, grainy
+
+
+@numba.njit(cache=True, nogil=True)
+def write_over(content, fresh, grain, frame, x0, y0):
+    """Premultiplied colours (h, w, 4) over a frame at (x0, y0); ``fresh`` (h, w) of the photo's grain, a tile (n, n)
+    that begins at the photo's corner, on top."""
+    height, width = fresh.shape
+    side = grain.shape[0]
+    zero, most = np.float32(0), np.float32(255)
+    for i in range(height):
+        for j in range(width):
+            share = content[i, j, 3]
+            if not share > np.float32(1e-3):
+                continue
+            noise = grain[(y0 + i) % side, (x0 + j) % side] * fresh[i, j]
+            for k in range(3):
+                before = np.float32(frame[y0 + i, x0 + j, k])
+                level = before + (content[i, j, k] - share * before) + noise
+                frame[y0 + i, x0 + j, k] = np.uint8(np.rint(min(max(level, zero), most)))
