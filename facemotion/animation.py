@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from facemotion.faces.occlusion import Occlusion
     from facemotion.faces.types import Face
     from facemotion.head.rig import HeadMotion
-    from facemotion.models.unit_inference import UnitNetwork
+    from facemotion.models.inference import CorrectionNetwork
     from facemotion.rendering.face import Rendering
 
 Note = Callable[[str], None]
@@ -48,7 +48,7 @@ class Cast:
         crop: bool,
         size: int | None,
         seed: int | None,
-        network: UnitNetwork | None = None,
+        network: CorrectionNetwork | None = None,
         profile: Profile | None = None,
     ):
         """Get the chosen ones of the faces that `find_faces` found ready; ``crop``, ``size`` and ``seed`` as in
@@ -109,7 +109,7 @@ class Animation:
         *,
         name: str,
         on_note: Note,
-        network: UnitNetwork | None = None,
+        network: CorrectionNetwork | None = None,
         profile: Profile | None = None,
     ) -> Animation:
         """Find the faces of a photo and get them ready; ``name`` is the photo's, for messages, ``on_note`` gets

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from facemotion.models.unit_inference import UnitNetwork
+    from facemotion.models.inference import CorrectionNetwork
 
 _MANY_PIXELS = 4096 * 2304  # H.264 level 5.1, what common hardware decodes
 
@@ -258,11 +258,11 @@ def animate(
 
 
 @functools.lru_cache(maxsize=2)
-def _load(path: Path, _modified_ns: int, device: str, precision: str) -> "UnitNetwork":
-    from facemotion.models.unit_inference import UnitNetwork
+def _load(path: Path, _modified_ns: int, device: str, precision: str) -> "CorrectionNetwork":
+    from facemotion.models.inference import CorrectionNetwork
     from facemotion.weights.registry import known_sha256
 
-    return UnitNetwork.load(path, choose_placement(device, precision), sha256=known_sha256("generator", path))
+    return CorrectionNetwork.load(path, choose_placement(device, precision), sha256=known_sha256("generator", path))
 
 
 _LOADING = threading.Lock()
@@ -287,7 +287,7 @@ def generator_path(weights: str | Path | None) -> Path:
     return weight_path("generator", given=None if weights is None else _path("weights", weights))
 
 
-def load_network(path: Path, device: str, precision: str) -> "UnitNetwork":
+def load_network(path: Path, device: str, precision: str) -> "CorrectionNetwork":
     """The generator of a release file ready to run; the same one for the same file, device and precision."""
     for name, value in (("device", device), ("precision", precision)):
         checked(name, value, str)

@@ -25,7 +25,6 @@ SMOKE = (
     "expressions/",
     "faces/test_geometry.py",
     "models/test_generator.py",
-    "models/test_release.py",
     "test_imports.py",
     "test_readme.py",
     "test_shipped_weights.py",
@@ -77,8 +76,8 @@ def _own_surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release file of a small generator with random weights."""
-    from facemotion.models.unit_release import save_release
-    from tests.models.test_unit_generator import lively
+    from facemotion.models.release import save_release
+    from tests.models.test_generator import lively
 
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_release(path, lively(), {"data": "none"})

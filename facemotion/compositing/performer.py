@@ -17,7 +17,7 @@ from facemotion.rendering.correction import corrected
 from facemotion.rendering.face import FaceRenderer, Rendering
 
 if TYPE_CHECKING:
-    from facemotion.models.unit_inference import UnitNetwork
+    from facemotion.models.inference import CorrectionNetwork
 
 _LEAST_PX, _MOST_PX = 256, 1024
 """Sides of the square crop in which eyes and mouth are drawn; about as fine as the photo between these."""
@@ -41,7 +41,7 @@ class Performer:
         scores: np.ndarray | None = None,
         occluders: Occluders | None = None,
         seed: int = 0,
-        network: UnitNetwork | None = None,
+        network: CorrectionNetwork | None = None,
     ):
         unit = geometry.photo_to_crop(landmarks, _MOST_PX)
         size = int(np.clip(round(_MOST_PX / geometry.scale_of(unit) / 16) * 16, _LEAST_PX, _MOST_PX))
