@@ -9,10 +9,11 @@ What needs NumPy or PyTorch is loaded when first used: importing the package cos
 from typing import TYPE_CHECKING
 
 from facemotion.errors import FacemotionError
-from facemotion.expressions.grammar import EXPRESSIONS
 from facemotion.version import __version__
 
 if TYPE_CHECKING:
+    EXPRESSIONS: tuple[str, ...]
+    """Names of the expressions that come with the package."""
     from facemotion.api import AnimateResult, Animator, animate
     from facemotion.faces.find import find_faces
     from facemotion.media.photos import read_photo
@@ -41,6 +42,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "EXPRESSIONS":
+        from facemotion.expressions.blends import builtin_recipes
+
+        return builtin_recipes().names
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

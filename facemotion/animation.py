@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from facemotion.faces.occlusion import Occlusion
     from facemotion.faces.types import Face
     from facemotion.head.rig import HeadMotion
+    from facemotion.models.inference import CorrectionNetwork
     from facemotion.rendering.face import Rendering
 
 Note = Callable[[str], None]
@@ -47,10 +48,11 @@ class Cast:
         crop: bool,
         size: int | None,
         seed: int | None,
+        network: CorrectionNetwork | None = None,
         profile: Profile | None = None,
     ):
         """Get the chosen ones of the faces that `find_faces` found ready; ``crop``, ``size`` and ``seed`` as in
-        `AnimateSettings`. Raises NoFaceError for a face that cannot be measured."""
+        `AnimateSettings`, ``network`` adds to the renderer. Raises NoFaceError for a face that cannot be measured."""
         self.profile = profile or Profile()
         with self.profile.stage("import"):
             from facemotion.compositing.occluders import occluders_of
@@ -75,6 +77,7 @@ class Cast:
                     scores=face.scores,
                     occluders=occluders_of(occlusion, visible, landmarks),
                     seed=self.seed + number,
+                    network=network,
                 )
                 for number, (landmarks, face, occlusion) in enumerate(
                     zip(self.framing.landmarks, measured, self.occlusions, strict=True)
@@ -106,10 +109,12 @@ class Animation:
         *,
         name: str,
         on_note: Note,
+        network: CorrectionNetwork | None = None,
         profile: Profile | None = None,
     ) -> Animation:
         """Find the faces of a photo and get them ready; ``name`` is the photo's, for messages, ``on_note`` gets
-        the lines of advice, and ``profile`` the times. Raises NoFaceError, UsageError."""
+        the lines of advice, and ``profile`` the times; ``network`` adds to the renderer. Raises NoFaceError,
+        UsageError."""
         profile = profile or Profile()
         with profile.stage("import"):
             from facemotion.faces.find import find_faces
@@ -117,7 +122,15 @@ class Animation:
         with profile.stage("find"):
             found = find_faces(flattened(photo).pixels, aligner=settings.aligner, on_note=on_note)
             faces = choose_faces(found, settings.face, name=name)
-        cast = Cast(photo, faces, crop=settings.crop, size=settings.size, seed=settings.seed, profile=profile)
+        cast = Cast(
+            photo,
+            faces,
+            crop=settings.crop,
+            size=settings.size,
+            seed=settings.seed,
+            network=network,
+            profile=profile,
+        )
         _advise(cast, found, photo, on_note)
         clip = cls(cast, script, compare=settings.compare)
         if script.turns and max(abs(_heads(p)).max() for p in clip.performances) > _ADVISED_TURN_DEG + 0.5:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from facemotion.models.inference import Inference
+    from facemotion.models.inference import CorrectionNetwork
 
 _MANY_PIXELS = 4096 * 2304  # H.264 level 5.1, what common hardware decodes
 
@@ -84,7 +84,7 @@ class Animator:
         self.settings = settings
         self.script = settings.script(on_note=on_note)
         self.weights = generator_path(weights)
-        self._inference = load_inference(self.weights, device, precision)
+        self._network = load_network(self.weights, device, precision)
 
     def animate_file(
         self,
@@ -133,7 +133,15 @@ class Animator:
             if not format.alpha:
                 photo = flattened(photo)
         stage("finding the face")
-        clip = Animation.of(photo, self.settings, self.script, name=str(photo_path), on_note=note, profile=profile)
+        clip = Animation.of(
+            photo,
+            self.settings,
+            self.script,
+            name=str(photo_path),
+            on_note=note,
+            network=self._network,
+            profile=profile,
+        )
         spec = ClipSpec(
             size_px=clip.size_px,
             fps=self.settings.fps,
@@ -168,7 +176,7 @@ class Animator:
             size_px=format.written_size_px(spec.size_px),
             faces=[tuple(round(float(side), 1) for side in face.box) for face in clip.faces],
             box=clip.framing.box,
-            device=str(self._inference.placement.device),
+            device=str(self._network.placement.device),
             seed=clip.seed,
             seconds=round(time.monotonic() - started, 2),
             sheet=str(paths[1]) if sheet else None,
@@ -180,7 +188,8 @@ class Animator:
         if not isinstance(photo, Photo):
             raise UsageError(f"A {type(photo).__name__} is no photo.", "Read one: facemotion.read_photo(path).")
         note = on_note or _silent
-        yield from Animation.of(photo, self.settings, self.script, name="the photo", on_note=note).frames()
+        clip = Animation.of(photo, self.settings, self.script, name="the photo", on_note=note, network=self._network)
+        yield from clip.frames()
 
 
 def animate(
@@ -229,7 +238,7 @@ def animate(
         size=size,
         aligner=aligner,
     )
-    load_inference(generator_path(weights), device, precision)
+    network = load_network(generator_path(weights), device, precision)
     known = Recipes.load(recipes) if recipes else builtin_recipes()
     script = ExpressionScript(
         _steps(expression, recipes=known),
@@ -244,18 +253,16 @@ def animate(
         recipes=known,
     )
     photo = flattened(_as_photo(image))
-    return np.stack(list(Animation.of(photo, settings, script, name="the image", on_note=_silent).frames()))
+    clip = Animation.of(photo, settings, script, name="the image", on_note=_silent, network=network)
+    return np.stack(list(clip.frames()))
 
 
 @functools.lru_cache(maxsize=2)
-def _load(path: Path, _modified_ns: int, device: str, precision: str) -> "Inference":
-    from facemotion.models.inference import Inference
-    from facemotion.models.release import load_release
+def _load(path: Path, _modified_ns: int, device: str, precision: str) -> "CorrectionNetwork":
+    from facemotion.models.inference import CorrectionNetwork
     from facemotion.weights.registry import known_sha256
 
-    placement = choose_placement(device, precision)
-    generator, _ = load_release(path, sha256=known_sha256("generator", path))
-    return Inference(generator, placement)
+    return CorrectionNetwork.load(path, choose_placement(device, precision), sha256=known_sha256("generator", path))
 
 
 _LOADING = threading.Lock()
@@ -280,7 +287,7 @@ def generator_path(weights: str | Path | None) -> Path:
     return weight_path("generator", given=None if weights is None else _path("weights", weights))
 
 
-def load_inference(path: Path, device: str, precision: str) -> "Inference":
+def load_network(path: Path, device: str, precision: str) -> "CorrectionNetwork":
     """The generator of a release file ready to run; the same one for the same file, device and precision."""
     for name, value in (("device", device), ("precision", precision)):
         checked(name, value, str)

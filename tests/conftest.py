@@ -22,7 +22,6 @@ SMOKE = (
     "expressions/",
     "faces/test_geometry.py",
     "models/test_generator.py",
-    "models/test_release.py",
     "test_imports.py",
     "test_readme.py",
     "test_shipped_weights.py",
@@ -49,12 +48,12 @@ def _own_surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release file of `tiny_generator`: random, but it moves and paints."""
-    from facemotion.models.generator import tiny_generator
+    """A release file of a small generator with random weights."""
     from facemotion.models.release import save_release
+    from tests.models.test_generator import lively
 
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_release(path, tiny_generator(), {"data": "none"})
+    save_release(path, lively(), {"data": "none"})
     return path
 
 

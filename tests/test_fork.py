@@ -73,7 +73,6 @@ def test_locks_that_other_threads_held_at_the_fork_are_free(photo, tmp_path, tin
         facemotion.media.photos._OPEN_LOCK,
         facemotion.faces.find._shared._lock,
         facemotion.faces.mesh._lock,
-        animator._inference._lock,
     ]
     held, over = threading.Event(), threading.Event()
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from facemotion.datasets.prepare import open_folder, read_plan
+from facemotion.datasets.samples import SampleFolder, write_shard
 from facemotion.datasets.sources import LONDON
 from facemotion.datasets.splits import Splits, read_validation
-from facemotion.datasets.unit_samples import UnitSampleFolder, write_shard
 from facemotion.errors import FacemotionError
 from facemotion.evaluation.answers import count_answers
 from facemotion.expressions.recipes import Recipes
@@ -24,15 +24,15 @@ from facemotion.faces.landmarker.calibration import Calibration
 from facemotion.faces.landmarker.networks import LandmarkerNetworks
 from facemotion.head import kit as kit_module
 from facemotion.head.kit import HeadKit
-from facemotion.models.unit_generator import UnitGenerator
-from facemotion.models.unit_release import load_release, save_release
+from facemotion.models.generator import Generator
+from facemotion.models.release import load_release, save_release
+from facemotion.training.config import read_config
 from facemotion.training.distributed import World
+from facemotion.training.loop import Trainer
 from facemotion.training.occlusion.photos import read_photos
-from facemotion.training.units.config import read_config
-from facemotion.training.units.loop import Trainer
 from facemotion.weights.registry import ASSETS, TABLE, read_table
-from tests.datasets.made_up_units import made_up_sample
-from tests.training.units.test_loop import TINY
+from tests.datasets.made_up_samples import made_up_sample
+from tests.training.test_loop import TINY
 
 SEED = 17
 ODD = (
@@ -167,7 +167,7 @@ def twisted_state(content: bytes, chance: random.Random) -> bytes:
 
 def write_release(folder: Path) -> Path:
     torch.manual_seed(0)
-    save_release(folder / "tiny.safetensors", UnitGenerator(TINY.generator), {"steps": 3})
+    save_release(folder / "tiny.safetensors", Generator(TINY.generator), {"steps": 3})
     return folder / "tiny.safetensors"
 
 
@@ -276,7 +276,7 @@ def write_table(folder: Path) -> Path:
 
 def read_samples(path: Path) -> None:
     for index in range(2):
-        UnitSampleFolder(path.parent)[index]
+        SampleFolder(path.parent)[index]
 
 
 def read_training_photos(path: Path) -> None:
@@ -354,11 +354,11 @@ def test_training_states_that_are_damaged(tmp_path):
     write_samples(folder)
     run = tmp_path / "run"
     world = World(0, 1, torch.device("cpu"))
-    Trainer(TINY, UnitSampleFolder(folder), run, world).run(until=2)
+    Trainer(TINY, SampleFolder(folder), run, world).run(until=2)
     path = run / "state.pt"
 
     def read(path: Path) -> None:
-        Trainer(TINY, UnitSampleFolder(folder), run, world)
+        Trainer(TINY, SampleFolder(folder), run, world)
 
     assert survives(read, path, path.read_bytes(), tmp_path / "kept")
     contents = files_of(path, twisted_state, 250, str(SEED))

@@ -10,6 +10,7 @@ from facemotion.cli.help import App
 
 if TYPE_CHECKING:
     from facemotion.evaluation.intervals import Estimate
+    from facemotion.models.inference import CorrectionNetwork
 
 evaluate_app = App(
     no_args_is_help=True,
@@ -18,6 +19,11 @@ evaluate_app = App(
 )
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the report.", show_default=False)]
+Weights = Annotated[
+    Path | None, typer.Option("--weights", help="Release of a generator that corrects frames; default: the package's.")
+]
+RendererOnly = Annotated[bool, typer.Option("--renderer-only", help="Measure frames without a generator.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of what is drawn at random.")]
 
@@ -43,6 +49,9 @@ def units(
         int | None, typer.Option("--people", metavar="N", help="So many people, drawn by --seed.", show_default="all")
     ] = None,
     seed: Seed = 0,
+    weights: Weights = None,
+    renderer_only: RendererOnly = False,
+    device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: console.Quiet = False,
     verbose: console.Verbose = False,
@@ -57,9 +66,16 @@ def units(
     from facemotion.evaluation.units_report import REPORT_FILE, summary_lines, write_units_report
 
     check_folder(out, mark=REPORT_FILE, overwrite=overwrite)
+    network, name = _network(weights, device, renderer_only=renderer_only)
     with console.progress("evaluate", None, unit="photos") as bar:
         report = evaluate_units(
-            data, people=people, seed=seed, command=_command(), watch=lambda done, total, name: bar()
+            data,
+            people=people,
+            seed=seed,
+            command=_command(),
+            network=network,
+            weights=name,
+            watch=lambda done, total, name: bar(),
         )
     with whole_folder(out, mark=REPORT_FILE, overwrite=overwrite) as folder:
         write_units_report(report, folder)
@@ -90,7 +106,7 @@ def pairs(
     from dataclasses import asdict
 
     from facemotion.datasets.prepare import SPLITS
-    from facemotion.datasets.unit_samples import UnitSampleFolder
+    from facemotion.datasets.samples import SampleFolder
     from facemotion.evaluation.folder import check_folder, whole_folder
     from facemotion.evaluation.pairs import (
         REPORT_FILE,
@@ -100,12 +116,12 @@ def pairs(
         write_pairs_report,
     )
     from facemotion.expressions.timing import check_choice
-    from facemotion.models.unit_release import load_release
+    from facemotion.models.release import load_release
 
     check_choice("split", split, SPLITS)
     check_folder(out, mark=REPORT_FILE, overwrite=overwrite)
     generator, _ = load_release(weights)
-    folder = UnitSampleFolder(*(each / split for each in samples))
+    folder = SampleFolder(*(each / split for each in samples))
     with console.progress("evaluate", len(folder), unit="samples") as step:
         report = evaluate_pairs(generator, folder, weights=weights.name, command=_command(), watch=step)
     with whole_folder(out, mark=REPORT_FILE, overwrite=overwrite) as part:
@@ -124,6 +140,9 @@ def study(
     ask: Annotated[str, typer.Option("--ask", help="one: is this real?  pair: which of the two is real?")] = "one",
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="So many pairs, drawn by --seed.")] = None,
     seed: Seed = 0,
+    weights: Weights = None,
+    renderer_only: RendererOnly = False,
+    device: Device = "auto",
     overwrite: Overwrite = False,
     quiet: console.Quiet = False,
     verbose: console.Verbose = False,
@@ -136,9 +155,10 @@ def study(
 
     check_choice("question", ask, ASK)
     check_folder(out, mark=KEY_FILE, overwrite=overwrite)
+    network, _ = _network(weights, device, renderer_only=renderer_only)
     drawn = draw_pairs(data, limit=limit, seed=seed)
     with console.progress("study", len(drawn), unit="pairs") as step:
-        key = write_study(drawn, out, ask=ask, seed=seed, overwrite=overwrite, watch=step)
+        key = write_study(drawn, out, ask=ask, seed=seed, network=network, overwrite=overwrite, watch=step)
     if as_json:
         console.say_json({"out": str(out), "study": key.study, "trials": len(key.trials)})
         return
@@ -168,6 +188,19 @@ def answers(
         console.say(f"{verdict.expression}: generated {what} {_share(verdict.generated)}")
         if outcome.ask == "one":
             console.say(f"{verdict.expression}: real ones {what} {_share(verdict.real)}")
+
+
+def _network(weights: Path | None, device: str, *, renderer_only: bool) -> "tuple[CorrectionNetwork | None, str]":
+    """The generator that corrects frames, and the name of its file; none for the renderer alone."""
+    from facemotion.api import generator_path, load_network
+    from facemotion.errors import UsageError
+
+    if renderer_only:
+        if weights is not None:
+            raise UsageError("Both --weights and --renderer-only were given.", "Give one of them.")
+        return None, ""
+    path = generator_path(weights)
+    return load_network(path, device, "auto"), path.name
 
 
 def _share(estimate: "Estimate | None") -> str:

@@ -43,11 +43,11 @@ def train(
     Run the same command again to resume: the result is that of one piece. OUT holds state.pt (to resume),
     generator.safetensors (averaged weights), log.jsonl and config.json.
     """
+    from facemotion.training.config import read_config
     from facemotion.training.distributed import World
     from facemotion.training.duration import parse_duration
+    from facemotion.training.loop import FINISHED, RELEASE_FILE, STOPPED, StepReport, open_training
     from facemotion.training.signals import stop_on_signals
-    from facemotion.training.units.config import read_config
-    from facemotion.training.units.loop import FINISHED, RELEASE_FILE, STOPPED, StepReport, open_training
 
     budget_s = parse_duration(time_budget) if time_budget else None
     settings = read_config(preset, config)

@@ -16,11 +16,11 @@ from facemotion.compositing import kernels
 from facemotion.compositing.feather import face_feather
 from facemotion.compositing.grain import grain_tile
 from facemotion.compositing.occluders import Occluders
-from facemotion.compositing.tint import Tint
+from facemotion.compositing.tint import LUMA_REC601, Tint
 from facemotion.faces import geometry
 from facemotion.media.prefetch import for_each
 from facemotion.rendering.boxes import f32
-from facemotion.rendering.face import FLOW_PX, TURN_SPAN, Layer, Rendering
+from facemotion.rendering.face import FLOW_PX, TURN_SPAN, Layer, Patch, Rendering
 from facemotion.rendering.light import GAMMA, LUMA
 
 Bounds = tuple[int, int, int, int]
@@ -32,6 +32,7 @@ _STILL = np.float32(1e-3)
 """Displacement in px, or log-gain, up to which a pixel is left as it is."""
 _GAMMA = np.float32(GAMMA)
 _NO_GRAIN = np.zeros((1, 1), np.float32)
+_LEAST_LEVELS = 0.5  # of residual colour that is added at all
 _EDGE_FADE = 0.14  # crop widths from the photo's edge within which a turn of the head ends
 
 
@@ -104,11 +105,13 @@ class FaceInPhoto:
         turn = self._moved(rendering, self.photo, frame)
         for layer in rendering.layers:
             self._draw(frame, layer, turn)
+        for patch in rendering.patches:
+            self._add(frame, patch, turn)
         return frame
 
     def move_along(self, rendering: Rendering, outline: np.ndarray, onto: np.ndarray) -> None:
         """Move another map (H, W) uint8 of the photo, its opacity, as the face moves, into a frame of that map."""
-        dark = replace(rendering, log_gain=np.zeros_like(rendering.log_gain), layers=())
+        dark = replace(rendering, log_gain=np.zeros_like(rendering.log_gain), layers=(), patches=())
         self._moved(dark, outline, onto)
 
     def _moved(self, rendering: Rendering, source: np.ndarray, frame: np.ndarray) -> np.ndarray | None:
@@ -164,12 +167,8 @@ class FaceInPhoto:
     def _draw(self, frame: np.ndarray, layer: Layer, turn: np.ndarray | None) -> None:
         """Draw one layer over a frame."""
         box = layer.box
-        origin = np.array([[1.0, 0, -box.x0], [0, 1.0, -box.y0]])
-        photo_to_layer = geometry.compose(self._photo_to_crop, origin)
-        opacity = f32(layer.opacity)
-        if self._uncovered is not None:
-            to_map = geometry.resized(self._crop_px, FLOW_PX)
-            opacity = opacity * _seen(self._uncovered, to_map, (box.x0, box.y0, box.x1, box.y1))
+        crop_to_layer = np.array([[1.0, 0, -box.x0], [0, 1.0, -box.y0]])
+        opacity = self._uncovered_in(crop_to_layer, f32(layer.opacity))
         # Nothing may remain at the layer's border, where its neighbours are not known.
         opacity[[0, -1]] = 0
         opacity[:, [0, -1]] = 0
@@ -177,21 +176,63 @@ class FaceInPhoto:
         if self._tint is not None:
             levels = f32(self._tint.apply(levels))
         content, fresh = kernels.premultiplied(levels, opacity, f32(layer.fresh))
-        bounds = _bounds(opacity, photo_to_layer, frame.shape, margin=1 if turn is None else 1 + np.abs(turn).max())
-        x0, y0, x1, y1 = bounds
-        (content, fresh), photo_to_layer = _shrunk((content, fresh), photo_to_layer)
-        if turn is None:
-            content, fresh = (_seen(each, photo_to_layer, bounds) for each in (content, fresh))
-        else:
-            # crop px of each pixel of the photo before the turn
-            moved = _seen(turn, self._photo_to_span, bounds) * (1 / FLOW_PX) @ self._map_to_photo.T
-            grid = np.dstack(np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32)))
-            at = (grid + moved) @ f32(photo_to_layer[:, :2].T) + f32(photo_to_layer[:, 2])
-            content, fresh = (
-                cv2.remap(each, f32(at), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-                for each in (content, fresh)
-            )
+        content, fresh, (x0, y0, _, _) = self._laid((content, fresh), crop_to_layer, opacity, turn, frame.shape)
         kernels.write_over(content, fresh, _NO_GRAIN if self._grain is None else self._grain, frame, x0, y0)
+
+    def _add(self, frame: np.ndarray, patch: Patch, turn: np.ndarray | None) -> None:
+        """Add one residual colour to a frame."""
+        extent = np.array(patch.extent) * self._crop_px
+        low = np.array(patch.centre) * self._crop_px - extent / 2
+        scale = np.array(patch.residual.shape[1::-1]) / extent
+        crop_to_patch = np.column_stack([np.diag(scale), (0.5 - low) * scale - 0.5])
+        levels = patch.residual * f32(255)
+        if self._tint is not None:
+            levels = np.repeat((levels @ LUMA_REC601)[..., None], 3, axis=2)
+        levels = f32(levels * self._uncovered_in(crop_to_patch, np.ones(levels.shape[:2], np.float32))[..., None])
+        levels[[0, -1]] = 0
+        levels[:, [0, -1]] = 0
+        strength = np.abs(levels).max(2)
+        if strength.max() < _LEAST_LEVELS:
+            return
+        levels, strength, (x0, y0, x1, y1) = self._laid((levels, strength), crop_to_patch, strength, turn, frame.shape)
+        part = frame[y0:y1, x0:x1].astype(np.float32) + levels
+        touched = (strength > _LEAST_LEVELS / 2).astype(np.uint8)
+        cv2.copyTo(cv2.convertScaleAbs(np.maximum(part, 0)), touched, frame[y0:y1, x0:x1])
+
+    def _uncovered_in(self, crop_to_content: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+        """Opacity (h, w) of a rectangle of the crop, less where something lies in front of the face."""
+        if self._uncovered is None:
+            return opacity.copy()
+        map_to_content = geometry.compose(geometry.resized(FLOW_PX, self._crop_px), crop_to_content)
+        height, width = opacity.shape
+        # `_seen` wants the map from its bounds' pixels, those of the content, to the map's
+        return opacity * _seen(self._uncovered, geometry.invert(map_to_content), (0, 0, width, height))
+
+    def _laid(
+        self,
+        content: tuple[np.ndarray, np.ndarray],
+        crop_to_content: np.ndarray,
+        extent: np.ndarray,
+        turn: np.ndarray | None,
+        shape: tuple[int, ...],
+    ) -> tuple[np.ndarray, np.ndarray, Bounds]:
+        """Two maps of a rectangle of the crop at the photo's pixels within bounds, turned with the head; the bounds
+        hold all pixels that see anything but zero in ``extent`` (h, w)."""
+        photo_to_content = geometry.compose(self._photo_to_crop, crop_to_content)
+        margin = 1 if turn is None else 1 + np.abs(turn).max()
+        bounds = _bounds(extent, photo_to_content, shape, margin=margin)
+        x0, y0, x1, y1 = bounds
+        (first, second), photo_to_content = _shrunk(content, photo_to_content)
+        if turn is None:
+            return _seen(first, photo_to_content, bounds), _seen(second, photo_to_content, bounds), bounds
+        # content px of each pixel of the photo before the turn
+        moved = _seen(turn, self._photo_to_span, bounds) * (1 / FLOW_PX) @ self._map_to_photo.T
+        grid = np.dstack(np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32)))
+        at = f32((grid + moved) @ f32(photo_to_content[:, :2].T) + f32(photo_to_content[:, 2]))
+        first, second = (
+            cv2.remap(each, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT) for each in (first, second)
+        )
+        return first, second, bounds
 
 
 def _after(turn: np.ndarray, maps: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,11 @@ from facemotion.faces import geometry
 from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.head.own_units import own_units, prior_of
 from facemotion.head.rig import HeadMotion
+from facemotion.rendering.correction import corrected
 from facemotion.rendering.face import FaceRenderer, Rendering
+
+if TYPE_CHECKING:
+    from facemotion.models.inference import CorrectionNetwork
 
 _LEAST_PX, _MOST_PX = 256, 1024
 """Sides of the square crop in which eyes and mouth are drawn; about as fine as the photo between these."""
@@ -23,7 +28,8 @@ class Performer:
 
     photo: (H, W, 3) uint8 RGB. points: (478, 2 or 3) photo px Face Mesh landmarks. landmarks: (68, 2) photo px of the
     same face. scores: (52,) the landmarker's scores of its units, None where they are not known. occluders:
-    what lies in front of the face. seed: whose teeth it has.
+    what lies in front of the face. seed: whose teeth it has. network: what adds to the renderer's frames what only
+    photographs tell; None leaves them as they are.
     """
 
     def __init__(
@@ -35,6 +41,7 @@ class Performer:
         scores: np.ndarray | None = None,
         occluders: Occluders | None = None,
         seed: int = 0,
+        network: CorrectionNetwork | None = None,
     ):
         unit = geometry.photo_to_crop(landmarks, _MOST_PX)
         size = int(np.clip(round(_MOST_PX / geometry.scale_of(unit) / 16) * 16, _LEAST_PX, _MOST_PX))
@@ -46,6 +53,7 @@ class Performer:
         self._place = FaceInPhoto(photo, to_crop, size, landmarks, occluders=occluders)
         self._to_photo = geometry.invert(to_crop)
         self._alpha: np.ndarray | None = None
+        self._network = None if network is None else network.photo(crop, self._renderer.rig)
 
     @cached_property
     def own(self) -> np.ndarray:
@@ -58,7 +66,10 @@ class Performer:
 
     def render(self, control: np.ndarray, head: HeadMotion | None = None) -> Rendering:
         """The face at a control (52,) = units - `own`, and with its head turned. May run in another thread."""
-        return self._renderer.render(control, head)
+        rendering = self._renderer.render(control, head)
+        if self._network is None:
+            return rendering
+        return corrected(rendering, self._network.correct(control, rendering), self._renderer.size_px)
 
     def composite(
         self, rendering: Rendering, *, onto: np.ndarray | None = None, alpha: np.ndarray | None = None

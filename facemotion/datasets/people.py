@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from facemotion.datasets.layouts import PersonPhotos
+from facemotion.datasets.photo_samples import MeasuredPhoto, back_sample, pair_sample, random_control, still_sample
+from facemotion.datasets.samples import Sample
 from facemotion.datasets.sequences import Recording, read_frames
 from facemotion.datasets.single_face import measured_face, read_pixels
-from facemotion.datasets.unit_pairs import MeasuredPhoto, back_sample, pair_sample, random_control, still_sample
-from facemotion.datasets.unit_samples import UnitSample
 from facemotion.errors import InputError
 from facemotion.expressions.units import UNIT_NAMES
 from facemotion.faces import geometry
@@ -45,7 +45,7 @@ class Person(Protocol):
     def key(self) -> str:
         """What it is called in reports."""
 
-    def samples(self, *, size_px: int) -> Iterator[UnitSample]:
+    def samples(self, *, size_px: int) -> Iterator[Sample]:
         """Raises InputError with the reason where there are none, or no more."""
 
 
@@ -82,7 +82,7 @@ class MeasuredPerson:
         """How much of an expression the first photo shows."""
         return shown(self.photos[0].scores)
 
-    def samples(self, *, size_px: int) -> Iterator[UnitSample]:
+    def samples(self, *, size_px: int) -> Iterator[Sample]:
         generator = np.random.default_rng(list(self.person.encode()))
         crops = [photo.crop(self.person, size_px) for photo in self.photos]
         seeds = generator.integers(1 << 30, size=len(crops) + 1).tolist()
@@ -128,7 +128,7 @@ class RecordedPerson:
     def key(self) -> str:
         return self.recording.key
 
-    def samples(self, *, size_px: int) -> Iterator[UnitSample]:
+    def samples(self, *, size_px: int) -> Iterator[Sample]:
         if self.recording.problem:
             raise InputError(self.recording.problem)
         crops = [

@@ -1,7 +1,7 @@
 """People's pictures to a folder of samples: by several processes, resumable by shard, split by person.
 
 The folder holds ``samples.json`` (what it is made of), ``train/NNNN.safetensors`` and ``validation/NNNN.safetensors``
-(see `facemotion.datasets.unit_samples`), and beside each shard ``NNNN.json``, written last: what became of its people.
+(see `facemotion.datasets.samples`), and beside each shard ``NNNN.json``, written last: what became of its people.
 The same people and settings give the same samples, whatever the number of processes and interruptions.
 """
 
@@ -24,9 +24,9 @@ import cv2
 from safetensors import SafetensorError
 
 from facemotion.datasets.people import Person
+from facemotion.datasets.samples import SIZE_PX, write_shard
 from facemotion.datasets.sources import Source
 from facemotion.datasets.splits import Splits
-from facemotion.datasets.unit_samples import SIZE_PX, write_shard
 from facemotion.errors import FacemotionError, InputError, OutputError, OutputExistsError
 from facemotion.media.atomic import write_whole
 from facemotion.media.records import MalformedError, checked, malformed, parse_object

@@ -15,9 +15,9 @@ import numpy as np
 
 from facemotion.datasets.layouts import find_people
 from facemotion.datasets.people import MeasuredPerson, measure, measured_people
+from facemotion.datasets.photo_samples import control_between, pair_landmarks
+from facemotion.datasets.samples import SIZE_PX
 from facemotion.datasets.splits import Splits
-from facemotion.datasets.unit_pairs import control_between, pair_landmarks
-from facemotion.datasets.unit_samples import SIZE_PX
 from facemotion.errors import InputError
 from facemotion.head.mirror import mirrored_landmarks
 from facemotion.head.model import load_head

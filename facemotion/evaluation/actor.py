@@ -14,6 +14,7 @@ from facemotion.faces.ibug68 import FROM_FACE_MESH
 if TYPE_CHECKING:
     from facemotion.compositing.performer import Performer
     from facemotion.faces.types import Face
+    from facemotion.models.inference import CorrectionNetwork
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +26,11 @@ class Actor:
     seen: Face
 
     @classmethod
-    def of(cls, path: Path, *, longest_px: int) -> Actor:
-        """A photo, no larger than ``longest_px``. Raises InputError where there is no face to be animated."""
+    def of(cls, path: Path, *, longest_px: int, network: CorrectionNetwork | None = None) -> Actor:
+        """A photo, no larger than ``longest_px``; ``network`` corrects its frames.
+
+        Raises InputError where there is no face to be animated.
+        """
         from facemotion.compositing.occluders import occluders_of
         from facemotion.compositing.performer import Performer
         from facemotion.faces.find import find_faces
@@ -40,7 +44,12 @@ class Actor:
         measured = measure_face(photo, face)
         occluders = occluders_of(find_occlusion(photo, face.landmarks), photo, face.landmarks)
         performer = Performer(
-            photo, measured.require_points(), face.landmarks, scores=measured.scores, occluders=occluders
+            photo,
+            measured.require_points(),
+            face.landmarks,
+            scores=measured.scores,
+            occluders=occluders,
+            network=network,
         )
         # Read as the frames will be, from the same part of the picture.
         return cls(photo, performer, landmarker().follow(photo, measured.require_points()) or measured)

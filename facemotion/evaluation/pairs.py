@@ -1,4 +1,4 @@
-"""A generator's frames against photographs, on samples of held-out people (`facemotion.datasets.unit_samples`).
+"""A generator's frames against photographs, on samples of held-out people (`facemotion.datasets.samples`).
 
 For every kind of sample and every view, PSNR and SSIM of the photo as it was, of the renderer's frame and of the
 generator's, where the target is to be believed.
@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facemotion.datasets.unit_samples import UnitSampleFolder
+from facemotion.datasets.samples import SampleFolder
 from facemotion.evaluation.markdown import table
+from facemotion.models.compositor import composed, sampled, whole_grid, with_patches
+from facemotion.models.generator import Generator
 from facemotion.models.paper_generator import PaperGenerator
-from facemotion.models.unit_compositing import composed, sampled, whole_grid, with_patches
-from facemotion.models.unit_generator import UnitGenerator
-from facemotion.training.units.data import UnitBatch, collated
-from facemotion.training.units.losses import resized
-from facemotion.training.units.methods import grids_of
+from facemotion.training.data import SampleBatch, collated
+from facemotion.training.losses import resized
+from facemotion.training.methods import grids_of
 from facemotion.version import __version__
 
 REPORT_FILE, TEXT_FILE, SHEET_FILE = "report.json", "report.md", "samples.png"
@@ -62,8 +62,8 @@ class PairsReport:
 
 @torch.inference_mode()
 def evaluate_pairs(
-    generator: UnitGenerator | PaperGenerator,
-    samples: UnitSampleFolder,
+    generator: Generator | PaperGenerator,
+    samples: SampleFolder,
     *,
     weights: str = "",
     command: str = "",
@@ -112,7 +112,7 @@ def ssim(images: Tensor, target: Tensor, weight: Tensor) -> float:
 
 
 @torch.inference_mode()
-def frames(generator: UnitGenerator | PaperGenerator, batch: UnitBatch) -> tuple[Tensor, Tensor]:
+def frames(generator: Generator | PaperGenerator, batch: SampleBatch) -> tuple[Tensor, Tensor]:
     """(B, 3, N, N) of the renderer and of the generator, at the samples' resolution."""
     rendered = batch.rendered
     side = rendered.source.shape[-1]
@@ -127,7 +127,7 @@ def frames(generator: UnitGenerator | PaperGenerator, batch: UnitBatch) -> tuple
     return plain, with_patches(frame, grid, correction.patches, correction.views)
 
 
-def sheet(generator: UnitGenerator | PaperGenerator, samples: UnitSampleFolder, chosen: Sequence[int]) -> np.ndarray:
+def sheet(generator: Generator | PaperGenerator, samples: SampleFolder, chosen: Sequence[int]) -> np.ndarray:
     """(n · N, 4 N, 3) uint8 RGB: photo, renderer, generator, target."""
     rows = []
     for index in chosen:
@@ -140,7 +140,7 @@ def sheet(generator: UnitGenerator | PaperGenerator, samples: UnitSampleFolder, 
     return np.vstack(rows)
 
 
-def chosen_for_sheet(samples: UnitSampleFolder) -> list[int]:
+def chosen_for_sheet(samples: SampleFolder) -> list[int]:
     """Some pairs, whole ones, and some photographs that were rendered away, spread over the people."""
     pairs = [i for i, kind in enumerate(samples.kinds) if kind == "pair"][::2]
     backs = [i for i, kind in enumerate(samples.kinds) if kind == "back"]
@@ -149,7 +149,7 @@ def chosen_for_sheet(samples: UnitSampleFolder) -> list[int]:
 
 
 def write_pairs_report(
-    report: PairsReport, generator: UnitGenerator | PaperGenerator, samples: UnitSampleFolder, folder: Path
+    report: PairsReport, generator: Generator | PaperGenerator, samples: SampleFolder, folder: Path
 ) -> None:
     """Fill the (empty) folder."""
     data = {"format": FORMAT, "version": FORMAT_VERSION, "facemotion": __version__} | asdict(report)

@@ -11,16 +11,6 @@ import numpy as np
 from facemotion.faces.geometry import fitted_similarity
 from facemotion.faces.ibug68 import inter_ocular
 
-POINTS: dict[str, tuple[int, ...]] = {
-    "all": tuple(range(68)),
-    "jaw": tuple(range(17)),
-    "brows": tuple(range(17, 27)),
-    "nose": tuple(range(27, 36)),
-    "eyes": tuple(range(36, 48)),
-    "mouth": tuple(range(48, 68)),
-}
-"""Landmarks by part of the face."""
-
 ANCHORS = (36, 39, 42, 45)
 """Corners of the eyes: no expression moves them much, so that motion is measured against them."""
 
@@ -28,7 +18,6 @@ RIGID = (0, 1, 15, 16, 27, 28, 29, 30)
 """Temples and bridge of the nose: what moves here is the head, and no expression should move it."""
 
 _MARGIN = {"face": 0.12, "mouth": 0.15, "eyes": 0.12}
-PIXEL_REGIONS = tuple(_MARGIN)
 """Regions in which images are compared: the face, the mouth, and both eyes with their brows."""
 
 
@@ -57,4 +46,4 @@ def pixel_region(name: str, landmarks: list[np.ndarray], size: int) -> np.ndarra
 def _outlines(name: str) -> list[tuple[int, ...]]:
     if name == "eyes":
         return [(*range(17, 22), *range(36, 42)), (*range(22, 27), *range(42, 48))]
-    return [POINTS["mouth"] if name == "mouth" else POINTS["all"]]
+    return [tuple(range(48, 68)) if name == "mouth" else tuple(range(68))]

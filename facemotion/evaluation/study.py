@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from facemotion.evaluation.actor import Actor
 from facemotion.evaluation.folder import whole_folder
 from facemotion.evaluation.regions import head_similarity
 from facemotion.faces import geometry
+
+if TYPE_CHECKING:
+    from facemotion.models.inference import CorrectionNetwork
 
 ASK = ("one", "pair")
 PAGE_FILE, KEY_FILE = "index.html", "key.json"
@@ -83,6 +87,7 @@ def write_study(
     *,
     ask: str = "one",
     seed: int = 0,
+    network: CorrectionNetwork | None = None,
     overwrite: bool = False,
     watch: Callable[[], None] | None = None,
 ) -> Key:
@@ -94,7 +99,7 @@ def write_study(
     shown: list[tuple[PairItem, str, str]] = []
     for pair in pairs:
         with contextlib.suppress(FacemotionError):
-            real, generated = real_and_generated(pair)
+            real, generated = real_and_generated(pair, network)
             shown.append((pair, _picture(real), _picture(generated)))
         if watch:
             watch()
@@ -114,10 +119,10 @@ def write_study(
     return key
 
 
-def real_and_generated(pair: PairItem) -> tuple[np.ndarray, np.ndarray]:
+def real_and_generated(pair: PairItem, network: CorrectionNetwork | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The photograph of the expression, and the neutral photo brought to its units: uint8 (512, 512, 3), heads laid on
     each other. Raises FacemotionError where a photo cannot be used."""
-    neutral, peak = (Actor.of(path, longest_px=LONGEST_PX) for path in (pair.neutral, pair.peak))
+    neutral, peak = (Actor.of(path, longest_px=LONGEST_PX, network=network) for path in (pair.neutral, pair.peak))
     frame = neutral.performer.composite(neutral.performer.render(neutral.control(peak.performer.own)))
     to_crop = geometry.photo_to_crop(neutral.landmarks, CROP_PX)
     laid = head_similarity(peak.landmarks, geometry.apply(to_crop, neutral.landmarks))

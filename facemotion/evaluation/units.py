@@ -30,6 +30,7 @@ from facemotion.head.rig import HeadMotion
 
 if TYPE_CHECKING:
     from facemotion.faces.types import Face
+    from facemotion.models.inference import CorrectionNetwork
 
 LEVELS = (0.2, 0.4, 0.6, 0.8)
 """Strengths at which a unit is asked; with rest, five levels over which its reading should never fall."""
@@ -137,6 +138,8 @@ class UnitsReport:
     """People who could not be animated, and why."""
     seed: int
     command: str = ""
+    weights: str = ""
+    """Of the network that corrected the frames; empty for the renderer alone."""
 
 
 def indices(word: str) -> list[int]:
@@ -189,7 +192,14 @@ def _smiles(folder: Path) -> dict[str, Path]:
 
 
 def evaluate_units(
-    paths: Sequence[Path], *, people: int | None = None, seed: int = 0, command: str = "", watch: Watch | None = None
+    paths: Sequence[Path],
+    *,
+    people: int | None = None,
+    seed: int = 0,
+    command: str = "",
+    network: CorrectionNetwork | None = None,
+    weights: str = "",
+    watch: Watch | None = None,
 ) -> UnitsReport:
     """Measure ``people`` people (all by default), and as many real smiles.
 
@@ -201,7 +211,7 @@ def evaluate_units(
     smiling = [subject for subject in subjects if subject.smile is not None][:people]
     chosen = subjects[:people]
     total = len(chosen) + len(smiling)
-    session = _Session(seed)
+    session = _Session(seed, network)
     for done, subject in enumerate(chosen, 1):
         session.measure(subject, number=done)
         if watch is not None:
@@ -210,7 +220,7 @@ def evaluate_units(
         session.neutralise(subject)
         if watch is not None:
             watch(done, total, subject.name)
-    return session.report(command)
+    return session.report(command, weights)
 
 
 @dataclass
@@ -218,6 +228,7 @@ class _Session:
     """Readings of the people measured so far."""
 
     seed: int
+    network: CorrectionNetwork | None = None
     recipes: Recipes = field(default_factory=Recipes.load)
     people: list[str] = field(default_factory=list)
     sweeps: dict[str, list[np.ndarray]] = field(default_factory=lambda: {word: [] for word in WORDS})
@@ -232,7 +243,7 @@ class _Session:
     def measure(self, subject: Subject, *, number: int) -> None:
         """All but smiles of one person; ``number`` draws the track."""
         try:
-            actor = Actor.of(subject.photo, longest_px=LONGEST_PX)
+            actor = Actor.of(subject.photo, longest_px=LONGEST_PX, network=self.network)
         except FacemotionError as error:
             self.left_out.append((subject.name, error.message))
             return
@@ -260,7 +271,9 @@ class _Session:
         """The smile of a person, made neutral."""
         assert subject.smile is not None
         try:
-            actor, real = (Actor.of(path, longest_px=LONGEST_PX) for path in (subject.smile, subject.photo))
+            actor, real = (
+                Actor.of(path, longest_px=LONGEST_PX, network=self.network) for path in (subject.smile, subject.photo)
+            )
         except FacemotionError as error:
             self.left_out.append((f"{subject.name}, smiling", error.message))
             return
@@ -273,7 +286,7 @@ class _Session:
         ssim_before, ssim_after = face_similarities([actor.photo, frame], actor.landmarks, real.photo, real.landmarks)
         self.neutralised.append(Neutralised(subject.name, before, after, truth, ssim_before, ssim_after))
 
-    def report(self, command: str) -> UnitsReport:
+    def report(self, command: str, weights: str) -> UnitsReport:
         if not self.people and not self.neutralised:
             name, reason = self.left_out[0]
             raise InputError(f"None of the people can be animated; {name}: {reason}", "Try other photos.")
@@ -293,6 +306,7 @@ class _Session:
             left_out=tuple(self.left_out),
             seed=self.seed,
             command=command,
+            weights=weights,
         )
 
     def _scores(self, actor: Actor, units: np.ndarray) -> np.ndarray:

@@ -33,7 +33,8 @@ def write_units_report(report: UnitsReport, folder: Path) -> None:
 def units_report_text(report: UnitsReport) -> str:
     """The report as Markdown: a summary in ten lines, and tables."""
     summary = "\n".join(f"{number}. {line}" for number, line in enumerate(summary_lines(report), 1))
-    parts = ["# Units asked and read", *([f"`{report.command}`"] if report.command else []), summary]
+    parts = ["# Units asked and read", *([f"`{report.command}`"] if report.command else [])]
+    parts += [f"Frames: {report.weights or 'the renderer alone'}.", summary]
     parts += [_units(report), _neutralised(report), _reenacted(report), _head(report), _background(report)]
     if report.left_out:
         parts.append("## Left out\n\n" + "\n".join(f"- {name}: {reason}" for name, reason in report.left_out))

@@ -1,10 +1,9 @@
-"""When an expression is how strong: from the steps of an expression to one control vector per frame. Pure Python."""
+"""Lengths of clips, and the shapes and curves in which an expression comes and goes. Pure Python."""
 
 import itertools
 from collections.abc import Callable
 
 from facemotion.errors import UsageError
-from facemotion.expressions.grammar import EXPRESSIONS, MAX_WEIGHT, Blend, control_vector
 
 DEFAULT_FRAMES = 32
 DEFAULT_FPS = 25.0
@@ -22,43 +21,6 @@ SHAPES = ("onset", "pulse", "loop")
 """``onset`` ends at the peak; ``pulse`` goes there, holds and comes back; ``loop`` repeats without a seam."""
 
 _MOVE, _HOLD = 2.0, 1.0  # relative lengths of a move and of the hold at a pulse's peak
-
-
-def control_track(
-    steps: tuple[Blend, ...],
-    *,
-    frames: int,
-    shape: str = "onset",
-    curve: str = "linear",
-    intensity: float = 1.0,
-    known: tuple[str, ...] = EXPRESSIONS,
-) -> list[tuple[float, ...]]:
-    """One control vector per frame.
-
-    Frame 0 is neutral, the photo itself, unless a single frame is asked for: that one is the last step's peak.
-    ``onset`` reaches the last step in the last frame, ``pulse`` is neutral again there, ``loop`` is neutral in the
-    frame that would follow the last.
-    """
-    check_frames(frames)
-    check_choice("shape", shape, SHAPES)
-    check_choice("curve", curve, tuple(CURVES))
-    peak = max((weight for blend in steps for weight in blend.values()), default=0.0)
-    if not 0 <= intensity <= MAX_WEIGHT:
-        raise UsageError(
-            f"An intensity of {intensity:g} is out of range.",
-            f"Give a number from 0 to {MAX_WEIGHT:g}; 1 is the natural peak.",
-        )
-    if peak * intensity > MAX_WEIGHT + 1e-9:
-        raise UsageError(
-            f"A weight of {peak:g} times an intensity of {intensity:g} is out of range: {peak * intensity:g}.",
-            f"The two together may be {MAX_WEIGHT:g} at most; 1 is the natural peak.",
-        )
-    peaks = [tuple(intensity * a for a in control_vector(blend, known=known)) for blend in steps]
-    if frames == 1:
-        return [peaks[-1]]
-    keys = turning_points(peaks, shape)
-    last = frames if shape == "loop" else frames - 1
-    return [control_between(keys, keys[-1][0] * index / last, CURVES[curve]) for index in range(frames)]
 
 
 def frame_count(*, frames: int | None, seconds: float | None, fps: float) -> int:

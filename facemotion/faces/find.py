@@ -54,10 +54,6 @@ class FaceFinder:
         second = self._fallback_if_worth_it(faces, on_note)
         return faces if second is None else merged(faces, second.find(image))
 
-    def follow(self, frames: np.ndarray) -> np.ndarray:
-        """Landmarks (T, 68, 2) px of a clip (T, H, W, 3) uint8 by the landmarker, see `Landmarker.hold`."""
-        return mesh.landmarker().hold(frames)
-
     def _load_fallback(self, *, offline: bool | None = None) -> FallbackDetector:
         from facemotion.faces.fallback import FallbackDetector
 
@@ -110,11 +106,6 @@ def find_faces(image: np.ndarray, *, aligner: str = "auto", on_note: Callable[[s
     """`FaceFinder.find` of a finder that is loaded once for the whole process; UsageError for what is no photo."""
     check_pixels(image, shapes=((3,),))
     return _shared.find(image, aligner=aligner, on_note=on_note)
-
-
-def follow_face(frames: np.ndarray) -> np.ndarray:
-    """`FaceFinder.follow` of a finder that is loaded once for the whole process."""
-    return _shared.follow(frames)
 
 
 def _is_sure(face: Face) -> bool:

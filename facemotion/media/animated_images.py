@@ -7,6 +7,7 @@ stored. Frames that browsers would slow down are left out, see `schedule`.
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -132,7 +133,7 @@ class _FileWriter:
 
     def _changed(self, frame: "np.ndarray") -> Box:
         """What differs from the frame before, which then is this one; all of the first frame."""
-        box = (0, 0, *self._spec.size_px)
+        box: tuple[int, int, int, int] = (0, 0, *self._spec.size_px)
         if self._before is not None:
             box = changed_box(self._before, frame, within=self._spec.changing)
         self._before = frame
@@ -269,11 +270,12 @@ class GifWriter(_FileWriter):
         if pending is None:
             return None
         vanishing = None if following is None else self._vanishing(pending.frame, following)
-        box = (0, 0, *self._spec.size_px)
+        box: tuple[int, int, int, int] = (0, 0, *self._spec.size_px)
         if pending.before is not None:
             box = changed_box(pending.before, pending.frame, within=self._spec.changing)
             for other in filter(None, (pending.cleared, vanishing)):
-                box = (*map(min, box[:2], other[:2]), *map(max, box[2:], other[2:]))
+                (left, top), (right, bottom) = map(min, box[:2], other[:2]), map(max, box[2:], other[2:])
+                box = (left, top, right, bottom)
         x0, y0, x1, y1 = box
         part = pending.frame[y0:y1, x0:x1]
         indexes = palette.indexes(part[:, :, :3], corner=(x0, y0))
@@ -325,7 +327,8 @@ def _opaque(frame: "np.ndarray") -> "np.ndarray":
     return frame[:, :, 3] >= 128
 
 
-def _png_chunks(data: bytes):
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and content of every chunk."""
     position = 8
     while position < len(data):
         (length,) = struct.unpack_from(">I", data, position)
@@ -333,7 +336,7 @@ def _png_chunks(data: bytes):
         position += 12 + length
 
 
-def _webp_picture_chunks(data: bytes):
+def _webp_picture_chunks(data: bytes) -> Iterator[bytes]:
     """The chunks of a still webp that hold pixels, with their headers and padding."""
     position = 12
     while position < len(data):

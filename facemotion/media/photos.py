@@ -287,7 +287,9 @@ def _upright_srgb(image: "Image.Image") -> tuple["np.ndarray", "np.ndarray | Non
             strip = strip.convert("RGBA")
             stored_alpha[rows] = strip.getchannel("A")
         if transform is not None:
-            strip = ImageCms.applyTransform(strip.convert(transform.input_mode), transform)
+            converted = ImageCms.applyTransform(strip.convert(transform.input_mode), transform)
+            assert converted is not None  # None only where the picture itself is changed
+            strip = converted
         stored_pixels[rows] = strip.convert("RGB")
     return pixels, None if alpha is None or alpha.min() == 255 else alpha
 
@@ -305,7 +307,7 @@ def _orientation(image: "Image.Image") -> int:
     """By EXIF, 1 (upright) to 8; 1 where that says nothing or is broken."""
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG)
-        return orientation if orientation in range(1, 9) else 1
+        return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
     except Exception:  # broken EXIF is none; what its parser raises over it is as various as with pixels
         return 1
 

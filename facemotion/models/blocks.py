@@ -1,9 +1,5 @@
-"""Convolution blocks shared by the encoders and the decoder."""
+"""Convolution blocks that generators share."""
 
-import functools
-from collections.abc import Callable
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -51,35 +47,6 @@ class FiLM(nn.Module):
 def upsample2(x: Tensor) -> Tensor:
     """Double the resolution, bilinearly, edges on edges."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-
-
-def in_full_precision(function: Callable) -> Callable:
-    """The function without autocast, of tensors in float32: of a place in the crop, bfloat16 would leave a pixel."""
-
-    @functools.wraps(function)
-    def exact(*args, **kwargs):
-        device = next(arg.device.type for arg in args if isinstance(arg, Tensor))
-        exact_args = [arg.float() if isinstance(arg, Tensor) and arg.is_floating_point() else arg for arg in args]
-        with torch.autocast(device, enabled=False):
-            return function(*exact_args, **kwargs)
-
-    return exact
-
-
-def blank(*shape: int, device: torch.device) -> Tensor:
-    """Zeros, float32; on the CPU, memory that is never written costs nothing, as `torch.zeros` would have it do."""
-    return torch.from_numpy(np.zeros(shape, np.float32)) if device.type == "cpu" else torch.zeros(shape, device=device)
-
-
-def part_of_upsample2(x: Tensor, box: tuple[slice, slice]) -> Tensor:
-    """Rows and columns of `upsample2` alone."""
-    around, inside = [], []
-    for side, length in zip(box, x.shape[-2:], strict=True):
-        start = max(0, side.start // 2 - 1)
-        around.append(slice(start, min(length, (side.stop + 1) // 2 + 1)))
-        inside.append(slice(side.start - 2 * start, side.stop - 2 * start))
-    (rows, columns), (rows_inside, columns_inside) = around, inside
-    return upsample2(x[..., rows, columns])[..., rows_inside, columns_inside]
 
 
 def coordinates(batch: int, height: int, width: int, *, like: Tensor) -> Tensor:

@@ -1,217 +1,179 @@
-"""The generator at work: crops and controls in, motions as arrays out; falls back by itself where a device fails."""
+"""The unit generator beside the renderer: arrays in, arrays out, on a CPU or a GPU."""
 
-import copy
-import os
-import threading
-import weakref
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
-from facemotion.device import Placement, cuda_was_used_before_fork, forked_cuda_error
-from facemotion.errors import WeightsError
+from pathlib import Path
 
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
 
-    from facemotion.models.generator import Encoding, Generator, Motion
+from facemotion.device import Placement
+from facemotion.head.rig import Rig
+from facemotion.models.generator import (
+    PATCHES,
+    CorrectionMaps,
+    Encoding,
+    Generator,
+    RenderedMaps,
+    Residuals,
+)
+from facemotion.models.head_coordinates import head_coordinates
+from facemotion.models.release import load_corrections
+from facemotion.rendering.correction import Correction
+from facemotion.rendering.face import Patch, Rendering
 
-Note = Callable[[str], None]
-"""Called with one line that the user should read."""
-
-
-@dataclass(frozen=True)
-class MotionArrays:
-    """One frame of one face, as `Composite.frame` takes it.
-
-    ``flow`` (h, w, 2) in crop widths, ``shade`` (2h, 2w), ``mask`` (m, m), ``colour`` (m, m, 3) in [-1, 1], ``kept``
-    (m, m); float32.
-    """
-
-    flow: "np.ndarray"
-    shade: "np.ndarray"
-    mask: "np.ndarray"
-    colour: "np.ndarray"
-    kept: "np.ndarray"
+VIEW_PX = 448
+"""Side at which the network's crops of mouth and eyes are cut out of photo and layers, as in training."""
 
 
-_instances: "weakref.WeakSet[Inference]" = weakref.WeakSet()
+class CorrectionNetwork:
+    """A generator on a device."""
 
-
-class Inference:
-    """A generator on a device. May be used from several threads; a fallback holds for all that follows."""
-
-    def __init__(self, generator: "Generator", placement: Placement):
-        self.config = generator.config
-        self._lock = threading.Lock()
-        _instances.add(self)
-        self._generator = generator
-        self._place(placement)
-
-    def motions(
-        self, crops: "Sequence[np.ndarray]", track: Sequence[tuple[float, ...]], *, on_note: Note
-    ) -> Iterator[list[MotionArrays]]:
-        """For every control of ``track`` the motion of every crop.
-
-        crops: uint8 (input_px, input_px, 3) each. ``on_note`` is told of a fallback: fewer frames at a time and then
-        the CPU where memory runs out, full precision and then the CPU where numbers are not finite or the device lacks
-        an operator.
-        """
-        import torch
-
-        if self.placement.device.type == "cuda" and cuda_was_used_before_fork():
-            raise forked_cuda_error()
-        return self._motions(crops, track, on_note=on_note, threads=torch.get_num_threads())
-
-    def _motions(
-        self, crops: "Sequence[np.ndarray]", track: Sequence[tuple[float, ...]], *, on_note: Note, threads: int
-    ) -> Iterator[list[MotionArrays]]:
-        import torch
-
-        torch.set_num_threads(threads)  # the caller's share of the cores, also in a thread that runs ahead of it
-        encodings: list[Encoding] | None = None
-        placed: Placement | None = None
-        batch = done = 0
-        while done < len(track):
-            generator, placement = self._current()
-            try:
-                with torch.inference_mode():
-                    if encodings is None or placement != placed:
-                        encodings = [_encode(generator, crop, track, placement) for crop in crops]
-                        placed, batch = placement, batch or placement.batch
-                    control = torch.tensor(track[done : done + batch], dtype=torch.float32, device=placement.device)
-                    faces = [_arrays(generator.decode(encoding, control)) for encoding in encodings]
-            except (RuntimeError, TypeError) as error:
-                if self._has_fallback(placement) and is_unsupported(error):
-                    encodings = None
-                    self._fall_back_from(placement, on_note, reason=f"Not everything runs on {_named(placement)}")
-                    continue
-                if not is_out_of_memory(error):
-                    raise
-                encodings = None
-                if batch > 1:
-                    batch //= 2
-                    on_note(f"Out of memory on {placement.device}: going on with {batch} frames at a time.")
-                elif placement.device.type != "cpu":
-                    reason = f"Out of memory on {placement.device}"
-                    self._fall_back(placement, torch.device("cpu"), on_note, reason=reason)
-                else:
-                    raise MemoryError("Not enough memory for the network.") from error
-                _release_memory(placement)
-                continue
-            if any(face is None for face in faces):
-                encodings = None
-                self._make_finite(placement, on_note)
-                continue
-            yield from (list(frame) for frame in zip(*faces, strict=True))
-            done += len(control)
-
-    def _current(self) -> "tuple[Generator, Placement]":
-        with self._lock:
-            return self._generator, self.placement
-
-    def _place(self, placement: Placement) -> None:
-        import torch
-
-        channels_last = placement.device.type == "cuda" or placement.dtype == torch.bfloat16  # there it is faster
-        layout = torch.channels_last if channels_last else torch.contiguous_format
-        generator = copy.deepcopy(self._generator)  # another thread may be using this one
-        self._generator = generator.place(placement.device, placement.dtype, layout).eval()
+    def __init__(self, generator: Generator, placement: Placement):
         self.placement = placement
+        placed = generator.to(placement.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator: Generator = placed.eval().requires_grad_(False)
 
-    def _fall_back(self, failed: Placement, device: "torch.device", on_note: Note, *, reason: str) -> None:
-        import torch
+    @classmethod
+    def load(cls, path: Path, placement: Placement, *, sha256: str | None = None) -> CorrectionNetwork:
+        """The network from a release file; raises WeightsError."""
+        generator, _ = load_corrections(path, sha256=sha256)
+        return cls(generator, placement)
 
-        with self._lock:
-            if self.placement == failed:
-                self._place(Placement(device, torch.float32))
-                on_note(f"{reason}: going on with fp32 on {device.type}.")
+    def photo(self, crop: np.ndarray, rig: Rig) -> EncodedPhoto:
+        """What frames of one photo need: its crop (N, N, 3) uint8 RGB, and the rig on it."""
+        return EncodedPhoto(self, crop, rig)
 
-    def _has_fallback(self, placement: Placement) -> bool:
-        import torch
+    def run(self, function, *inputs):
+        """``function(*inputs)`` in the placement's precision, and again in fp32 where that is not finite."""
+        device, dtype = self.placement.device, self.placement.dtype
+        with torch.inference_mode():
+            if dtype != torch.float32:
+                with torch.autocast(device.type, dtype):
+                    result = function(*inputs)
+                if _finite(result):
+                    return result
+            with torch.autocast(device.type, enabled=False):
+                return function(*_in_full(inputs))
 
-        return placement.dtype != torch.float32 or placement.device.type != "cpu"
 
-    def _fall_back_from(self, placement: Placement, on_note: Note, *, reason: str) -> None:
-        """Full precision on the same device, where it had less; else the CPU."""
-        import torch
+class EncodedPhoto:
+    """One photo, ready for any number of frames."""
 
-        device = placement.device if placement.dtype != torch.float32 else torch.device("cpu")
-        self._fall_back(placement, device, on_note, reason=reason)
+    def __init__(self, network: CorrectionNetwork, crop: np.ndarray, rig: Rig):
+        self._network, self._rig = network, rig
+        config, device = network.generator.config, network.placement.device
+        self._source = _image(_shrunk(crop, VIEW_PX), device)
+        photo = _image(_shrunk(crop, config.input_px), device)
+        coordinates = torch.from_numpy(head_coordinates(rig, config.input_px // 2)).permute(2, 0, 1)[None].to(device)
+        own = torch.from_numpy(rig.fit.units.astype(np.float32))[None].to(device)
+        self._encoding: Encoding = network.run(network.generator.encode, photo, coordinates, own)
+        self._eyes = torch.tensor([rig.eye_px / rig.size_px], dtype=torch.float32, device=device)
+        self._known: dict[int, list[Tensor]] = {}
 
-    def _make_finite(self, placement: Placement, on_note: Note) -> None:
-        if not self._has_fallback(placement):
-            raise WeightsError(
-                "The generator gives numbers that are not finite.",
-                "Its weights are damaged: run facemotion weights verify, or give others with --weights.",
+    def correct(self, control: np.ndarray, rendering: Rendering) -> Correction:
+        """What the frame at a control (52,) has beyond its rendering; nothing at all at control 0."""
+        network, device = self._network, self._network.placement.device
+        wanted = torch.from_numpy(np.asarray(control, np.float32))[None].to(device)
+        residuals = self._residuals(wanted)
+        result = network.run(network.generator.decode, self._encoding, residuals, wanted, self._rendered(rendering))
+        return _arrays(result)
+
+    def _residuals(self, control: Tensor) -> Residuals:
+        """Those of the units in use; each is computed when it is first needed."""
+        generator = self._network.generator
+        used = torch.nonzero(generator.effective(control)[0]).flatten()
+        new = [unit for unit in used.tolist() if unit not in self._known]
+        if new:
+            units = torch.tensor(new, device=control.device)
+            computed: Residuals = self._network.run(generator.residual, self._encoding, torch.zeros_like(units), units)
+            for row, unit in enumerate(new):
+                self._known[unit] = [level[row] for level in computed.values]
+        if not len(used):
+            nothing = [level[:0] for level in self._encoding.residual_input]
+            return Residuals(nothing, used, used)
+        levels = zip(*(self._known[unit] for unit in used.tolist()), strict=True)
+        return Residuals([torch.stack(level) for level in levels], torch.zeros_like(used), used)
+
+    def _rendered(self, rendering: Rendering) -> RenderedMaps:
+        device = self._network.placement.device
+        ratio = VIEW_PX / self._rig.size_px
+        layers = np.zeros((VIEW_PX, VIEW_PX, 4), np.float32)
+        for layer in rendering.layers:
+            # every pixel of the small crop takes the mean of the layer over its area
+            x0, y0 = int(np.floor(layer.box.x0 * ratio)), int(np.floor(layer.box.y0 * ratio))
+            x1, y1 = (min(VIEW_PX, int(np.ceil(end * ratio))) for end in (layer.box.x1, layer.box.y1))
+            colours = np.dstack([layer.colour * layer.opacity[..., None], layer.opacity])
+            to_small = np.array(
+                [
+                    [ratio, 0, (layer.box.x0 + 0.5) * ratio - 0.5 - x0],
+                    [0, ratio, (layer.box.y0 + 0.5) * ratio - 0.5 - y0],
+                ]
             )
-        self._fall_back_from(placement, on_note, reason=f"Numbers in {_named(placement)} not finite")
+            if ratio < 1:
+                colours = cv2.GaussianBlur(colours, (0, 0), 0.4 / ratio)
+            small = cv2.warpAffine(colours, to_small, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderValue=0)
+            part = layers[y0:y1, x0:x1]
+            part *= 1 - small[..., 3:]
+            part += small
+        landmarks = (rendering.landmarks + 0.5) / self._rig.size_px
+        return RenderedMaps(
+            self._source,
+            _maps(rendering.flow, device),
+            _maps(rendering.log_gain[..., None], device),
+            _maps(layers, device),
+            torch.from_numpy(landmarks.astype(np.float32))[None].to(device),
+            self._eyes,
+        )
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether PyTorch ran out of memory on any kind of device."""
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error) or "allocate memory" in str(error)
-
-
-def is_unsupported(error: Exception) -> bool:
-    """Whether a device lacks an operator, or has it not for these numbers, as Apple's GPUs and half precision do.
-
-    PyTorch raises NotImplementedError for an operator that is missing, RuntimeError for one that is missing for a type,
-    TypeError where Apple's GPUs have no such type.
-    """
-    said = str(error).lower()
-    return isinstance(error, NotImplementedError) or any(
-        words in said
-        for words in ("not implemented for", "not currently implemented", "not supported", "doesn't support")
+def _arrays(result: CorrectionMaps) -> Correction:
+    patches = tuple(
+        Patch(
+            tuple(result.views[name].centre[0].tolist()),
+            tuple(result.views[name].extent[0].tolist()),
+            result.patches[name][0].permute(1, 2, 0).float().cpu().numpy(),
+        )
+        for name in PATCHES
     )
+    flow, gain = (m[0].permute(1, 2, 0).float().cpu().numpy() for m in (result.flow, result.log_gain))
+    return Correction(np.ascontiguousarray(flow), gain[..., 0], patches, result.landmarks[0].float().cpu().numpy())
 
 
-def _named(placement: Placement) -> str:
-    return f"{str(placement.dtype).removeprefix('torch.')} on {placement.device}"
+def _finite(result: Encoding | Residuals | CorrectionMaps) -> bool:
+    if isinstance(result, CorrectionMaps):
+        tensors = [result.flow, result.log_gain, *result.patches.values()]
+    else:
+        tensors = result.base if isinstance(result, Encoding) else result.values
+    return all(bool(torch.isfinite(t).all()) for t in tensors)
 
 
-def _encode(
-    generator: "Generator", crop: "np.ndarray", track: Sequence[tuple[float, ...]], to: Placement
-) -> "Encoding":
-    import torch
+def _in_full(inputs: tuple) -> list:
+    """Inputs with features in float32."""
 
-    source = torch.from_numpy(crop).permute(2, 0, 1)[None].to(to.device, to.dtype) / 127.5 - 1
-    asked = torch.tensor([[any(column) for column in zip(*track, strict=True)]], device=to.device)
-    return generator.encode(source, asked)
+    def full(each):
+        if isinstance(each, Tensor):
+            return each.float() if each.is_floating_point() else each
+        if isinstance(each, Encoding):
+            return Encoding([t.float() for t in each.base], [t.float() for t in each.residual_input])
+        if isinstance(each, Residuals):
+            return Residuals([t.float() for t in each.values], each.photo, each.unit)
+        return each
 
-
-def _arrays(motion: "Motion") -> list[MotionArrays] | None:
-    """One entry per frame; None where a number is not finite."""
-    import torch
-
-    fields = (
-        motion.flow.permute(0, 2, 3, 1),
-        motion.shade[:, 0],
-        motion.mask[:, 0],
-        motion.colour.permute(0, 2, 3, 1),
-        motion.kept[:, 0],
-    )
-    if not all(bool(torch.isfinite(field.sum())) for field in fields):  # a sum is twenty times as fast as every number
-        return None
-    arrays = [field.float().cpu().contiguous().numpy() for field in fields]
-    return [MotionArrays(*frame) for frame in zip(*arrays, strict=True)]
+    return [full(each) for each in inputs]
 
 
-def _release_memory(placement: Placement) -> None:
-    import torch
-
-    if placement.device.type == "cuda":
-        torch.cuda.empty_cache()
+def _shrunk(crop: np.ndarray, size_px: int) -> np.ndarray:
+    smaller = crop.shape[0] > size_px
+    return cv2.resize(crop, (size_px, size_px), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
 
-def _renew_locks() -> None:
-    """In a forked process a lock that another thread held would never be let go."""
-    for inference in _instances:
-        inference._lock = threading.Lock()
+def _image(crop: np.ndarray, device: torch.device) -> Tensor:
+    return _maps(crop.astype(np.float32) / 255, device)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_locks)
+def _maps(array: np.ndarray, device: torch.device) -> Tensor:
+    """(h, w, C) as (1, C, h, w)."""
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1), np.float32))[None].to(device)

@@ -8,14 +8,12 @@ import numpy as np
 from facemotion.faces import geometry
 from facemotion.rendering import light
 from facemotion.rendering.boxes import Box
-from facemotion.rendering.correction import Correction, corrected, draw_patches
+from facemotion.rendering.correction import draw_patches
 from facemotion.rendering.face import Rendering
 
 
-def composed(crop: np.ndarray, rendering: Rendering, correction: Correction | None = None) -> np.ndarray:
+def composed(crop: np.ndarray, rendering: Rendering) -> np.ndarray:
     """The frame (N, N, 3) float32 RGB in [0, 1] of a crop of the same, at the crop's resolution."""
-    if correction is not None:
-        rendering = corrected(rendering, correction)
     size_px = crop.shape[0]
     whole = Box(0, 0, size_px, size_px)
     at = whole.grid() + _enlarged(rendering.flow, size_px) * size_px
@@ -25,8 +23,7 @@ def composed(crop: np.ndarray, rendering: Rendering, correction: Correction | No
         part = image[layer.box.of]
         part += layer.opacity[..., None] * (layer.colour - part)
     image = np.clip(image, 0, 1)
-    if correction is not None:
-        draw_patches(image, correction.patches)
+    draw_patches(image, rendering.patches)
     return image
 
 

@@ -8,19 +8,10 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from facemotion.rendering.face import Rendering
+from facemotion.rendering.face import Layer, Patch, Rendering
 
-
-@dataclass(frozen=True, eq=False)
-class Patch:
-    """Residual colour in an upright rectangle of the crop."""
-
-    centre: tuple[float, float]
-    """(x, y) crop widths."""
-    extent: tuple[float, float]
-    """(width, height) crop widths."""
-    residual: np.ndarray
-    """(h, w, 3) float32 in [-1, 1], added to RGB in [0, 1]; 0 at the rectangle's edges."""
+_LENT = 0.5, 0.8
+"""Share of a layer that is not of the photo's own pixels, from which and at which it counts as lent."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +28,37 @@ class Correction:
     """(68, 2) float32 crop widths: how far iBUG's landmarks lie from the renderer's, as the network guesses."""
 
 
-def corrected(rendering: Rendering, correction: Correction) -> Rendering:
-    """The rendering with residual flow and light; `draw_patches` belongs after its layers."""
+def corrected(rendering: Rendering, correction: Correction, size_px: int) -> Rendering:
+    """The rendering of a crop of ``size_px`` with residual flow, light and colour.
+
+    Lent teeth keep their own colours: whose they would be the network cannot know, and what it adds is the blur
+    between donor and mean.
+    """
     side = rendering.flow.shape[0]
     flow, gain = (
         cv2.resize(each, (side, side), interpolation=cv2.INTER_LINEAR)
         for each in (correction.flow, correction.log_gain)
     )
-    return replace(rendering, flow=rendering.flow + flow, log_gain=rendering.log_gain + gain)
+    patches = tuple(_sparing(patch, rendering.layers, size_px) for patch in correction.patches)
+    return replace(rendering, flow=rendering.flow + flow, log_gain=rendering.log_gain + gain, patches=patches)
+
+
+def _sparing(patch: Patch, layers: Iterable[Layer], size_px: int) -> Patch:
+    """The patch without its colour on what is lent from donors."""
+    height, width = patch.residual.shape[:2]
+    residual = patch.residual
+    for layer in layers:
+        lent = np.clip((layer.fresh - _LENT[0]) / (_LENT[1] - _LENT[0]), 0, 1) * layer.opacity
+        if not lent.any():
+            continue
+        low = np.array(patch.centre) - np.array(patch.extent) / 2
+        scale = np.array(patch.extent) * size_px / (width, height)  # crop px per patch px
+        shift = 0.5 * scale - 0.5 + low * size_px - (layer.box.x0, layer.box.y0)
+        to_layer = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
+        blurred = cv2.GaussianBlur(lent.astype(np.float32), (0, 0), max(0.3, 0.5 * float(scale.max())))
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        residual = residual * (1 - cv2.warpAffine(blurred, to_layer, (width, height), flags=flags))[..., None]
+    return replace(patch, residual=residual)
 
 
 def draw_patches(frame: np.ndarray, patches: Iterable[Patch]) -> None:

@@ -52,6 +52,18 @@ class Layer:
     """(h, w) float32 in [0, 1]: how much of it is not made of the photo's own pixels, and wants their grain."""
 
 
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """Residual colour in an upright rectangle of the crop, added to what is seen there."""
+
+    centre: tuple[float, float]
+    """(x, y) crop widths."""
+    extent: tuple[float, float]
+    """(width, height) crop widths."""
+    residual: np.ndarray
+    """(h, w, 3) float32 in [-1, 1], added to RGB in [0, 1]; 0 at the rectangle's edges."""
+
+
 @dataclass(frozen=True)
 class Rendering:
     """A frame of one face, as its compositor takes it."""
@@ -67,6 +79,8 @@ class Rendering:
     `TURN_SPAN` crop widths about the crop's middle; None where it stays: ``turned(p) = frame(p + turn)``."""
     landmarks: np.ndarray
     """(468, 2) px of the crop."""
+    patches: tuple[Patch, ...] = ()
+    """Added to the frame over its layers."""
 
 
 class FaceRenderer:

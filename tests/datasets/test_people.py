@@ -15,8 +15,8 @@ from facemotion.datasets.people import (
     measured_people,
     recorded_people,
 )
+from facemotion.datasets.samples import SampleFolder
 from facemotion.datasets.sequences import Recording, find_sequences
-from facemotion.datasets.unit_samples import UnitSampleFolder
 from facemotion.errors import InputError, NoFaceError
 from facemotion.expressions.units import UNIT_INDEX
 
@@ -116,7 +116,7 @@ def test_the_command_from_photos_to_samples(tmp_path, photo_folder):
     assert told["samples"]["train"] >= 5 and told["samples"]["validation"] >= 1
     assert list(told["problems"].values()) == ["no face found"]
     assert "wall.png: no face found" in first.stderr
-    assert set(UnitSampleFolder(tmp_path / "out" / "validation").people) == {"mine-ben"}
+    assert set(SampleFolder(tmp_path / "out" / "validation").people) == {"mine-ben"}
     assert json.loads((tmp_path / "out" / "samples.json").read_text())["sources"][0]["licence"] == "CC0-1.0"
     assert run(*options).exit_code == 3
     changed = run("--validation-share", "0")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from facemotion.datasets.prepare import PLAN_FILE, open_folder, prepare, read_plan
+from facemotion.datasets.samples import Sample, SampleFolder
 from facemotion.datasets.sources import LONDON
 from facemotion.datasets.splits import Splits
-from facemotion.datasets.unit_samples import UnitSample, UnitSampleFolder
 from facemotion.errors import InputError, OutputExistsError
-from tests.datasets.made_up_units import made_up_sample
+from tests.datasets.made_up_samples import made_up_sample
 
 SPLITS = Splits(frozenset({"london-3", "london-5"}))
 
@@ -28,7 +28,7 @@ class Somebody:
     def key(self) -> str:
         return f"{self.person}.jpg"
 
-    def samples(self, *, size_px: int) -> Iterator[UnitSample]:
+    def samples(self, *, size_px: int) -> Iterator[Sample]:
         if self.fails:
             raise InputError("no face found")
         number = int(self.person.split("-")[1])
@@ -56,8 +56,8 @@ def test_everybody_is_in_the_shard_of_their_split(tmp_path):
         ("train", 2, 4),
     ]
     assert [shard.problems for shard in shards] == [{}, {"london-7.jpg": "no face found"}, {}]
-    assert set(UnitSampleFolder(tmp_path / "validation").people) == {"london-3", "london-5"}
-    assert len(UnitSampleFolder(tmp_path / "train", tmp_path / "validation")) == 22
+    assert set(SampleFolder(tmp_path / "validation").people) == {"london-3", "london-5"}
+    assert len(SampleFolder(tmp_path / "train", tmp_path / "validation")) == 22
     assert read_plan(tmp_path)["sources"][0]["licence"] == "CC-BY-4.0"
 
 
@@ -105,7 +105,7 @@ def test_a_damaged_plan_is_refused(tmp_path):
 
 def test_a_person_who_fails_in_an_unforeseen_way_does_not_end_the_run(tmp_path):
     class Odd(Somebody):
-        def samples(self, *, size_px: int) -> Iterator[UnitSample]:
+        def samples(self, *, size_px: int) -> Iterator[Sample]:
             raise IndexError("out of range")
 
     (shard,) = made(tmp_path, people=[Odd("london-1"), Somebody("london-2")])

@@ -23,7 +23,7 @@ def pairs_of(count: int) -> list[PairItem]:
     return [PairItem(f"k{n}", f"p{n}", Path(f"n{n}.jpg"), Path(f"s{n}.jpg"), "smile") for n in range(count)]
 
 
-def flat(pair: PairItem) -> tuple[np.ndarray, np.ndarray]:
+def flat(pair: PairItem, network=None) -> tuple[np.ndarray, np.ndarray]:
     tone = 20 * int(pair.person[1:])
     return np.full((64, 64, 3), 100 + tone, np.uint8), np.full((64, 64, 3), 90 + tone, np.uint8)
 
@@ -83,7 +83,7 @@ def test_the_order_comes_from_the_seed(tmp_path, pairs):
 
 
 def test_pairs_that_cannot_be_used_are_left_out(tmp_path, monkeypatch):
-    def some(pair):
+    def some(pair, network):
         if pair.person == "p0":
             raise InputError("no face")
         return flat(pair)

@@ -5,8 +5,9 @@ from facemotion.errors import UsageError
 from facemotion.expressions.blends import parse_expressions, unit_targets
 from facemotion.expressions.dynamics import ENVELOPES, SHAPES, level_names, minimum_jerk, morph_levels, perform
 from facemotion.expressions.recipes import Recipes
-from facemotion.expressions.timing import CURVES, control_track
+from facemotion.expressions.timing import CURVES
 from facemotion.expressions.units import UNIT_INDEX, units_in
+from tests.expressions.test_timing import track
 
 SMILE, JAW = UNIT_INDEX["mouthSmileLeft"], UNIT_INDEX["jawOpen"]
 LEFT_LID, RIGHT_LID = UNIT_INDEX["eyeBlinkLeft"], UNIT_INDEX["eyeBlinkRight"]
@@ -40,7 +41,7 @@ def lasts_s(values: np.ndarray, fps: float, *, above: float) -> float:
 @pytest.mark.parametrize("shape", ["onset", "pulse", "loop"])
 @pytest.mark.parametrize("frames", [1, 2, 7, 32])
 def test_the_curves_are_todays_for_every_unit(curve, shape, frames, smiling):
-    today = np.array(control_track(({"smile": 1.0},), frames=frames, shape=shape, curve=curve, known=("smile",)))
+    today = np.array(track([(1.0,)], frames=frames, shape=shape, curve=curve))
     units = units_of("disgust", frames=frames, shape=shape, curve=curve, own=smiling)
     target = unit_targets({"disgust": 1.0})
     np.testing.assert_allclose(units, smiling + today * (target - smiling), atol=1e-6)

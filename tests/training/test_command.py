@@ -12,11 +12,11 @@ import torch
 from typer.testing import CliRunner
 
 from facemotion.cli.app import app
-from facemotion.datasets.unit_samples import UnitSampleFolder, write_shard
+from facemotion.datasets.samples import SampleFolder, write_shard
 from facemotion.evaluation.pairs import evaluate_pairs, psnr, sheet, ssim
-from facemotion.models.unit_generator import UnitGenerator
-from tests.datasets.made_up_units import made_up_sample
-from tests.training.units.test_loop import TINY, TINY_PAPER
+from facemotion.models.generator import Generator
+from tests.datasets.made_up_samples import made_up_sample
+from tests.training.test_loop import TINY, TINY_PAPER
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +98,8 @@ def test_measures_know_equal_from_different():
 
 
 def test_an_untrained_generator_scores_as_the_renderer(samples):
-    folder = UnitSampleFolder(samples / "validation")
-    generator = UnitGenerator(TINY.generator).eval()
+    folder = SampleFolder(samples / "validation")
+    generator = Generator(TINY.generator).eval()
     report = evaluate_pairs(generator, folder)
     assert {score.view for score in report.scores} == {"face", "mouth", "eye"}
     assert {score.kind: score.samples for score in report.scores} == {"pair": 1, "back": 2, "still": 1}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -24,9 +23,6 @@ from facemotion.faces.types import Face
 
 LARGEST_PX = 32_766
 """Longest side of a photo as it is looked at; larger ones are shrunk."""
-
-_STEPS_ASIDE = ((0, 0), (5, 2), (-3, 4))
-"""Shifts in px of the 256 px crop of the looks that `Landmarker.hold` averages: off the network's strides."""
 
 
 class Landmarker:
@@ -84,31 +80,6 @@ class Landmarker:
         """A face where its points (478, 2 or 3) lay in the frame before, or None where it is gone."""
         return self.measure_at(image, [roi_of_points(points)])[0]
 
-    def hold(self, frames: np.ndarray) -> np.ndarray:
-        """The landmarks of the one face of a clip whose head stays in its place: (T, 68, 2) px, nan where it is gone.
-
-        frames: (T, H, W, 3) uint8 RGB. The largest face of the first frame that shows one says where to look in all
-        of them. What a search in every frame adds to the motion, the trembling of its own square, cannot arise, and
-        several looks, each a little aside and in the mirror, are averaged.
-        """
-        landmarks = np.full((len(frames), len(FROM_FACE_MESH), 2), np.nan)
-        first = next((faces[0] for frame in frames if (faces := self.measure(np.ascontiguousarray(frame)))), None)
-        if first is None or first.points is None:
-            return landmarks
-        rois = [_aside(roi_of_points(first.points), step) for step in _STEPS_ASIDE]
-        size = face_mesh.INPUT_PX
-        for k, frame in enumerate(frames):
-            crops = [crop(frame, roi, size, repeat_edge=True) for roi in rois]
-            looks = self._networks.mesh([*crops, *(np.ascontiguousarray(picture[:, ::-1]) for picture in crops)])
-            if np.mean(looks.presence) < 0:
-                continue
-            straight, mirrored = np.split(looks.points / size, 2)
-            mirrored = mirrored[:, self._networks.canonical.mirror] * (-1, 1, 1) + (1, 0, 0)
-            both = (straight[:, : mirrored.shape[1]] + mirrored) / 2
-            placed = [_placed(points, roi)[list(FROM_FACE_MESH), :2] for points, roi in zip(both, rois, strict=True)]
-            landmarks[k] = np.mean(placed, axis=0)
-        return landmarks
-
     def _measured(self, found: Sequence[Found]) -> list[Face]:
         """Points in the photo, scores and poses of faces that were found."""
         if not found:
@@ -135,12 +106,6 @@ class Landmarker:
             presence=_chance(found.presence),
             gaze=gaze(points, rotation),
         )
-
-
-def _aside(roi: Roi, step: tuple[int, int]) -> Roi:
-    """The part moved by some px of the crop."""
-    shift = roi.crop_to_photo[:, :2] @ np.array(step) / face_mesh.INPUT_PX
-    return replace(roi, centre=(roi.centre[0] + float(shift[0]), roi.centre[1] + float(shift[1])))
 
 
 def _placed(points: np.ndarray, roi: Roi) -> np.ndarray:

@@ -28,7 +28,7 @@ COORDINATES_PX = 128
 
 
 @dataclass(frozen=True, eq=False)
-class UnitSample:
+class Sample:
     """One source photo with one frame that is wanted of it; all maps cover the crop edge to edge."""
 
     person: str
@@ -50,7 +50,7 @@ class UnitSample:
     """(m, m) float16 log-gain of the renderer."""
     coordinates: np.ndarray
     """(k, k, 3) float16 the place on the neutral head of what each pixel of the source shows, see
-    `facemotion.models.unit_inputs.head_coordinates`."""
+    `facemotion.models.head_coordinates.head_coordinates`."""
     control: np.ndarray
     """(52,) float32 target units minus own units."""
     own: np.ndarray
@@ -63,10 +63,10 @@ class UnitSample:
     """(468, 2) float32 of the target."""
 
 
-_ARRAYS = tuple(f.name for f in fields(UnitSample) if f.name not in ("person", "kind"))
+_ARRAYS = tuple(f.name for f in fields(Sample) if f.name not in ("person", "kind"))
 
 
-def write_shard(path: Path, samples: Sequence[UnitSample]) -> None:
+def write_shard(path: Path, samples: Sequence[Sample]) -> None:
     """Samples of one size to one file, which appears under its name only when whole."""
     from safetensors.numpy import save_file
 
@@ -83,7 +83,7 @@ def write_shard(path: Path, samples: Sequence[UnitSample]) -> None:
     part.replace(path)
 
 
-class UnitSampleFolder:
+class SampleFolder:
     """The samples in the shards of folders, in the order of their names."""
 
     def __init__(self, *folders: Path):
@@ -117,7 +117,7 @@ class UnitSampleFolder:
     def __len__(self) -> int:
         return len(self._where)
 
-    def __getitem__(self, index: int) -> UnitSample:
+    def __getitem__(self, index: int) -> Sample:
         number, row = self._where[index]
         arrays = {name: part[row : row + 1][0] for name, part in self._files[number].items()}
-        return UnitSample(self.people[index], self.kinds[index], **arrays)
+        return Sample(self.people[index], self.kinds[index], **arrays)

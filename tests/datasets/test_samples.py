@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from facemotion.datasets.unit_pairs import (
+from facemotion.datasets.photo_samples import (
     MeasuredPhoto,
     back_sample,
     control_between,
@@ -13,13 +13,13 @@ from facemotion.datasets.unit_pairs import (
     random_control,
     still_sample,
 )
-from facemotion.datasets.unit_samples import UnitSample, UnitSampleFolder, write_shard
+from facemotion.datasets.samples import Sample, SampleFolder, write_shard
 from facemotion.errors import InputError
 from facemotion.faces import geometry
 from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.faces.landmarker import Landmarker
 from facemotion.rendering.face import FaceRenderer
-from tests.datasets.made_up_units import made_up_sample
+from tests.datasets.made_up_samples import made_up_sample
 
 SIZE = 192
 
@@ -28,11 +28,11 @@ def test_samples_come_back_from_their_shards(tmp_path):
     samples = [made_up_sample(i, person=f"portrait-{i}", kind=k) for i, k in enumerate(("back", "pair", "still"))]
     write_shard(tmp_path / "0000.safetensors", samples[:2])
     write_shard(tmp_path / "0001.safetensors", samples[2:])
-    folder = UnitSampleFolder(tmp_path)
+    folder = SampleFolder(tmp_path)
     assert len(folder) == 3 and folder.people == ["portrait-0", "portrait-1", "portrait-2"]
     for index, sample in enumerate(samples):
         again = folder[index]
-        for f in fields(UnitSample):
+        for f in fields(Sample):
             assert np.array_equal(getattr(again, f.name), getattr(sample, f.name)), f.name
 
 
@@ -40,13 +40,13 @@ def test_folders_without_samples_and_foreign_files_are_refused(tmp_path):
     from safetensors.numpy import save_file
 
     with pytest.raises(InputError, match="no samples"):
-        UnitSampleFolder(tmp_path)
+        SampleFolder(tmp_path)
     save_file({"a": np.zeros(1)}, tmp_path / "0000.safetensors")
     with pytest.raises(InputError, match="holds no samples"):
-        UnitSampleFolder(tmp_path)
+        SampleFolder(tmp_path)
     (tmp_path / "0000.safetensors").write_bytes(b"no tensors")
     with pytest.raises(InputError, match="damaged"):
-        UnitSampleFolder(tmp_path)
+        SampleFolder(tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemotion.errors import TrainingError
-from facemotion.models.unit_compositing import composed, face_view, sampled, with_patches
-from facemotion.models.unit_generator import UnitCorrection
-from facemotion.training.units.config import UnitTrainConfig
-from facemotion.training.units.data import UnitBatch
+from facemotion.models.compositor import composed, face_view, sampled, with_patches
+from facemotion.models.generator import CorrectionMaps
+from facemotion.training.config import CorrectionTrainConfig
+from facemotion.training.data import SampleBatch
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Views:
         }
 
 
-def views_of(correction: UnitCorrection, batch: UnitBatch, config: UnitTrainConfig) -> Views:
+def views_of(correction: CorrectionMaps, batch: SampleBatch, config: CorrectionTrainConfig) -> Views:
     """The views of a batch's frames."""
     rendered = batch.rendered
     whole = face_view(rendered.landmarks, rendered.eye_distance, config.face_px)
@@ -86,7 +86,7 @@ VIEW_SHARE = {"face": 1.0, "mouth": 1.0, "eye": 0.5}
 """How much each view counts."""
 
 
-def restraint(correction: UnitCorrection, mask: Tensor, config: UnitTrainConfig) -> tuple[Tensor, Tensor]:
+def restraint(correction: CorrectionMaps, mask: Tensor, config: CorrectionTrainConfig) -> tuple[Tensor, Tensor]:
     """Total variation of residual flow and light, and how much there is of them where no target is known, with the
     residual colours' strength."""
     flow, gain = correction.flow / config.generator.flow_reach, correction.log_gain

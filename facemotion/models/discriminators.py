@@ -28,7 +28,7 @@ class ViewDiscriminator(nn.Module):
         return self.to_logits(hidden), features
 
 
-class UnitDiscriminators(nn.Module):
+class Discriminators(nn.Module):
     """One discriminator for each kind of view; both eyes share one, the right one mirrored."""
 
     def __init__(self, widths: tuple[int, ...] = (24, 48, 96, 96)):

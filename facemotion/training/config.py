@@ -1,4 +1,4 @@
-"""Everything that decides a training; docs/training.md measures the shipped one, assets/unit_training.json."""
+"""Everything that decides a training; docs/training.md measures the shipped one, assets/training.json."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from facemotion.errors import TrainingError
 from facemotion.media.records import built
+from facemotion.models.generator import GeneratorConfig
 from facemotion.models.paper_generator import PaperGeneratorConfig
-from facemotion.models.unit_generator import UnitGeneratorConfig
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class UnitTrainConfig(TrainConfig):
+class CorrectionTrainConfig(TrainConfig):
     """The training of the generator that corrects the renderer's frames."""
 
-    generator: UnitGeneratorConfig = field(default_factory=UnitGeneratorConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     perceptual: float = 0.15
     """Weight of the distance of EfficientNet-Lite0's features."""
     perceptual_every: int = 2
@@ -121,15 +121,15 @@ class PaperTrainConfig(TrainConfig):
         return self.generator.input_px
 
 
-PRESETS: dict[str, type[UnitTrainConfig] | type[PaperTrainConfig]] = {
-    "corrections": UnitTrainConfig,
+PRESETS: dict[str, type[CorrectionTrainConfig] | type[PaperTrainConfig]] = {
+    "corrections": CorrectionTrainConfig,
     "paper": PaperTrainConfig,
 }
 """What can be trained: the generator that corrects the renderer, and the paper's, which draws whole frames."""
-_FILES = {"corrections": "unit_training.json", "paper": "paper_training.json"}
+_FILES = {"corrections": "training.json", "paper": "training-paper.json"}
 
 
-def read_config(preset: str = "corrections", path: Path | None = None) -> UnitTrainConfig | PaperTrainConfig:
+def read_config(preset: str = "corrections", path: Path | None = None) -> CorrectionTrainConfig | PaperTrainConfig:
     """The configuration of a preset in a JSON file; without one, the shipped one. Raises TrainingError."""
     if preset not in PRESETS:
         raise TrainingError(f"there is no preset {preset!r}", f"Choose one of: {', '.join(PRESETS)}.")

@@ -17,14 +17,14 @@ import cv2
 import numpy as np
 from scipy.optimize import lsq_linear
 
-from facemotion.datasets.unit_samples import COORDINATES_PX, MOTION_PX, UnitSample
+from facemotion.datasets.samples import COORDINATES_PX, MOTION_PX, Sample
 from facemotion.errors import InputError
 from facemotion.head.fit import landmark_weights
 from facemotion.head.model import FACE_VERTICES
 from facemotion.head.own_units import prior_of
 from facemotion.head.rasteriser import HIDDEN, rasterise, vertex_normals
 from facemotion.head.rig import Rig
-from facemotion.models.unit_inputs import head_coordinates
+from facemotion.models.head_coordinates import head_coordinates
 from facemotion.rendering.boxes import Box
 from facemotion.rendering.compose import composed
 from facemotion.rendering.eyes import IRISES
@@ -96,7 +96,7 @@ def control_between(rig: Rig, wanted: np.ndarray, prior: np.ndarray) -> np.ndarr
 
 def pair_sample(
     source: MeasuredPhoto, other: MeasuredPhoto, *, share: float = 1.0, seed: int = 0, renderer: FaceRenderer
-) -> UnitSample:
+) -> Sample:
     """The source at the other photo's expression, or part of the way (``share`` of it) there."""
     rig = renderer.rig
     other_rig, placed, prior = _other_in_place(rig, other)
@@ -137,7 +137,7 @@ def _other_in_place(rig: Rig, other: MeasuredPhoto) -> tuple[Rig, np.ndarray, np
     return other_rig, _placed(other_rig, rig, prior), prior
 
 
-def back_sample(photo: MeasuredPhoto, away: np.ndarray, *, seed: int, renderer: FaceRenderer) -> UnitSample:
+def back_sample(photo: MeasuredPhoto, away: np.ndarray, *, seed: int, renderer: FaceRenderer) -> Sample:
     """The photograph from a source that the renderer made of it with the control ``away`` (52,)."""
     taken = renderer.render(away)
     crop = np.round(composed(photo.crop.astype(np.float32) / 255, taken) * 255).astype(np.uint8)
@@ -153,7 +153,7 @@ def back_sample(photo: MeasuredPhoto, away: np.ndarray, *, seed: int, renderer: 
     return _sample(photo.person, "back", crop, again, control, rendering, image, mask, wanted)
 
 
-def still_sample(photo: MeasuredPhoto, control: np.ndarray, *, renderer: FaceRenderer) -> UnitSample:
+def still_sample(photo: MeasuredPhoto, control: np.ndarray, *, renderer: FaceRenderer) -> Sample:
     """The renderer's own frame of a photo at a control (52,)."""
     rendering = renderer.render(control)
     image = composed(photo.crop.astype(np.float32) / 255, rendering)
@@ -267,7 +267,7 @@ def _sample(
     image: np.ndarray,
     mask: np.ndarray,
     wanted: np.ndarray,
-) -> UnitSample:
+) -> Sample:
     n = crop.shape[0]
     layers = np.zeros((n, n, 4), np.uint8)
     for layer in rendering.layers:
@@ -280,7 +280,7 @@ def _sample(
         ((points + 0.5) / n).astype(np.float32)
         for points in (renderer.rig.landmarks[:468], rendering.landmarks, wanted)
     ]
-    return UnitSample(
+    return Sample(
         person,
         kind,
         crop,

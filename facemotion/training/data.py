@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facemotion.datasets.unit_samples import UnitSample, UnitSampleFolder
+from facemotion.datasets.samples import Sample, SampleFolder
 from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.head.mirror import mirrored_landmarks, mirrored_units
-from facemotion.models.unit_generator import RenderedMaps
-from facemotion.models.unit_inputs import NOWHERE
-from facemotion.training.units.config import TrainConfig
+from facemotion.models.generator import RenderedMaps
+from facemotion.models.head_coordinates import NOWHERE
+from facemotion.training.config import TrainConfig
 
 
 @dataclass
-class UnitBatch:
+class SampleBatch:
     """B samples as tensors; images are RGB in [0, 1]."""
 
     photo: Tensor
@@ -39,20 +39,20 @@ class UnitBatch:
     source_landmarks: Tensor
     """(B, 468, 2) of the photo, crop widths."""
 
-    def to(self, device: torch.device) -> UnitBatch:
+    def to(self, device: torch.device) -> SampleBatch:
         """The same on a device."""
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
         rendered = RenderedMaps(**{f.name: getattr(self.rendered, f.name).to(device) for f in fields(RenderedMaps)})
-        return UnitBatch(**{name: v.to(device) for name, v in moved.items() if name != "rendered"}, rendered=rendered)
+        return SampleBatch(**{name: v.to(device) for name, v in moved.items() if name != "rendered"}, rendered=rendered)
 
 
 def batches(
-    folder: UnitSampleFolder, config: TrainConfig, first_step: int, *, rank: int = 0, size: int = 1
-) -> Iterator[UnitBatch]:
+    folder: SampleFolder, config: TrainConfig, first_step: int, *, rank: int = 0, size: int = 1
+) -> Iterator[SampleBatch]:
     """The batches of this process from a step on, the next one prepared while one is in use."""
     kinds = {kind: [i for i, k in enumerate(folder.kinds) if k == kind] for kind in sorted(set(folder.kinds))}
 
-    def batch(step: int) -> UnitBatch:
+    def batch(step: int) -> SampleBatch:
         generator = np.random.default_rng([config.seed, step])
         chosen = [_draw(kinds, config, generator) for _ in range(config.batch)]
         seeds = generator.integers(1 << 60, size=config.batch).tolist()
@@ -78,7 +78,7 @@ def _draw(kinds: dict[str, list[int]], config: TrainConfig, generator: np.random
     return rows[int(generator.integers(len(rows)))]
 
 
-def mirrored(sample: UnitSample) -> UnitSample:
+def mirrored(sample: Sample) -> Sample:
     """The sample in the mirror."""
     units, landmarks = mirrored_units(), mirrored_landmarks()
     images = {n: getattr(sample, n)[:, ::-1] for n in ("source", "target", "mask", "layers", "log_gain")}
@@ -91,10 +91,10 @@ def mirrored(sample: UnitSample) -> UnitSample:
     seen = coordinates[..., 0] > NOWHERE + 0.5
     coordinates[seen, 0] *= -1
     rest = {"flow": flow, "coordinates": coordinates, "control": sample.control[units], "own": sample.own[units]}
-    return UnitSample(sample.person, sample.kind, **images, **points, **rest)
+    return Sample(sample.person, sample.kind, **images, **points, **rest)
 
 
-def augmented(sample: UnitSample, generator: np.random.Generator) -> UnitSample:
+def augmented(sample: Sample, generator: np.random.Generator) -> Sample:
     """Mirrored half the time; brightness, contrast and colour of all images changed alike, some made grey."""
     if generator.random() < 0.5:
         sample = mirrored(sample)
@@ -111,10 +111,10 @@ def augmented(sample: UnitSample, generator: np.random.Generator) -> UnitSample:
     layers = np.dstack([coloured(sample.layers[..., :3]), sample.layers[..., 3]])
     kept = {f.name: getattr(sample, f.name) for f in fields(sample)}
     kept |= {"source": coloured(sample.source), "target": coloured(sample.target), "layers": layers}
-    return UnitSample(**kept)
+    return Sample(**kept)
 
 
-def collated(samples: list[UnitSample], input_px: int) -> UnitBatch:
+def collated(samples: list[Sample], input_px: int) -> SampleBatch:
     """Samples as one batch."""
 
     def stacked(name: str) -> Tensor:
@@ -139,4 +139,4 @@ def collated(samples: list[UnitSample], input_px: int) -> UnitBatch:
     rendered = RenderedMaps(source, stacked("flow"), stacked("log_gain"), layers, landmarks, eyes)
     moved = (points("target_landmarks") - landmarks)[:, list(FROM_FACE_MESH)]
     photo = torch.from_numpy(small).permute(0, 3, 1, 2).float() / 255
-    return UnitBatch(photo, coordinates, points("own"), points("control"), rendered, target, mask, moved, own_points)
+    return SampleBatch(photo, coordinates, points("own"), points("control"), rendered, target, mask, moved, own_points)

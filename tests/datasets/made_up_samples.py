@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from facemotion.datasets.unit_samples import UnitSample
+from facemotion.datasets.samples import Sample
 
 
-def made_up_sample(seed: int, *, person: str = "portrait-a", kind: str = "back", size: int = 48) -> UnitSample:
+def made_up_sample(seed: int, *, person: str = "portrait-a", kind: str = "back", size: int = 48) -> Sample:
     """Noise and bright squares, with a control of two units."""
     generator = np.random.default_rng(seed)
     source, target = generator.integers(0, 256, (2, size, size, 3), dtype=np.uint8)
@@ -15,7 +15,7 @@ def made_up_sample(seed: int, *, person: str = "portrait-a", kind: str = "back",
     control[generator.choice(50, 2, replace=False)] = 0.7, -0.4
     layers = np.zeros((size, size, 4), np.uint8)
     layers[20:30, 15:30] = 128
-    return UnitSample(
+    return Sample(
         person,
         kind,
         source,

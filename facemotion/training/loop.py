@@ -17,20 +17,20 @@ import torch
 from torch import Tensor, nn
 
 from facemotion.datasets.prepare import read_plan
+from facemotion.datasets.samples import SampleFolder
 from facemotion.datasets.sources import sources_of
-from facemotion.datasets.unit_samples import UnitSampleFolder
 from facemotion.errors import OutputError, TrainingError
 from facemotion.media.atomic import write_whole
 from facemotion.media.records import MalformedError, built, checked, malformed, parse_object
-from facemotion.models.unit_discriminators import UnitDiscriminators
-from facemotion.models.unit_release import save_release
+from facemotion.models.discriminators import Discriminators
+from facemotion.models.release import save_release
 from facemotion.training.checkpoint import load_state, save_state
+from facemotion.training.config import CorrectionTrainConfig, PaperTrainConfig
+from facemotion.training.data import SampleBatch, batches
 from facemotion.training.distributed import World
 from facemotion.training.ema import WeightAverage
-from facemotion.training.units.config import PaperTrainConfig, UnitTrainConfig
-from facemotion.training.units.data import UnitBatch, batches
-from facemotion.training.units.losses import Views
-from facemotion.training.units.methods import method_of
+from facemotion.training.losses import Views
+from facemotion.training.methods import method_of
 
 STATE_FILE, LOG_FILE, CONFIG_FILE, RELEASE_FILE = "state.pt", "log.jsonl", "config.json", "generator.safetensors"
 FINISHED, OUT_OF_TIME, STOPPED = "finished", "time budget", "stopped"
@@ -57,8 +57,8 @@ class Trainer:
 
     def __init__(
         self,
-        config: UnitTrainConfig | PaperTrainConfig,
-        samples: UnitSampleFolder,
+        config: CorrectionTrainConfig | PaperTrainConfig,
+        samples: SampleFolder,
         folder: Path,
         world: World,
         *,
@@ -73,7 +73,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self._method = method_of(config, world.device)
         generator = self._method.generator.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        discriminators = UnitDiscriminators().to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        discriminators = Discriminators().to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = WeightAverage(generator, half_life_images=config.ema_half_life)
         self.generator_optimiser = torch.optim.Adam(generator.parameters(), 1.0, betas=(0.9, 0.99))
         self.discriminator_optimiser = torch.optim.Adam(
@@ -199,7 +199,7 @@ class Trainer:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.world.device.type, torch.bfloat16, enabled=self._bf16)
 
-    def _train(self, batch: UnitBatch) -> dict[str, float]:
+    def _train(self, batch: SampleBatch) -> dict[str, float]:
         """One step of the generator, then one of the discriminators."""
         config = self.config
         terms, views = self._method.terms(self._generator, batch, step=self.step, autocast=self._bf16)
@@ -267,12 +267,14 @@ class Trainer:
         return {"discriminator": float(loss.detach()), **right}
 
 
-def open_training(folders: list[Path], config: UnitTrainConfig | PaperTrainConfig, out: Path, world: World) -> Trainer:
+def open_training(
+    folders: list[Path], config: CorrectionTrainConfig | PaperTrainConfig, out: Path, world: World
+) -> Trainer:
     """The training of ``config`` on folders of samples (those of ``train`` below each) in ``out``.
 
     Raises InputError for folders without samples, TrainingError as `Trainer` does.
     """
-    samples = UnitSampleFolder(*(folder / "train" for folder in folders))
+    samples = SampleFolder(*(folder / "train" for folder in folders))
     known = {source.name for source in sources_of(samples.people)}
     plans = [plan for folder in folders if (plan := read_plan(folder)) is not None]
     own = tuple(source for plan in plans for source in plan["sources"] if source["name"] not in known)

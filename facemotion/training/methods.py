@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from facemotion.faces.ibug68 import FROM_FACE_MESH
+from facemotion.models.compositor import face_view, patch_view, sampled
+from facemotion.models.generator import CorrectionMaps, Generator
 from facemotion.models.paper_generator import PaperFrames, PaperGenerator
-from facemotion.models.unit_compositing import face_view, patch_view, sampled
-from facemotion.models.unit_generator import UnitCorrection, UnitGenerator
-from facemotion.training.units.config import PaperTrainConfig, UnitTrainConfig
-from facemotion.training.units.data import UnitBatch
-from facemotion.training.units.losses import (
+from facemotion.training.config import CorrectionTrainConfig, PaperTrainConfig
+from facemotion.training.data import SampleBatch
+from facemotion.training.losses import (
     VIEW_SHARE,
     FeatureDistance,
     Views,
@@ -32,11 +32,11 @@ class Method(Protocol):
     """One preset."""
 
     @property
-    def generator(self) -> UnitGenerator | PaperGenerator:
+    def generator(self) -> Generator | PaperGenerator:
         """What is trained."""
 
     def terms(
-        self, generate: Callable, batch: UnitBatch, *, step: int, autocast: bool
+        self, generate: Callable, batch: SampleBatch, *, step: int, autocast: bool
     ) -> tuple[dict[str, Tensor], Views]:
         """The weighted losses of a batch by name, and the views that discriminators see.
 
@@ -47,17 +47,17 @@ class Method(Protocol):
 class CorrectionMethod:
     """The generator that corrects the renderer's frames."""
 
-    def __init__(self, config: UnitTrainConfig, device: torch.device):
+    def __init__(self, config: CorrectionTrainConfig, device: torch.device):
         self.config = config
-        self.generator = UnitGenerator(config.generator)
+        self.generator = Generator(config.generator)
         self._perceptual = FeatureDistance().to(device) if config.perceptual else None
 
     def terms(
-        self, generate: Callable, batch: UnitBatch, *, step: int, autocast: bool
+        self, generate: Callable, batch: SampleBatch, *, step: int, autocast: bool
     ) -> tuple[dict[str, Tensor], Views]:
         config, device = self.config, batch.photo.device.type
         with torch.autocast(device, torch.bfloat16, enabled=autocast):
-            correction: UnitCorrection = generate(
+            correction: CorrectionMaps = generate(
                 batch.photo, batch.coordinates, batch.own, batch.control, batch.rendered
             )
         views = views_of(correction, batch, config)
@@ -86,7 +86,7 @@ class PaperMethod:
         self.generator = PaperGenerator(config.generator)
 
     def terms(
-        self, generate: Callable, batch: UnitBatch, *, step: int, autocast: bool
+        self, generate: Callable, batch: SampleBatch, *, step: int, autocast: bool
     ) -> tuple[dict[str, Tensor], Views]:
         config, control = self.config, batch.control
         controls = torch.stack([control, (1 - config.temporal_step) * control, torch.zeros_like(control)], 1)
@@ -104,14 +104,14 @@ class PaperMethod:
         }, views
 
 
-def method_of(config: UnitTrainConfig | PaperTrainConfig, device: torch.device) -> Method:
+def method_of(config: CorrectionTrainConfig | PaperTrainConfig, device: torch.device) -> Method:
     """The method of a configuration."""
     if isinstance(config, PaperTrainConfig):
         return PaperMethod(config, device)
     return CorrectionMethod(config, device)
 
 
-def grids_of(batch: UnitBatch, face_px: int) -> dict[str, list[Tensor]]:
+def grids_of(batch: SampleBatch, face_px: int) -> dict[str, list[Tensor]]:
     """Where face, mouth and both eyes (the right one mirrored) lie in the frames of a batch: (B, h, w, 2) each."""
     points, distance = batch.rendered.landmarks, batch.rendered.eye_distance
     left, right = (patch_view(name, points, distance, EYE_PX).grid for name in ("eye_left", "eye_right"))
@@ -122,7 +122,7 @@ def grids_of(batch: UnitBatch, face_px: int) -> dict[str, list[Tensor]]:
     }
 
 
-def views_of_frames(frames: Tensor, batch: UnitBatch, config: PaperTrainConfig) -> Views:
+def views_of_frames(frames: Tensor, batch: SampleBatch, config: PaperTrainConfig) -> Views:
     """The views of whole frames (B, 3, n, n), which matter more where the target differs from the photo."""
     grids = grids_of(batch, config.face_px)
 

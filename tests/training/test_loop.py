@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 import torch
 
-from facemotion.datasets.unit_samples import UnitSample, UnitSampleFolder, write_shard
+from facemotion.datasets.samples import Sample, SampleFolder, write_shard
 from facemotion.errors import InputError, TrainingError, WeightsError
 from facemotion.head.model import load_head
+from facemotion.models.generator import GeneratorConfig
 from facemotion.models.paper_generator import PaperGenerator, PaperGeneratorConfig
-from facemotion.models.unit_generator import UnitGeneratorConfig
-from facemotion.models.unit_release import load_release, load_unit_release
+from facemotion.models.release import load_corrections, load_release
 from facemotion.training.checkpoint import load_state
+from facemotion.training.config import CorrectionTrainConfig, PaperTrainConfig, read_config
+from facemotion.training.data import augmented, collated, mirrored
 from facemotion.training.distributed import World
-from facemotion.training.units.config import PaperTrainConfig, UnitTrainConfig, read_config
-from facemotion.training.units.data import augmented, collated, mirrored
-from facemotion.training.units.loop import FINISHED, OUT_OF_TIME, STOPPED, Trainer, open_training
-from facemotion.training.units.losses import pixel_loss, views_of
-from tests.datasets.made_up_units import made_up_sample
+from facemotion.training.loop import FINISHED, OUT_OF_TIME, STOPPED, Trainer, open_training
+from facemotion.training.losses import pixel_loss, views_of
+from tests.datasets.made_up_samples import made_up_sample
 
-TINY = UnitTrainConfig(
-    generator=UnitGeneratorConfig(
+TINY = CorrectionTrainConfig(
+    generator=GeneratorConfig(
         input_px=32,
         widths=(8, 8, 8, 8),
         residual_widths=(8, 8, 8),
@@ -57,14 +57,14 @@ CPU = World(0, 1, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
-def samples(tmp_path_factory) -> UnitSampleFolder:
+def samples(tmp_path_factory) -> SampleFolder:
     folder = tmp_path_factory.mktemp("samples")
     kinds = ("pair", "back", "still", "back")
     write_shard(folder / "0.safetensors", [made_up_sample(i, kind=kind) for i, kind in enumerate(kinds)])
-    return UnitSampleFolder(folder)
+    return SampleFolder(folder)
 
 
-def trained(samples: UnitSampleFolder, folder, *parts: int, config=TINY) -> dict:
+def trained(samples: SampleFolder, folder, *parts: int, config=TINY) -> dict:
     for until in parts:
         Trainer(config, samples, folder, CPU).run(until=until)
     return load_state(folder / "state.pt")
@@ -154,11 +154,11 @@ def test_a_damaged_configuration_is_refused(tmp_path):
 
 def test_the_papers_generator_learns_the_target_and_that_nothing_is_asked_at_control_zero(tmp_path, monkeypatch):
     """A few steps on one sample: every supervised loss falls, and ``f(I, 0)`` comes nearer to the photo."""
-    monkeypatch.setattr("facemotion.training.units.data.augmented", lambda sample, generator: sample)
+    monkeypatch.setattr("facemotion.training.data.augmented", lambda sample, generator: sample)
     write_shard(tmp_path / "0.safetensors", [smooth_sample()])
     small = replace(TINY_PAPER.generator, widths=(8, 16))
     config = replace(TINY_PAPER, generator=small, steps=100, batch=1, learning_rate=1e-2, warm_up=1, adversarial=0.0)
-    trainer = Trainer(replace(config, ema_half_life=1.0), UnitSampleFolder(tmp_path), tmp_path / "t", CPU)
+    trainer = Trainer(replace(config, ema_half_life=1.0), SampleFolder(tmp_path), tmp_path / "t", CPU)
     losses = []
     trainer.run(report=lambda now: losses.append(now.losses))
     for name in ("loss", "pixels", "identity", "landmarks"):
@@ -172,13 +172,13 @@ def test_the_papers_generator_learns_the_target_and_that_nothing_is_asked_at_con
     assert (frames[1] - frames[0]).mean() > 0.02, "the target is brighter than the photo"
 
 
-def smooth_sample() -> UnitSample:
+def smooth_sample() -> Sample:
     """A made-up sample whose target is a brighter photo."""
     sample = made_up_sample(0)
     across = np.linspace(40, 180, sample.source.shape[0])
     source = np.repeat((across[:, None] * np.ones(len(across)))[..., None], 3, 2).astype(np.uint8)
     kept = {f.name: getattr(sample, f.name) for f in fields(sample)}
-    return UnitSample(**kept | {"source": source, "target": source + np.uint8(50)})
+    return Sample(**kept | {"source": source, "target": source + np.uint8(50)})
 
 
 def test_the_papers_frames_at_control_zero_are_made_of_the_base_features_alone():
@@ -200,13 +200,13 @@ def test_the_papers_frames_at_control_zero_are_made_of_the_base_features_alone()
 def test_the_papers_release_is_no_weights_for_clips(samples, tmp_path):
     trained(samples, tmp_path, 1, config=TINY_PAPER)
     with pytest.raises(WeightsError, match="draws whole frames"):
-        load_unit_release(tmp_path / "generator.safetensors")
+        load_corrections(tmp_path / "generator.safetensors")
 
 
 def test_mirrored_twice_is_the_sample():
     sample = made_up_sample(0)
     again = mirrored(mirrored(sample))
-    for f in fields(UnitSample):
+    for f in fields(Sample):
         if not f.name.endswith("landmarks"):
             assert np.array_equal(getattr(again, f.name), getattr(sample, f.name)), f.name
 
@@ -224,7 +224,7 @@ def test_left_and_right_change_places_in_the_mirror():
 
 def test_colours_change_alike_in_source_and_target():
     sample = made_up_sample(0)
-    same = UnitSample(**{f.name: getattr(sample, f.name) for f in fields(sample)} | {"target": sample.source})
+    same = Sample(**{f.name: getattr(sample, f.name) for f in fields(sample)} | {"target": sample.source})
     changed = augmented(same, np.random.default_rng(3))
     assert np.array_equal(changed.source, changed.target)
     assert np.abs(changed.source.astype(float).mean() - sample.source.mean()) > 1
@@ -234,10 +234,10 @@ def test_pixels_count_more_where_the_target_differs():
     sample = made_up_sample(0)
     batch = collated([sample], 32)
     trainer_config = replace(TINY, emphasis=5.0)
-    from facemotion.models.unit_generator import UnitGenerator
+    from facemotion.models.generator import Generator
 
     torch.manual_seed(0)
-    correction = UnitGenerator(TINY.generator)(batch.photo, batch.coordinates, batch.own, batch.control, batch.rendered)
+    correction = Generator(TINY.generator)(batch.photo, batch.coordinates, batch.own, batch.control, batch.rendered)
     views = views_of(correction, batch, trainer_config)
     assert views.weight["mouth"].max() > 3
     assert pixel_loss(views) > 0
