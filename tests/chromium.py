@@ -21,7 +21,7 @@ FLAGS = (
 )
 KEYS = {"Backspace": 8, "Tab": 9, "Enter": 13, "Escape": 27, "End": 35}
 KEYS |= {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 def program() -> str | None:

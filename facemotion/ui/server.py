@@ -68,11 +68,10 @@ class PageServer:
         self._root = Path(tempfile.mkdtemp(prefix="facemotion-ui-"))
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
-        site = web.TCPSite(runner, ADDRESS, port)
         try:
             with self.worker:
                 try:
-                    await site.start()
+                    await web.TCPSite(runner, ADDRESS, port).start()
                 except (OSError, OverflowError) as error:
                     raise UsageError(
                         f"Port {port} cannot be used: {getattr(error, 'strerror', None) or error}.",
@@ -80,16 +79,14 @@ class PageServer:
                     ) from error
                 port = runner.addresses[0][1]
                 self._hosts = frozenset({f"{ADDRESS}:{port}", f"localhost:{port}"})
-                warming = asyncio.ensure_future(self._warm_up())
-                watching = asyncio.ensure_future(self._end_idle_sessions())
+                tasks = [asyncio.ensure_future(self._warm_up()), asyncio.ensure_future(self._end_idle_sessions())]
                 try:
                     yield f"http://{ADDRESS}:{port}/{self.token}/"
                 finally:
-                    warming.cancel()
-                    watching.cancel()
+                    for task in tasks:
+                        task.cancel()
                     for session in self.sessions.values():
                         session.close()
-                    await runner.cleanup()
         finally:
             await runner.cleanup()
             shutil.rmtree(self._root, ignore_errors=True)

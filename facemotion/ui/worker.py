@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from enum import IntEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
@@ -33,7 +33,7 @@ class Worker:
     def __init__(self) -> None:
         self._arrival = threading.Condition()
         self._numbers = itertools.count()
-        self._waiting: list[tuple[Urgency, int, Callable[[], None]]] = []
+        self._waiting: list[tuple[Urgency, int, Callable[[], None], Future[Any]]] = []
         self._stopped = False
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
 
@@ -43,8 +43,10 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         with self._arrival:
-            self._waiting.clear()
-        self._put(Urgency.STOP, self._stop)
+            left, self._waiting = self._waiting, []
+        for entry in left:
+            entry[3].cancel()  # whoever waits for it ends
+        self._put(Urgency.STOP, self._stop, Future())
         self._thread.join()
 
     async def run(self, work: Callable[[], Result], urgency: Urgency) -> Result:
@@ -61,7 +63,7 @@ class Worker:
             else:
                 future.set_result(result)
 
-        self._put(urgency, do)
+        self._put(urgency, do, future)
         return await asyncio.wrap_future(future)
 
     def give_way(self, urgency: Urgency) -> None:
@@ -69,9 +71,9 @@ class Worker:
         while (do := self._next_before(urgency)) is not None:
             do()
 
-    def _put(self, urgency: Urgency, do: Callable[[], None]) -> None:
+    def _put(self, urgency: Urgency, do: Callable[[], None], future: Future[Any]) -> None:
         with self._arrival:
-            heapq.heappush(self._waiting, (urgency, next(self._numbers), do))
+            heapq.heappush(self._waiting, (urgency, next(self._numbers), do, future))
             self._arrival.notify()
 
     def _next_before(self, urgency: Urgency) -> Callable[[], None] | None:
@@ -85,9 +87,9 @@ class Worker:
             with self._arrival:
                 while not self._waiting:
                     self._arrival.wait()
-                _, _, do = heapq.heappop(self._waiting)
-            do()
-            del do  # it may hold the photo of a session that has ended
+                entry = heapq.heappop(self._waiting)
+            entry[2]()
+            del entry  # it may hold the photo of a session that has ended
 
     def _stop(self) -> None:
         self._stopped = True

@@ -97,11 +97,11 @@ def settled(browser: Browser) -> None:
 def measure_first_preview(browser: Browser, photo: Path) -> float:
     """Seconds from the choice of a photo until its face is drawn."""
     browser.evaluate(
-        "document.getElementById('file').addEventListener('change', () => { window.chosen = performance.now(); "
-        "window.drawn = 0; }, { once: true, capture: true })"
+        "window.chosen = window.drawn = 0; document.getElementById('file').addEventListener('change', "
+        "() => { window.chosen = performance.now(); }, { once: true, capture: true }); null"
     )
     browser.choose_file("#file", photo)
-    browser.wait("window.chosen && window.drawn > window.chosen")
+    browser.wait("window.chosen > 0 && window.drawn > window.chosen")
     return browser.evaluate("(drawn - chosen) / 1000")
 
 
@@ -121,7 +121,9 @@ def main() -> None:
             browser.open(address)
             browser.evaluate(WATCH)
             browser.wait("document.body.dataset.state === 'empty'")
-            time.sleep(15)  # the model warms up meanwhile, as it does while somebody looks for a photo
+            browser.click("#use-sample")  # the model is warm after it, as it is once somebody has found a photo
+            browser.wait("document.querySelectorAll('.tile').length && !document.querySelector('.tile img[hidden]')")
+            settled(browser)
             photo = Path(folder) / "photo.jpg"
             photo.write_bytes(photo_of_12_megapixels())
             firsts = [measure_first_preview(browser, photo)]
@@ -146,6 +148,7 @@ def main() -> None:
                 browser.click("#reset")
                 settled(browser)
             for number in range(1, options.photos + 1):
+                photo = Path(folder) / f"photo-{number}.jpg"
                 photo.write_bytes(photo_of_12_megapixels(number))
                 firsts.append(measure_first_preview(browser, photo))
                 if number in (1, 5) or number % 10 == 0:
