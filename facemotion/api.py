@@ -23,10 +23,11 @@ from facemotion.expressions.timing import DEFAULT_FRAMES
 from facemotion.faces.framing import Box, flattened
 from facemotion.media.atomic import check_output, staged_together
 from facemotion.media.contact_sheet import ContactSheet, sheet_path
+from facemotion.media.formats import ClipFormat, ClipSpec, ClipWriter, format_of, stored_frames
 from facemotion.media.photos import Photo, check_pixels, photo_of, read_photo
 from facemotion.media.provenance import mark_for
 from facemotion.media.sound import add_sound
-from facemotion.media.video import ClipFormat, ClipSpec, ClipWriter, format_of, open_writer, stored_frames
+from facemotion.media.video import open_writer
 from facemotion.profiling import Profile
 from facemotion.settings import AnimateSettings, checked
 

@@ -12,8 +12,8 @@ from PIL import Image
 import facemotion
 from facemotion.api import AnimateSettings, Animator
 from facemotion.errors import ImageError, NoFaceError, OutputError, UsageError, WeightsError
+from facemotion.media.formats import FORMATS
 from facemotion.media.photos import read_photo
-from facemotion.media.video import FORMATS
 from tests.clips import open_clip
 from tests.conftest import PHOTO_SIZE_PX, draw_photo, face_at
 

@@ -88,11 +88,7 @@ def test_no_file_imports_itself_in_a_circle():
     """Imports inside functions and those for types alone count: a circle of any kind is read as one large file."""
     files = {module_name(path): path for path in PACKAGE.rglob("*.py")}
     graph = {name: imported_files(path, files) - {name} for name, path in files.items()}
-    assert [sorted(circle) for circle in circles(graph) if not circle <= OLD_CIRCLES] == []
-
-
-OLD_CIRCLES = {f"facemotion.media.{name}" for name in ("animated_images", "video")}
-"""Files that are still to be untangled."""
+    assert [sorted(circle) for circle in circles(graph)] == []
 
 
 def module_name(path: Path) -> str:

@@ -13,9 +13,9 @@ from pathlib import Path
 from facemotion.errors import InputError, UsageError
 from facemotion.media.atomic import fitting_name
 from facemotion.media.contact_sheet import sheet_path
+from facemotion.media.formats import FORMATS
 from facemotion.media.photos import PHOTO_SUFFIXES
 from facemotion.media.provenance import is_marked
-from facemotion.media.video import FORMATS
 
 log = logging.getLogger(__name__)
 

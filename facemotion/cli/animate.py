@@ -18,7 +18,7 @@ from facemotion.expressions.units import UNIT_NAMES
 
 if TYPE_CHECKING:
     from facemotion.cli.jobs import Job
-    from facemotion.media.video import ClipFormat
+    from facemotion.media.formats import ClipFormat
 
 _EPILOG = """Examples:
 
@@ -313,7 +313,7 @@ def animate(
         raise typer.Exit(report.exit_code)
     clip_format = _format(output, several=False)
     if performance.levels is not None and output.format is None:
-        from facemotion.media.video import FORMATS
+        from facemotion.media.formats import FORMATS
 
         clip_format = FORMATS["frames"]
     target = _target(photos[0], output.out, clip_format, word=word)
@@ -371,7 +371,7 @@ def _angles(text: str | None) -> tuple[float, float, float]:
 def _format(output: OutputOptions, *, several: bool) -> "ClipFormat":
     """By ``--format``, else by the suffix of ``--out``, else mp4."""
     from facemotion.expressions.timing import check_choice
-    from facemotion.media.video import FORMATS, format_of
+    from facemotion.media.formats import FORMATS, format_of
 
     out, name = output.out, output.format
     if out == "-":
@@ -391,7 +391,7 @@ def _format(output: OutputOptions, *, several: bool) -> "ClipFormat":
 
 
 def _is_known(suffix: str) -> bool:
-    from facemotion.media.video import FORMATS
+    from facemotion.media.formats import FORMATS
 
     return any(suffix in format.suffixes for format in FORMATS.values())
 

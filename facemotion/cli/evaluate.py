@@ -129,7 +129,8 @@ def pairs(
     if as_json:
         console.say_json(asdict(report))
     else:
-        console.say(pairs_report_text(report))
+        for line in pairs_report_text(report).splitlines():
+            console.say(line)
         console.say(f"All of it: {out / TEXT_FILE}")
 
 

@@ -15,8 +15,8 @@ from facemotion.cli import console
 from facemotion.cli.downloads import show_downloads
 from facemotion.errors import FacemotionError
 from facemotion.media.atomic import check_output, fitting_name
+from facemotion.media.formats import ClipFormat, format_of
 from facemotion.media.photos import check_readable
-from facemotion.media.video import ClipFormat, format_of
 from facemotion.profiling import STAGES, Profile
 from facemotion.settings import AnimateSettings
 from facemotion.weights.registry import file_sha256

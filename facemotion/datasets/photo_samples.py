@@ -1,4 +1,4 @@
-"""Samples whose wanted frame is a photograph: photo pairs of a person, and photographs rendered to another expression.
+"""Samples whose target is a photograph: photo pairs of a person, and photographs rendered to another expression.
 
 A network that is to add to the renderer what rules cannot say learns it from these alone:
 

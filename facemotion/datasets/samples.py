@@ -1,4 +1,4 @@
-"""Samples of the second edition's data: a photo, what the renderer makes of it at a control, and the frame wanted.
+"""Training samples: a photo, what the renderer makes of it at a control, and the target frame.
 
 A folder of shards, each one safetensors file of some samples stacked along the first axis, so that a sample is read
 from the mapped file without the others. Its header holds, under ``facemotion``, one JSON text::
@@ -29,19 +29,19 @@ COORDINATES_PX = 128
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One source photo with one frame that is wanted of it; all maps cover the crop edge to edge."""
+    """One source photo with one target; all maps cover the crop edge to edge."""
 
     person: str
     """Whom it shows: splits go by person."""
     kind: str
-    """``pair``: the frame is another photograph of the person; ``back``: the source was rendered, the frame is a
-    photograph; ``still``: the renderer's own frame is wanted, since no photograph shows such units."""
+    """``pair``: the target is another photograph of the person; ``back``: the source was rendered, the target is a
+    photograph; ``still``: the target is the rendered frame, since no photograph shows such units."""
     source: np.ndarray
     """(n, n, 3) uint8 RGB."""
     target: np.ndarray
     """(n, n, 3) uint8 RGB."""
     mask: np.ndarray
-    """(n, n) uint8: 255 where the target is to be believed."""
+    """(n, n) uint8: 255 where the target is known."""
     layers: np.ndarray
     """(n, n, 4) uint8 RGBA that the renderer draws over the moved skin; straight alpha."""
     flow: np.ndarray

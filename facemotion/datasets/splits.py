@@ -1,4 +1,4 @@
-"""Which people are trained on and which are kept for validation: decided by person, never by frame."""
+"""Which people are trained on and which are held out for validation: decided by person, never by frame."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class Splits:
     """The split of every person."""
 
     validation: frozenset[str] = field(default_factory=built_in_validation)
-    """People kept for validation."""
+    """People held out for validation."""
     share: float = 0.1
     """Of people who are neither listed nor in KNOWN_SETS, about this share is kept too, chosen by a hash of the id."""
 

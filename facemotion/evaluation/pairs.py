@@ -1,7 +1,7 @@
 """A generator's frames against photographs, on samples of held-out people (`facemotion.datasets.samples`).
 
 For every kind of sample and every view, PSNR and SSIM of the photo as it was, of the renderer's frame and of the
-generator's, where the target is to be believed.
+generator's, where the target is known.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Key:
 def draw_pairs(folders: Sequence[Path], *, limit: int | None, seed: int) -> list[PairItem]:
     """``limit`` of the photo pairs in folders (None: all), drawn by ``seed``, in their old order.
 
-    Of the sets this project knows only people kept for validation count. Raises InputError where nobody is left.
+    Of the sets this project knows only people held out for validation count. Raises InputError where nobody is left.
     """
     held_out = built_in_validation()
     found = [

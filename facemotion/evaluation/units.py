@@ -158,7 +158,7 @@ def target(**strengths: float) -> np.ndarray:
 def find_subjects(paths: Sequence[Path], *, seed: int) -> list[Subject]:
     """The people of photos and folders of photos, in an order drawn by ``seed``, those with a smile every other one.
 
-    Of the sets this project knows only people kept for validation count, of other folders everybody. Raises
+    Of the sets this project knows only people held out for validation count, of other folders everybody. Raises
     MissingFileError and InputError, as `layouts.find_portraits`, and InputError where nobody is left.
     """
     validation = built_in_validation()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from facemotion.media.video import ClipSpec, ClipWriter
+    from facemotion.media.formats import ClipSpec, ClipWriter
 
 Box = tuple[int, int, int, int]
 """(x0, y0, x1, y1) px, the ends excluded."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     import numpy as np
 
-    from facemotion.media.video import ClipWriter
+    from facemotion.media.formats import ClipWriter
 
 Item = TypeVar("Item")
 

@@ -1,4 +1,4 @@
-"""The unit generator beside the renderer: arrays in, arrays out, on a CPU or a GPU."""
+"""The generator beside the renderer: arrays in, arrays out, on a CPU or a GPU."""
 
 from __future__ import annotations
 

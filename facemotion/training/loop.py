@@ -204,9 +204,9 @@ class Trainer:
         config = self.config
         terms, views = self._method.terms(self._generator, batch, step=self.step, autocast=self._bf16)
         adversarial = self.step >= config.adversarial_from and config.adversarial > 0
-        judged = views.judged()
+        generated = views.for_discriminators()
         if adversarial:
-            terms |= self._adversarial_terms(judged, views)
+            terms |= self._adversarial_terms(generated, views)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):  # backward through places that are no numbers may end the process
             raise TrainingError(
@@ -222,16 +222,16 @@ class Trainer:
         self.average.update(self.generator, batch_images=config.batch, images=images)
         values = {name: float(term.detach()) for name, term in ({"loss": loss} | terms).items()}
         if adversarial:
-            values |= self._train_discriminators({n: v.detach() for n, v in judged.items()}, views.wanted)
+            values |= self._train_discriminators({n: v.detach() for n, v in generated.items()}, views.target)
         return values
 
-    def _adversarial_terms(self, judged: dict[str, Tensor], views: Views) -> dict[str, Tensor]:
+    def _adversarial_terms(self, generated: dict[str, Tensor], views: Views) -> dict[str, Tensor]:
         """By which the discriminators, held fixed, train the generator: hinge loss and feature matching."""
         self.discriminators.requires_grad_(False)
         with self._autocast():
-            fakes = self.discriminators(judged)
+            fakes = self.discriminators(generated)
             with torch.no_grad():
-                reals = self.discriminators(views.wanted)
+                reals = self.discriminators(views.target)
         logits = torch.stack([logits.float().mean() for logits, _ in fakes.values()]).sum()
         matched = [
             (mine - other).float().abs().mean()

@@ -1,4 +1,4 @@
-"""What a step is judged by: views of the generated and of the wanted frame, and distances between them."""
+"""The losses of a step: views of generated and target frames, and distances between them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from facemotion.training.data import SampleBatch
 
 @dataclass
 class Views:
-    """The same places of generated, wanted and merely rendered frames, by name: ``face``, ``mouth``, ``eye``."""
+    """The same places of generated and target frames, by name: ``face``, ``mouth``, ``eye``."""
 
     generated: dict[str, Tensor]
-    wanted: dict[str, Tensor]
+    target: dict[str, Tensor]
     weight: dict[str, Tensor]
-    """(B, 1, h, w): how far the wanted frame is to be believed, times how much it matters there."""
+    """(B, 1, h, w): how far the target is known, times how much it matters there."""
     mask: dict[str, Tensor]
 
-    def judged(self) -> dict[str, Tensor]:
-        """The generated views as discriminators see them: the wanted frame where that is not to be believed."""
+    def for_discriminators(self) -> dict[str, Tensor]:
+        """The generated views, and the target where that is not known."""
         return {
-            name: self.mask[name] * view + (1 - self.mask[name]) * self.wanted[name]
+            name: self.mask[name] * view + (1 - self.mask[name]) * self.target[name]
             for name, view in self.generated.items()
         }
 
@@ -55,12 +55,12 @@ def views_of(correction: CorrectionMaps, batch: SampleBatch, config: CorrectionT
                 composed(rendered.source, rendered.flow, rendered.log_gain, rendered.layers, g) for g in grids[name]
             ]
             base[name] = torch.cat(parts)
-        wanted = {n: torch.cat([sampled(batch.target, g) for g in gs]) for n, gs in grids.items()}
+        target = {n: torch.cat([sampled(batch.target, g) for g in gs]) for n, gs in grids.items()}
         mask = {n: torch.cat([sampled(batch.mask, g) for g in gs]) for n, gs in grids.items()}
         weight = {}
-        for name in wanted:
-            weight[name] = weighed(mask[name], wanted[name] - base[name], config.emphasis)
-    return Views(generated, wanted, weight, mask)
+        for name in target:
+            weight[name] = weighed(mask[name], target[name] - base[name], config.emphasis)
+    return Views(generated, target, weight, mask)
 
 
 def weighed(mask: Tensor, difference: Tensor, emphasis: float) -> Tensor:
@@ -74,7 +74,7 @@ def pixel_loss(views: Views) -> Tensor:
     """L1 at full, half and quarter resolution, weighted, as a mean over the views."""
     total = torch.zeros(())
     for name, view in views.generated.items():
-        difference, weight = view - views.wanted[name], views.weight[name]
+        difference, weight = view - views.target[name], views.weight[name]
         for level in range(3):
             if level:
                 difference, weight = F.avg_pool2d(difference, 2), F.avg_pool2d(weight, 2)
@@ -135,10 +135,10 @@ class FeatureDistance(nn.Module):
                 features.append(hidden / (hidden.float().square().sum(1, keepdim=True) + 1e-6).sqrt().to(hidden.dtype))
         return features
 
-    def forward(self, images: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
-        """Images and those wanted (B, 3, h, w) in [0, 1]; weight (B, 1, h, w)."""
+    def forward(self, images: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Images and target (B, 3, h, w) in [0, 1]; weight (B, 1, h, w)."""
         with torch.no_grad():
-            theirs = self._features(wanted)
+            theirs = self._features(target)
         total = torch.zeros(())
         for mine, other in zip(self._features(images), theirs, strict=True):
             near = F.interpolate(weight, mine.shape[-2:], mode="area")

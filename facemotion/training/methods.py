@@ -66,7 +66,7 @@ class CorrectionMethod:
             with torch.autocast(device, torch.bfloat16, enabled=autocast):
                 total = torch.stack(
                     [
-                        VIEW_SHARE[name] * self._perceptual(view, views.wanted[name], views.weight[name])
+                        VIEW_SHARE[name] * self._perceptual(view, views.target[name], views.weight[name])
                         for name, view in views.generated.items()
                     ]
                 ).sum()
@@ -95,11 +95,11 @@ class PaperMethod:
         at_control, just_before, at_zero = frames.images.unbind(1)
         views = views_of_frames(at_control, batch, config)
         own = batch.source_landmarks[:, list(FROM_FACE_MESH)]
-        wanted = torch.stack([batch.rendered.landmarks[:, list(FROM_FACE_MESH)] + batch.displacement, own], 1)
+        places = torch.stack([batch.rendered.landmarks[:, list(FROM_FACE_MESH)] + batch.displacement, own], 1)
         return {
             "pixels": config.pixels * pixel_loss(views),
             "identity": config.identity * (at_zero - batch.photo).abs().mean(),
-            "landmarks": config.landmarks * (frames.landmarks[:, ::2] - wanted).abs().mean(),
+            "landmarks": config.landmarks * (frames.landmarks[:, ::2] - places).abs().mean(),
             "temporal": config.temporal * (at_control - just_before).abs().mean(),
         }, views
 
@@ -130,6 +130,6 @@ def views_of_frames(frames: Tensor, batch: SampleBatch, config: PaperTrainConfig
         return {name: torch.cat([sampled(maps, grid) for grid in parts]) for name, parts in grids.items()}
 
     with torch.no_grad():
-        wanted, mask, photo = seen(batch.target), seen(batch.mask), seen(batch.photo)
-        weight = {name: weighed(mask[name], wanted[name] - photo[name], config.emphasis) for name in wanted}
-    return Views(seen(frames), wanted, weight, mask)
+        target, mask, photo = seen(batch.target), seen(batch.mask), seen(batch.photo)
+        weight = {name: weighed(mask[name], target[name] - photo[name], config.emphasis) for name in target}
+    return Views(seen(frames), target, weight, mask)

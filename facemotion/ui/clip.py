@@ -10,7 +10,7 @@ from typing import Any
 
 from facemotion.errors import UsageError
 from facemotion.expressions.recipes import NEUTRAL, PHOTO
-from facemotion.media.video import FORMATS, ClipFormat
+from facemotion.media.formats import FORMATS, ClipFormat
 from facemotion.settings import AnimateSettings
 
 MOST_FRAMES = 1500

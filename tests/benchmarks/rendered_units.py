@@ -19,13 +19,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from facemotion.evaluation.cases import OWN
 
 from facemotion.compositing.occluders import occluders_of
 from facemotion.compositing.performer import Performer
 from facemotion.datasets.layouts import PhotoItem, find_portraits
 from facemotion.datasets.splits import Splits
 from facemotion.errors import FacemotionError
-from facemotion.evaluation.cases import OWN
 from facemotion.expressions.units import UNIT_COUNT, UNIT_INDEX, UNIT_NAMES, UNITS, words_for
 from facemotion.faces.find import find_faces
 from facemotion.faces.mesh import landmarker, measure_face

@@ -101,8 +101,9 @@ def frame_costs(photo: Path) -> dict[str, Sample]:
     """A frame's render, composite and encoding, one after the other, and the pipeline of all; in a warm process."""
     from facemotion.animation import Animation
     from facemotion.api import Animator
+    from facemotion.media.formats import ClipSpec, format_of
     from facemotion.media.photos import read_photo
-    from facemotion.media.video import ClipSpec, format_of, open_writer
+    from facemotion.media.video import open_writer
     from facemotion.settings import AnimateSettings
 
     settings = AnimateSettings(EXPRESSION, frames=FRAMES)

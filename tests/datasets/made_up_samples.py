@@ -1,4 +1,4 @@
-"""Samples of the unit generator's data without a face in them."""
+"""Training samples without a face in them."""
 
 import numpy as np
 

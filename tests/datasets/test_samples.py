@@ -1,4 +1,4 @@
-"""Samples of the unit generator: kept as they are, and made of photographs so that targets are photographs."""
+"""Training samples: kept as they are, and made of photographs so that targets are photographs."""
 
 from dataclasses import fields
 

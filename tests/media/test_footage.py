@@ -56,7 +56,8 @@ def test_large_frames_are_shrunk(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm", ".gif"])
 def test_the_number_of_frames_is_foreseen(tmp_path, suffix):
-    from facemotion.media.video import FORMATS, ClipSpec, open_writer
+    from facemotion.media.formats import FORMATS, ClipSpec
+    from facemotion.media.video import open_writer
 
     path = tmp_path / f"v{suffix}"
     writer = open_writer(path, FORMATS[suffix[1:]], ClipSpec((96, 64), 25, 20, samples=(picture(),)))

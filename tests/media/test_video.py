@@ -11,8 +11,9 @@ import pytest
 from PIL import Image, ImageSequence
 
 from facemotion.errors import OutputError
+from facemotion.media.formats import FORMATS, ClipSpec, format_of
 from facemotion.media.provenance import mark_for
-from facemotion.media.video import FORMATS, ClipSpec, format_of, open_writer
+from facemotion.media.video import open_writer
 from tests.clips import open_clip
 
 EXACT = ("clip.png", "clip")
@@ -288,7 +289,8 @@ from facemotion.errors import OutputError
 from facemotion.media.atomic import staged
 from facemotion.media.prefetch import BackgroundWriter
 from facemotion.media.provenance import mark_for
-from facemotion.media.video import ClipSpec, format_of, open_writer
+from facemotion.media.formats import ClipSpec, format_of
+from facemotion.media.video import open_writer
 random = np.random.default_rng(0)
 spec = ClipSpec(size_px=(320, 240), fps=25, frames=40, mark=mark_for("smile"))
 def attempt():

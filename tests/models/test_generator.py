@@ -1,4 +1,4 @@
-"""The unit generator: nothing at control 0, skips linear in the control, the compositor's twin, releases."""
+"""The generator: nothing at control 0, skips linear in the control, the compositor's twin, releases."""
 
 from dataclasses import replace
 

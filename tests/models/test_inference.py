@@ -1,4 +1,4 @@
-"""The unit generator beside a rendered portrait: nothing at control 0, patches where they belong, finite numbers."""
+"""The generator beside a rendered portrait: nothing at control 0, patches where they belong, finite numbers."""
 
 import subprocess
 import sys

@@ -56,7 +56,7 @@ def test_trains_says_how_it_stands_and_resumes(samples, tmp_path, preset, config
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert {score["kind"] for score in report["scores"]} == {"pair", "back", "still"}
     assert set(report["scores"][0]["psnr"]) == {"photo", "renderer", "generator"}
-    assert "another photograph" in measured.stdout
+    assert "## pair: another photograph of the person" in measured.stdout.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ def _fit_map(score: np.ndarray, strength: np.ndarray) -> UnitMap:
         return IDENTITY
     from scipy.optimize import isotonic_regression
 
-    shown, all_shown = np.count_nonzero(shows), shows.all()
+    shown, all_shown = int(np.count_nonzero(shows)), bool(shows.all())
     weight = np.where(
         shows, (1.0 if all_shown else SHOWN_WEIGHT) / shown, (1 - SHOWN_WEIGHT) / max(1, len(score) - shown)
     )
