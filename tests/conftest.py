@@ -3,6 +3,9 @@
 No test reaches the network or the user's own cache.
 """
 
+import signal
+import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +38,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name = item.path.relative_to(Path(__file__).parent).as_posix()
         if name.startswith(SMOKE):
             item.add_marker("smoke")
+
+
+def pytest_configure() -> None:
+    """Commands that tests start can be interrupted, also where a shell ran the tests in the background."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _no_process_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test that failed has started does not go on beside the others."""
+    started: list[subprocess.Popen] = []
+    create = subprocess.Popen.__init__
+
+    def remember(process: subprocess.Popen, *words: object, **settings: object) -> None:
+        create(process, *words, **settings)
+        started.append(process)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", remember)
+    yield
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(autouse=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from facemotion.head.compiled import compiled
 
-@numba.njit(cache=True, nogil=True)
+
+@compiled()
 def extent(seen, still):
     """Of displacement and log-gain (h, w, 3) float32: least and greatest displacement across and down, and the rows and
     columns, ends excluded, of all pixels that have any part above ``still``."""
@@ -28,7 +29,7 @@ def extent(seen, still):
     return low_x, high_x, low_y, high_y, top, bottom, left, right
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def aim(seen, top, left, column, row, at):
     """Displacement, from (top, left) on, as places ``at`` (h, w, 2) in a picture whose (column, row) is px (0, 0)."""
     height, width = at.shape[:2]
@@ -38,7 +39,7 @@ def aim(seen, top, left, column, row, at):
             at[i, j, 1] = seen[top + i, left + j, 1] + np.float32(row + i)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def write_relit(moved, seen, top, left, still, gamma, luma, frame, x0, y0):
     """Moved pixels (h, w, 3) uint8 into a frame at (x0, y0), their luminance changed by log-gain in linear light.
 
@@ -73,7 +74,7 @@ def write_relit(moved, seen, top, left, still, gamma, luma, frame, x0, y0):
             frame[y0 + i, x0 + j, 2] = np.uint8(np.rint(blue))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def premultiplied(levels, opacity, fresh):
     """Colour times opacity, and opacity, (h, w, 4); and how much of it is fresh, (h, w). All float32."""
     height, width = opacity.shape
@@ -88,7 +89,7 @@ def premultiplied(levels, opacity, fresh):
     return content, grainy
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def write_over(content, fresh, grain, frame, x0, y0):
     """Premultiplied colours (h, w, 4) over a frame at (x0, y0); ``fresh`` (h, w) of the photo's grain, a tile (n, n)
     that begins at the photo's corner, on top."""

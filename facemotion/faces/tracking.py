@@ -54,8 +54,9 @@ class Sighting:
 class FaceTrack:
     """A face through T frames. NaN where it was not seen.
 
-    time_s: (T,) seconds. units: (T, 52) float32. head: (T, 3) float32 yaw, pitch, roll in degrees. eyes: (T, 4) float32
-    yaw and pitch in degrees of the left and the right eye, to the person's left and up. seen, cuts: (T,) bool.
+    time_s: (T,) seconds. units: (T, 52) float32, calibrated. head: (T, 3) float32 yaw, pitch, roll in degrees.
+    eyes: (T, 4) float32 yaw and pitch in degrees of the left and the right eye, to the person's left and up.
+    seen, cuts: (T,) bool.
     """
 
     time_s: np.ndarray
@@ -75,7 +76,7 @@ class FaceTrack:
             (
                 sighting.time_s,
                 sighting.cut,
-                None if sighting.face is None else (sighting.face.scores, sighting.face.pose),
+                None if sighting.face is None else (sighting.face.units, sighting.face.pose),
             )
             for sighting in sightings
         ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from facemotion.head.compiled import compiled
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+
+@compiled(fastmath=True)
 def _rasterise(points, triangles, attributes, depth_map, attribute_map):
     height, width = depth_map.shape
     channels = attributes.shape[1]
@@ -58,7 +59,7 @@ def rasterise(
     return depth_map, attribute_map
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+@compiled(fastmath=True)
 def vertex_normals(points, triangles):
     """(V, 3) float32 unit normals of points (V, 3) as `rasterise` takes them, x right, y up, z towards the camera."""
     normals = np.zeros_like(points)

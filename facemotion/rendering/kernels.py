@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from facemotion.head.compiled import compiled
 
-@numba.njit(cache=True, nogil=True)
+
+@compiled()
 def blend(image, opacity, fresh, x0, y0, colour, share, shown, fresh_share):
     """Blend a colour (h, w, 3) by a share (h, w) into a canvas at (x0, y0) px, and show it; all float32."""
     height, width = share.shape
@@ -19,7 +20,7 @@ def blend(image, opacity, fresh, x0, y0, colour, share, shown, fresh_share):
             fresh[y, x] += part * (fresh_share - fresh[y, x])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def relight(image, log_gain, gamma, luma, result):
     """`light.relit`, from image (h, w, 3) into result; all float32."""
     height, width = log_gain.shape
@@ -40,7 +41,7 @@ def relight(image, log_gain, gamma, luma, result):
             result[i, j, 2] = min(max(blue, zero), one)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def place_uncovered(at, cover, flow, x0, y0, scale):
     """Where a mesh covers less than half of a pixel at (x0 + j, y0 + i), its place ``at`` (h, w, 2) by the flow."""
     height, width = cover.shape
@@ -52,7 +53,7 @@ def place_uncovered(at, cover, flow, x0, y0, scale):
                 at[i, j, 1] = np.float32(y0 + i) + flow[i, j, 1] * scale
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def averaged_view(depth, places, hidden, cover, at):
     """What a mesh drawn at twice the resolution covers of each pixel, and where from; see `boxes.mesh_view`."""
     height, width = cover.shape
@@ -72,7 +73,7 @@ def averaged_view(depth, places, hidden, cover, at):
             at[i, j, 1] = y * quarter / max(share, least)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def displacement(depth, values, hidden):
     """Where the mesh was drawn, as flow (n, n, 2) px from values (n, n, >= 2) that hold places; zero elsewhere."""
     height, width = depth.shape
@@ -85,7 +86,7 @@ def displacement(depth, values, hidden):
     return flow
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def either(known, flow, filled):
     """Flow (n, n, 2) float32 where it is ``known`` (n, n) bool, elsewhere as ``filled``."""
     result = np.empty(flow.shape, np.float32)
@@ -97,7 +98,7 @@ def either(known, flow, filled):
     return result
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def tears(flow, calm):
     """(n, n) float32 in [0, 1]: by how much flow (n, n, 2) changes more than ``calm`` to the pixel right or below."""
     height, width = flow.shape[:2]
@@ -114,7 +115,7 @@ def tears(flow, calm):
     return torn
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def between(first, second, share):
     """From one flow (n, n, 2) to another by a share (n, n) in [0, 1]; all float32."""
     result = np.empty(first.shape, np.float32)

@@ -107,7 +107,7 @@ class MouthRenderer:
         self._hide_own_teeth(canvas, box, source, points)
         least = 0.012 if self._own is not None else max(0.012, self._own_gap / rig.eye_px + 0.004)
         strength = float(np.clip((gap - least) / 0.018, 0, 1))  # lips that only just part in the photo show no teeth
-        if strength == 0 or inside.sum() < 6:
+        if strength == 0 or inside.sum() < 6 or inside.max() <= 0.5:  # thinner than a pixel
             return
         canvas.close(box, inside)
         cavity = self._cavity(box, inside, at, control, gap)

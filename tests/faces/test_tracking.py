@@ -60,6 +60,15 @@ def test_a_face_that_moves_and_leans_is_followed_without_jumps(landmarker):
     np.testing.assert_allclose(track.head[:, 2] - track.head[0, 2], turns - turns[0], atol=3)
 
 
+def test_a_track_holds_calibrated_units(landmarker):
+    frame = FootageFrame(0.0, astronaut(), 1.0)
+    sighting = FaceTracker(landmarker)(frame)
+    assert sighting.face is not None
+    track = FaceTrack.of([sighting])
+    np.testing.assert_array_equal(track.units[0], sighting.face.units)
+    assert np.abs(track.units[0] - sighting.face.scores).max() > 0.1
+
+
 def test_frames_without_the_face_are_gaps_and_it_is_found_again(landmarker):
     pictures = [scene((HEAD, 100 + 2 * number)) for number in range(6)]
     pictures += [scene() for _ in range(8)] + [scene((HEAD, 300 + 2 * number)) for number in range(30)]

@@ -12,6 +12,7 @@ from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.faces.landmarker.landmarker import Landmarker
 from facemotion.head.own_units import own_units, prior_of
 from facemotion.head.rig import LOWER_LIP, UPPER_LIP, HeadMotion
+from facemotion.rendering.boxes import LayerCanvas
 from facemotion.rendering.compose import composed
 from facemotion.rendering.donors import teeth_donors
 from facemotion.rendering.face import FaceRenderer
@@ -113,6 +114,19 @@ def test_lips_that_are_just_parted_show_no_teeth_of_somebody_else(portrait):
     photo = portrait.crop.astype(np.float32) / 255
     assert renderer.rig.lip_gaps(renderer.rig.source).max() > 0.015 * renderer.rig.eye_px
     assert np.abs(composed(photo, renderer.render(STILL)) - photo).max() < 15 / 255
+
+
+def test_an_opening_that_is_nowhere_a_pixel_high_is_none(portrait):
+    """As on small faces, whose lips part by a fraction of a pixel."""
+    renderer = portrait.renderer
+    control = renderer.rig.head.strengths({"jawOpen": 0.3})
+    points = renderer.rig.moved(control)
+    box = renderer.mouth.box_at(points)
+    cover = np.ones(box.shape, np.float32)
+    cover[box.shape[0] // 2, 8:-8] = 0.6
+    canvas = LayerCanvas.blank(SIZE)
+    renderer.mouth.draw(canvas, box, cover, box.grid(), points, control)
+    assert not canvas.opacity.any()
 
 
 def test_burnt_out_skin_does_not_turn_grey_in_a_fold(portrait):

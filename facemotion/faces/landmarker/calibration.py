@@ -1,20 +1,23 @@
 """From the network's scores to strengths of expression units: one monotone map a unit, and how they are fitted.
 
-The scores saturate (a smile of 0.6 may already score 0.9), start late (nothing is said of a slight frown) and leak (a
-raised upper lip also scores as a smile). A map from the score of a unit to the strength that faces with this score have
-on average undoes the first two; of the third, `cross_talk_table` tells.
+The scores saturate (a smile of 0.6 may already score 0.9), start late (nothing is said of a slight frown), are not 0 at
+rest (squints) and leak (a raised upper lip also scores as a smile). A map from the score of a unit to the strength that
+faces with this score have on average undoes all but the last; of that, `quality_table` tells.
 
-    python -m facemotion.faces.landmarker.calibration MEASURED.npz OUT.json [--table TABLE.md]
+    python -m facemotion.faces.landmarker.calibration MEASURED.npz OUT.json [--held-out OTHERS.npz] [--table TABLE.md]
+        [--leave-out UNIT]...
 
 fits the maps. MEASURED.npz holds ``scores`` (N, 52) of N pictures, ``strengths`` (N, 52) that these truly show, both in
-the order of `expressions.units.UNIT_NAMES`, and ``people`` (N,), who is in each.
+the order of `expressions.units.UNIT_NAMES`, and ``people`` (N,), who is in each; OTHERS.npz the same of other people,
+on whom the table is measured. ``tests/benchmarks/rendered_units.py`` makes such files. Units that are left out keep
+their scores.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,13 +25,22 @@ from pathlib import Path
 import numpy as np
 
 from facemotion.errors import InputError
-from facemotion.expressions.units import UNIT_INDEX, UNIT_NAMES
+from facemotion.expressions.units import MIRROR, UNIT_INDEX, UNIT_NAMES, UNITS, parse_unit, words_for
 from facemotion.media.records import MalformedError, malformed, parse_object
 
 SHIPPED = Path(__file__).parents[2] / "assets" / "unit_calibration.json"
 
 MOST_KNOTS = 9
 FOLDS = 5
+BINS = 40
+"""Of equal weight, over which strengths are averaged first: no knot rests on a single picture."""
+
+WORTHWHILE = 0.95
+"""Share of the error without a map that one with it must stay below."""
+
+SHOWN_WEIGHT = 0.2
+"""Weight of the pictures that show a unit among all, however many there are of them."""
+
 LEAST_SHOWN = 20
 """Pictures that must show a unit before its map is fitted."""
 
@@ -38,8 +50,10 @@ SHOWN = 0.05
 SEEN, HARDLY_SEEN = 0.6, 0.3
 """Correlations of measured and true strength from which a unit is seen, and from which it is seen at all."""
 
+_NEVER_APART = 0.02  # 1 - r² of the strengths of two units
+
 LEAK = 0.1
-"""Strength measured per strength shown of another unit, from which the table names it."""
+"""Strength measured per strength shown of another unit, or of a pair of them, from which the table names it."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +92,12 @@ class Calibration:
         columns = [np.interp(scores[..., i], unit.scores, unit.strengths) for i, unit in enumerate(self.maps)]
         return np.stack(columns, axis=-1).astype(np.float32)
 
+    def without(self, names: Collection[str]) -> Calibration:
+        """The same with the identity for the units of these names."""
+        return Calibration(
+            tuple(IDENTITY if name in names else unit for name, unit in zip(UNIT_NAMES, self.maps, strict=True))
+        )
+
     @classmethod
     def read(cls, path: Path) -> Calibration:
         """The maps of a JSON file by unit name; the identity for units that it does not name.
@@ -113,30 +133,71 @@ def shipped_calibration() -> Calibration:
     return Calibration.read(SHIPPED)
 
 
-def fit_calibration(scores: np.ndarray, strengths: np.ndarray) -> Calibration:
-    """The maps from scores (N, 52) to the strengths (N, 52) that pictures truly show.
+def fit_calibration(scores: np.ndarray, strengths: np.ndarray, people: np.ndarray) -> Calibration:
+    """The maps from scores (N, 52) to the strengths (N, 52) that pictures of ``people`` (N,) truly show.
 
-    Isotonic regression of the strength on the score (Barlow et al. 1972), thinned to `MOST_KNOTS` knots; the identity
-    where fewer than `LEAST_SHOWN` pictures show a unit. No map gives more than 1.
+    Isotonic regression of the strength on the score, linear between the centres of its steps (Oron & Flournoy 2017),
+    lowered to 0 at the score of a typical face that does not show the unit, and thinned to `MOST_KNOTS` knots. Left and
+    right share a map. The identity where fewer than `LEAST_SHOWN` pictures show a unit, and where `balanced_error` does
+    not fall below the `WORTHWHILE` share for people that the map was not fitted to. No map gives more than 1.
     """
-    return Calibration(tuple(_fit_map(scores[:, i], strengths[:, i]) for i in range(len(UNIT_NAMES))))
+    maps = _maps(scores, strengths)
+    measured = held_out_strengths(scores, strengths, people)
+    kept = []
+    for i, unit in enumerate(maps):
+        sides = [i, MIRROR[i]]
+        before, after = (balanced_error(values[:, sides], strengths[:, sides]) for values in (scores, measured))
+        kept.append(unit if after < WORTHWHILE * before else IDENTITY)
+    return Calibration(tuple(kept))
+
+
+def _maps(scores: np.ndarray, strengths: np.ndarray) -> list[UnitMap]:
+    mirror = list(MIRROR)
+    scores, strengths = (np.concatenate([values, values[:, mirror]]) for values in (scores, strengths))
+    firsts = [min(i, mirror[i]) for i in range(len(UNIT_NAMES))]
+    fitted = {i: _fit_map(scores[:, i], strengths[:, i]) for i in set(firsts)}
+    return [fitted[i] for i in firsts]
 
 
 def _fit_map(score: np.ndarray, strength: np.ndarray) -> UnitMap:
-    if np.count_nonzero(strength > SHOWN) < LEAST_SHOWN:
+    shows = strength > SHOWN
+    if np.count_nonzero(shows) < 2 * LEAST_SHOWN:  # both sides, or a middle unit twice
         return IDENTITY
     from scipy.optimize import isotonic_regression
 
+    shown, all_shown = np.count_nonzero(shows), shows.all()
+    weight = np.where(
+        shows, (1.0 if all_shown else SHOWN_WEIGHT) / shown, (1 - SHOWN_WEIGHT) / max(1, len(score) - shown)
+    )
     order = np.argsort(score, kind="stable")
-    rising = isotonic_regression(strength[order]).x.clip(0, 1)
-    knots = np.quantile(score, np.linspace(0, 1, MOST_KNOTS))
-    shown = np.quantile(score[strength > SHOWN], np.linspace(0, 1, MOST_KNOTS))
-    at = np.unique(np.concatenate([[0.0, 1.0], knots[1:-1], shown[1:-1]]).clip(0, 1).round(4))
-    # Means over the neighbourhood of a knot: a step of the regression is then half its height at its edge.
-    position = np.interp(at, score[order], np.arange(len(score)))
-    half = max(1, len(score) // (8 * MOST_KNOTS))
-    values = [rising[max(0, round(p) - half) : round(p) + half + 1].mean() for p in position]
-    return _thinned(at, np.maximum.accumulate(values))
+    score, strength, weight = score[order].astype(float), strength[order].astype(float), weight[order]
+    bins = np.minimum((np.cumsum(weight) * BINS).astype(int), BINS - 1)
+    at, value, mass = _binned(score, strength, weight, bins)
+    steps = isotonic_regression(value, weights=mass)
+    step = np.repeat(np.arange(len(steps.blocks) - 1), np.diff(steps.blocks))
+    at, value, _ = _binned(at, value, mass, step)
+    at, first = np.unique(at.clip(1e-4, 1 - 1e-4).round(4), return_index=True)
+    value = np.maximum.accumulate(value[first])
+    if not all_shown:
+        value = value - np.interp(np.median(score[~shows[order]]), at, value)
+    value = value.clip(0, 1)
+    return _thinned(np.r_[0, at, 1], np.r_[value[0], value, value[-1]])
+
+
+def _binned(at: np.ndarray, value: np.ndarray, weight: np.ndarray, bins: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Weighted means of places and values in every bin that holds anything, and the weights."""
+    _, bins = np.unique(bins, return_inverse=True)
+    mass = np.bincount(bins, weight)
+    return np.bincount(bins, weight * at) / mass, np.bincount(bins, weight * value) / mass, mass
+
+
+def balanced_error(measured: np.ndarray, strengths: np.ndarray) -> float:
+    """Mean absolute error of a unit's strengths, half of it from pictures that show it and half from those that do not.
+
+    Kinds of pictures that there are none of do not count.
+    """
+    away, shows = np.abs(measured - strengths), strengths > SHOWN
+    return float(np.mean([away[kind].mean() for kind in (shows, ~shows) if kind.any()]))
 
 
 def _thinned(scores: np.ndarray, strengths: np.ndarray) -> UnitMap:
@@ -151,56 +212,66 @@ def _thinned(scores: np.ndarray, strengths: np.ndarray) -> UnitMap:
 
 
 def held_out_strengths(scores: np.ndarray, strengths: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """Strengths (N, 52) of every picture by maps fitted without the person in it, or with a fifth of all left out."""
+    """Strengths (N, 52) of every picture by maps fitted without the person in it; the scores of a single person."""
     names, who = np.unique(people, return_inverse=True)
     folds = min(FOLDS, len(names))
     measured = np.array(scores, np.float32)
     for fold in range(folds):
         left_out = who % folds == fold
         if folds > 1:
-            measured[left_out] = fit_calibration(scores[~left_out], strengths[~left_out]).strengths(scores[left_out])
+            fitted = Calibration(tuple(_maps(scores[~left_out], strengths[~left_out])))
+            measured[left_out] = fitted.strengths(scores[left_out])
     return measured
 
 
 def cross_talk(measured: np.ndarray, strengths: np.ndarray) -> np.ndarray:
     """(52, 52): what is measured of unit ``j`` per strength shown of unit ``i``, by least squares over all pictures.
 
-    Rows of units that no picture shows are zero.
+    In the diagonal what is measured of the unit itself; elsewhere with its own strength held. Zero for units that no
+    picture shows, and for two that always show together.
     """
-    shown = np.flatnonzero(strengths.max(axis=0) > SHOWN)
-    design = np.column_stack([strengths[:, shown], np.ones(len(strengths))])
-    answer, *_ = np.linalg.lstsq(design, measured, rcond=None)
-    table = np.zeros((len(UNIT_NAMES), len(UNIT_NAMES)))
-    table[shown] = answer[:-1]
-    return table
+    spread = strengths.std(axis=0)
+    shown = (strengths.max(axis=0) > SHOWN) & (spread > 0)
+    own = (strengths - strengths.mean(axis=0)) / np.where(shown, spread, 1) * shown
+    among = own.T @ own / len(own)
+    with_measured = own.T @ (measured - measured.mean(axis=0)) / len(own)
+    alone = 1 - among**2
+    apart = (alone > _NEVER_APART) & shown[None] & shown[:, None]
+    held = (with_measured - among * np.diag(with_measured)) / np.where(apart, alone, 1) * apart
+    np.fill_diagonal(held, np.diag(with_measured))
+    return held / np.where(shown, spread, 1)[:, None]
 
 
-def cross_talk_table(scores: np.ndarray, strengths: np.ndarray, people: np.ndarray) -> str:
-    """Markdown: for every unit its error before and after calibration, on people held out, and what leaks into it.
+def quality_table(scores: np.ndarray, measured: np.ndarray, strengths: np.ndarray) -> str:
+    """Markdown: for every unit how well the scores (N, 52) tell its strength, and the strengths ``measured`` from them.
 
-    "error" is the mean of the absolute difference in the pictures that show the unit; "at rest" the mean strength
-    measured where it is not shown.
+    Both sides of a pair in one row. "error" is the mean absolute difference in the pictures that show the unit, "at
+    rest" the mean where it is not shown, "gain" what is measured per strength shown, "cross-talk" the mean absolute
+    amount that is measured of all others per strength shown of this one; before calibration → after.
     """
-    measured = held_out_strengths(scores, strengths, people)
-    leaks = cross_talk(measured, strengths)
+    leaks = [cross_talk(values, strengths) for values in (scores, measured)]
     lines = [
-        "| unit | correlation | error of the score | error calibrated | at rest | strongest leaks from | seen |",
-        "|---|---|---|---|---|---|---|",
+        "| unit | correlation | gain | error | at rest | cross-talk | strongest leaks into it | seen |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for i, name in enumerate(UNIT_NAMES):
-        shows = strengths[:, i] > SHOWN
+    for word in words_for(UNIT_NAMES):
+        sides = [i for i, unit in enumerate(UNITS) if word in (unit.name, unit.stem)]
+        shows = strengths[:, sides] > SHOWN
         if np.count_nonzero(shows) < LEAST_SHOWN:
-            lines.append(f"| {name} | | | | | | not in the pictures |")
+            lines.append(f"| {word} | | | | | | | not in the pictures |")
             continue
-        correlation = _correlation(measured[:, i], strengths[:, i])
-        raw, calibrated = (
-            float(np.abs(values[shows, i] - strengths[shows, i]).mean()) for values in (scores, measured)
-        )
-        rest = f"{float(measured[~shows, i].mean()):.2f}" if not shows.all() else ""
-        lines.append(
-            f"| {name} | {correlation:.2f} | {raw:.2f} | {calibrated:.2f} | {rest} "
-            f"| {_strongest(leaks[:, i], but=i)} | {_verdict(correlation)} |"
-        )
+        columns = []
+        for values, leak in zip((scores, measured), leaks, strict=True):
+            away = np.abs(values - strengths)[:, sides]
+            rest = float(values[:, sides][~shows].mean()) if not shows.all() else 0.0
+            gain = float(np.mean([leak[i, i] for i in sides]))
+            others = float(np.mean([np.delete(np.abs(leak[i]), sides).mean() for i in sides]))
+            columns.append((gain, float(away[shows].mean()), rest, others))
+        correlation = float(np.mean([_correlation(measured[:, i], strengths[:, i]) for i in sides]))
+        cells = [f"{before:.2f} → {after:.2f}" for before, after in zip(*columns, strict=True)]
+        cells[3] = " → ".join(f"{column[3]:.3f}" for column in columns)
+        strongest = _strongest(leaks[1][:, sides].mean(axis=1), but=sides)
+        lines.append(f"| {word} | {correlation:.2f} | {' | '.join(cells)} | {strongest} | {_verdict(correlation)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -210,9 +281,13 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(one, other)[0, 1])
 
 
-def _strongest(leaks: np.ndarray, *, but: int) -> str:
-    ranked = [int(i) for i in np.argsort(-np.abs(leaks)) if i != but and abs(leaks[i]) >= LEAK]
-    return ", ".join(f"{UNIT_NAMES[i]} {leaks[i]:+.2f}" for i in ranked[:3])
+def _strongest(leaks: np.ndarray, *, but: Sequence[int]) -> str:
+    by_word: dict[str, float] = {}
+    for i, leak in enumerate(leaks.tolist()):
+        if i not in but:
+            by_word[UNITS[i].stem] = by_word.get(UNITS[i].stem, 0.0) + leak
+    ranked = sorted(by_word, key=lambda word: -abs(by_word[word]))
+    return ", ".join(f"{word} {by_word[word]:+.2f}" for word in ranked[:2] if abs(by_word[word]) >= LEAK)
 
 
 def _verdict(correlation: float) -> str:
@@ -237,13 +312,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("measured", type=Path, help="npz of scores, strengths, people")
     parser.add_argument("out", type=Path, help="where to write the maps (.json)")
+    parser.add_argument("--held-out", type=Path, help="npz of other people for the table")
     parser.add_argument("--table", type=Path, help="where to write the table of errors and leaks (.md)")
+    parser.add_argument("--leave-out", action="append", default=[], metavar="UNIT", help="a unit that gets no map")
     options = parser.parse_args(arguments)
+    left_out = {name for word in options.leave_out for name in parse_unit(word)}
     scores, strengths, people = read_measured(options.measured)
     note = f"Fitted on {len(scores)} pictures of {len(np.unique(people))} people."
-    fit_calibration(scores, strengths).write(options.out, note=note)
+    fit = fit_calibration(scores, strengths, people).without(left_out)
+    fit.write(options.out, note=note)
     if options.table:
-        options.table.write_text(cross_talk_table(scores, strengths, people), "utf-8")
+        if options.held_out:
+            scores, strengths, _ = read_measured(options.held_out)
+            measured = fit.strengths(scores)
+        else:
+            measured = held_out_strengths(scores, strengths, people)
+            identical = [unit == IDENTITY for unit in fit.maps]
+            measured[:, identical] = scores[:, identical]
+        options.table.write_text(quality_table(scores, measured, strengths), "utf-8")
 
 
 if __name__ == "__main__":
