@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from facemotion.expressions.script import Script
@@ -10,7 +13,7 @@ from facemotion.faces.framing import Box, Framing, crop_box, flattened, frame_ph
 from facemotion.faces.selection import choose_faces
 from facemotion.media.contact_sheet import side_by_side
 from facemotion.media.photos import Photo
-from facemotion.media.prefetch import Prefetcher
+from facemotion.media.prefetch import Background, Prefetcher
 from facemotion.profiling import Profile
 from facemotion.settings import AnimateSettings
 
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 Note = Callable[[str], None]
 """Called with one line that the user should read."""
 
+_RENDERERS = 2
+"""Threads that render frames."""
+_REMEMBERED_BYTES = 64 * 2**20
+"""Most memory for faces of frames that come again."""
 _ADVISED_TURN_DEG = 6.0
 """Beyond this turn of the head, what the photo does not show begins to be missed."""
 
@@ -119,9 +126,12 @@ class Animation:
         with profile.stage("import"):
             from facemotion.faces.find import find_faces
 
-        with profile.stage("find"):
-            found = find_faces(flattened(photo).pixels, aligner=settings.aligner, on_note=on_note)
-            faces = choose_faces(found, settings.face, name=name)
+        with Background(_load_renderer) as loading:
+            with profile.stage("find"):
+                found = find_faces(flattened(photo).pixels, aligner=settings.aligner, on_note=on_note)
+                faces = choose_faces(found, settings.face, name=name)
+            with profile.stage("import"):
+                loading.wait()
         cast = Cast(
             photo,
             faces,
@@ -162,10 +172,8 @@ class Animation:
     def changing(self) -> Box:
         """The part of the frames outside of which no pixel changes."""
         left = self.framing.photo.size_px[0] if self._compare else 0
-        regions = [performer.region(turns=self._script.turns) for performer in self._performers]
-        x0, y0 = (min(region[side] for region in regions) for side in (0, 1))
-        x1, y1 = (max(region[side] for region in regions) for side in (2, 3))
-        return left + x0, y0, left + x1, y1
+        rows, columns = self._region
+        return left + columns.start, rows.start, left + columns.stop, rows.stop
 
     @property
     def sheet_boxes(self) -> list[Box]:
@@ -216,12 +224,58 @@ class Animation:
         return tuple(self._frames(sorted(peaks | {frames // 3, 2 * frames // 3})))
 
     def _frames(self, numbers: range | list[int]) -> Generator[np.ndarray, None, None]:
-        photo = self._photo()
-        changing = [number for number in numbers if self._changes(number)]
-        with Prefetcher(self._rendered(number) for number in changing) as renderings:
+        photo, known = self._photo(), self._repeated(numbers)
+        first: set[bytes] = set()
+        rendered = []
+        for number in numbers:
+            pose = self._pose(number)
+            if self._changes(number) and not (pose in known and pose in first):
+                rendered.append(number)
+                first.add(pose)
+        with ExitStack() as stack:
+            # Every other frame is rendered in another thread, so that two cores have something to do.
+            renderers = [
+                stack.enter_context(Prefetcher((self._rendered(number) for number in part), ahead=1))
+                for part in (rendered[k::_RENDERERS] for k in range(_RENDERERS))
+            ]
+            renderings = map(next, cycle(renderers))
             for number in numbers:
-                frame = self._composed(next(renderings)) if self._changes(number) else photo
+                pose = self._pose(number)
+                if not self._changes(number):
+                    frame = photo
+                elif (face := known.get(pose)) is not None:
+                    frame = photo.copy()
+                    frame[self._region] = face
+                else:
+                    frame = self._composed(next(renderings))
+                    if pose in known:
+                        known[pose] = frame[self._region].copy()
                 yield side_by_side(photo, frame) if self._compare else frame
+
+    def _repeated(self, numbers: range | list[int]) -> dict[bytes, np.ndarray | None]:
+        """The poses that come more than once, as on the way back of a loop, and are worth remembering: as many as fit
+        into `_REMEMBERED_BYTES`."""
+        y, x = self._region
+        channels = 3 if self.framing.photo.alpha is None else 4
+        room = _REMEMBERED_BYTES // ((y.stop - y.start) * (x.stop - x.start) * channels)
+        times = Counter(self._pose(number) for number in numbers if self._changes(number))
+        return {pose: None for pose in [pose for pose, count in times.items() if count > 1][:room]}
+
+    def _pose(self, number: int) -> bytes:
+        """What all faces do in a frame; frames of one pose are alike."""
+        import numpy as np
+
+        parts = [np.round(control[number], 6) for control in self._controls]
+        parts += [played.head[number] for played in self.performances if played.head is not None]
+        return b"".join((part + 0.0).tobytes() for part in parts)
+
+    @property
+    def _region(self) -> tuple[slice, slice]:
+        """Rows and columns of the photo outside of which no pixel changes."""
+        regions = [performer.region(turns=self._script.turns) for performer in self._performers]
+        x0, y0 = (min(region[side] for region in regions) for side in (0, 1))
+        x1, y1 = (max(region[side] for region in regions) for side in (2, 3))
+        return slice(y0, y1), slice(x0, x1)
 
     def _photo(self) -> np.ndarray:
         return _joined(self.framing.photo.pixels, self.framing.photo.alpha)
@@ -246,6 +300,14 @@ class Animation:
             for performer, rendering in zip(self._performers, renderings, strict=True):
                 performer.composite(rendering, onto=pixels, alpha=alpha)
             return _joined(pixels, alpha)
+
+
+def _load_renderer() -> None:
+    """What is needed as soon as the faces are found, and takes as long to load as that."""
+    from facemotion.compositing import performer  # noqa: F401
+    from facemotion.head.model import load_head
+
+    load_head()
 
 
 def seed_of(photo: Photo) -> int:

@@ -1,7 +1,9 @@
 """Where and how precisely the network runs: what the machine has, what was asked for."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -84,6 +86,19 @@ def multiplies_in_bf16() -> bool:
 
     questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not in every version of PyTorch
     return any(getattr(torch.cpu, question, bool)() for question in questions)
+
+
+@contextlib.contextmanager
+def single_threaded() -> Iterator[None]:
+    """PyTorch on one core in this thread while the block runs, for networks so small that others would only spin."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _compute_alone() -> None:

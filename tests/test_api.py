@@ -408,3 +408,20 @@ def test_one_animator_from_several_threads(animator, photo, tmp_path):
     first, *others = (open_clip(tmp_path / f"frames-{n}").frames for n in range(3))
     for other in others:
         np.testing.assert_array_equal(first, other)
+
+
+def test_the_way_back_of_a_loop_is_remembered(photo, monkeypatch):
+    """Frames of a linear loop come twice; they are rendered once, and are the same."""
+    from facemotion.animation import Animation
+
+    settings = AnimateSettings("smile", frames=12, curve="linear", shape="loop")
+    rendered = []
+    render = Animation._rendered
+    monkeypatch.setattr(Animation, "_rendered", lambda clip, number: (rendered.append(number), render(clip, number))[1])
+    remembered = list(Animator(settings).frames(read_photo(photo)))
+    assert len(rendered) == len(set(rendered)) <= 7
+    monkeypatch.setattr("facemotion.animation._REMEMBERED_BYTES", 0)
+    rendered.clear()
+    anew = list(Animator(settings).frames(read_photo(photo)))
+    assert len(rendered) == 11
+    assert max(int(np.abs(one.astype(int) - other).max()) for one, other in zip(remembered, anew, strict=True)) <= 1

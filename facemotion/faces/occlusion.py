@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 
+from facemotion.device import single_threaded
 from facemotion.faces import geometry
 from facemotion.faces.occlusion_network import OcclusionNetwork, fused, load_occlusion, occlusion_input
 
@@ -57,26 +58,27 @@ class Occlusion:
 class OcclusionEstimator:
     """The network at work."""
 
-    def __init__(self, network: OcclusionNetwork):
-        self._network = fused(network)
+    def __init__(self, network: OcclusionNetwork, *, device: str | torch.device = "cpu"):
+        self._network, self._device = fused(network).to(device), device
         self.input_px = network.config.input_px
 
     @classmethod
-    def load(cls, path: Path | None = None) -> OcclusionEstimator:
+    def load(cls, path: Path | None = None, *, device: str | torch.device = "cpu") -> OcclusionEstimator:
         """From a weight file, by default the one that comes with the package; raises WeightsError."""
         from facemotion.weights.registry import known_sha256, weight_path
 
         path = path or weight_path("occlusion")
-        return cls(load_occlusion(path, sha256=known_sha256("occlusion", path)))
+        return cls(load_occlusion(path, sha256=known_sha256("occlusion", path)), device=device)
 
+    @single_threaded()
     @torch.inference_mode()
     def estimate(self, photo: np.ndarray, landmarks: np.ndarray) -> Occlusion:
         """photo: (H, W, 3) uint8 RGB; landmarks: (68, 2) photo px."""
         size = self.input_px
         transform = geometry.photo_to_crop(landmarks, size)
         crop = geometry.warp_crop(photo, transform, size)
-        logits, means = self._network.look(occlusion_input(crop[None]))
-        front, score = torch.sigmoid(logits)[0, 0].numpy(), float(self._network.glasses(means))
+        logits, means = self._network.look(occlusion_input(crop[None]).to(self._device))
+        front, score = torch.sigmoid(logits)[0, 0].cpu().numpy(), float(self._network.glasses(means))
         lips, left, right = share_in_front(front, geometry.apply(transform, landmarks))
         glasses = float(np.clip((score - _NO_GLASSES) / (_GLASSES - _NO_GLASSES), 0, 1))
         return Occlusion(front, 1 - lips, 1 - left, 1 - right, glasses)

@@ -56,6 +56,45 @@ def for_each(work: Callable[[Item], None], items: Iterable[Item]) -> None:
         raise error
 
 
+class Background:
+    """Does a piece of work in another thread while the block runs: imports, files that will be needed next.
+
+    A context manager; leaving it waits for the thread, so that none is left half-way in a process that is forked.
+    """
+
+    def __init__(self, work: Callable[[], object]):
+        self._work = work
+        self._ended: SimpleQueue[Exception | None] = SimpleQueue()
+        self._waiting = False
+
+    def __enter__(self) -> "Background":
+        _thread.start_new_thread(self._run, ())
+        self._waiting = True
+        return self
+
+    def wait(self) -> None:
+        """Returns when the work is done; raises what it raised."""
+        if self._waiting:
+            error = self._ended.get()
+            self._waiting = False
+            if error is not None:
+                raise error
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._waiting and kind is not None:
+            self._ended.get()
+        else:
+            self.wait()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # handed to the thread that waits
+            self._ended.put(error)
+        else:
+            self._ended.put(None)
+
+
 class Prefetcher(Generic[Item]):
     """Goes through ``items`` in another thread, at most ``ahead`` items before they are asked for.
 

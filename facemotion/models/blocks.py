@@ -3,9 +3,24 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 GROUPS = 8
 """Groups of every group normalisation; channel counts are multiples of it."""
+
+
+class Uninitialised(TorchFunctionMode):
+    """Where this is active, modules leave their parameters as they come: they are about to be loaded.
+
+    On the meta device, initialising a parameter is for nothing, and drawing from a normal distribution imports half of
+    PyTorch's compiler, which takes as long as PyTorch itself.
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 class ConvNormAct(nn.Sequential):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facemotion.device import Placement
+from facemotion.device import Placement, single_threaded
 from facemotion.head.rig import Rig
 from facemotion.models.generator import (
     PATCHES,
@@ -23,6 +24,8 @@ from facemotion.models.head_coordinates import head_coordinates
 from facemotion.models.release import load_corrections
 from facemotion.rendering.correction import Correction
 from facemotion.rendering.face import Patch, Rendering
+
+log = logging.getLogger(__name__)
 
 VIEW_PX = 448
 """Side at which the network's crops of mouth and eyes are cut out of photo and layers, as in training."""
@@ -47,9 +50,12 @@ class CorrectionNetwork:
         return EncodedPhoto(self, crop, rig)
 
     def run(self, function, *inputs):
-        """``function(*inputs)`` in the placement's precision, and again in fp32 where that is not finite."""
+        """``function(*inputs)`` in the placement's precision, and again in fp32 where that is not finite.
+
+        On a CPU on one core: the network is small, and frames are rendered on the others meanwhile.
+        """
         device, dtype = self.placement.device, self.placement.dtype
-        with torch.inference_mode():
+        with torch.inference_mode(), single_threaded():
             if dtype != torch.float32:
                 with torch.autocast(device.type, dtype):
                     result = function(*inputs)
@@ -60,10 +66,52 @@ class CorrectionNetwork:
 
 
 class EncodedPhoto:
-    """One photo, ready for any number of frames."""
+    """One photo, ready for any number of frames. May be used from several threads.
+
+    Where a device runs out of memory, this photo goes on in full precision on the CPU.
+    """
 
     def __init__(self, network: CorrectionNetwork, crop: np.ndarray, rig: Rig):
-        self._network, self._rig = network, rig
+        self._crop, self._rig = crop, rig
+        try:
+            self._placed = _PlacedPhoto(network, crop, rig)
+        except torch.OutOfMemoryError as error:
+            self._placed = _PlacedPhoto(_fallback(network, error), crop, rig)
+
+    @property
+    def placement(self) -> Placement:
+        """Where the network runs for this photo."""
+        return self._placed.network.placement
+
+    def correct(self, control: np.ndarray, rendering: Rendering) -> Correction:
+        """What the frame at a control (52,) has beyond its rendering; nothing at all at control 0."""
+        placed = self._placed
+        try:
+            return placed.correct(control, rendering)
+        except torch.OutOfMemoryError as error:
+            network = _fallback(placed.network, error)
+        self._placed = _PlacedPhoto(network, self._crop, self._rig)
+        return self._placed.correct(control, rendering)
+
+
+def _fallback(network: CorrectionNetwork, error: torch.OutOfMemoryError) -> CorrectionNetwork:
+    """The network in full precision on the CPU, after another place ran out of memory; raises ``error`` there."""
+    placement = Placement(torch.device("cpu"), torch.float32)
+    if network.placement == placement:
+        raise error
+    log.warning("Out of memory on %s: going on with fp32 on cpu.", network.placement.device)
+    generator = Generator(network.generator.config)
+    generator.load_state_dict({name: tensor.cpu() for name, tensor in network.generator.state_dict().items()})
+    if network.placement.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return CorrectionNetwork(generator, placement)
+
+
+class _PlacedPhoto:
+    """A photo on one device."""
+
+    def __init__(self, network: CorrectionNetwork, crop: np.ndarray, rig: Rig):
+        self.network, self._rig = network, rig
         config, device = network.generator.config, network.placement.device
         self._source = _image(_shrunk(crop, VIEW_PX), device)
         photo = _image(_shrunk(crop, config.input_px), device)
@@ -74,8 +122,8 @@ class EncodedPhoto:
         self._known: dict[int, list[Tensor]] = {}
 
     def correct(self, control: np.ndarray, rendering: Rendering) -> Correction:
-        """What the frame at a control (52,) has beyond its rendering; nothing at all at control 0."""
-        network, device = self._network, self._network.placement.device
+        """As `EncodedPhoto.correct`."""
+        network, device = self.network, self.network.placement.device
         wanted = torch.from_numpy(np.asarray(control, np.float32))[None].to(device)
         residuals = self._residuals(wanted)
         result = network.run(network.generator.decode, self._encoding, residuals, wanted, self._rendered(rendering))
@@ -83,12 +131,12 @@ class EncodedPhoto:
 
     def _residuals(self, control: Tensor) -> Residuals:
         """Those of the units in use; each is computed when it is first needed."""
-        generator = self._network.generator
+        generator = self.network.generator
         used = torch.nonzero(generator.effective(control)[0]).flatten()
         new = [unit for unit in used.tolist() if unit not in self._known]
         if new:
             units = torch.tensor(new, device=control.device)
-            computed: Residuals = self._network.run(generator.residual, self._encoding, torch.zeros_like(units), units)
+            computed: Residuals = self.network.run(generator.residual, self._encoding, torch.zeros_like(units), units)
             for row, unit in enumerate(new):
                 self._known[unit] = [level[row] for level in computed.values]
         if not len(used):
@@ -98,7 +146,7 @@ class EncodedPhoto:
         return Residuals([torch.stack(level) for level in levels], torch.zeros_like(used), used)
 
     def _rendered(self, rendering: Rendering) -> RenderedMaps:
-        device = self._network.placement.device
+        device = self.network.placement.device
         ratio = VIEW_PX / self._rig.size_px
         layers = np.zeros((VIEW_PX, VIEW_PX, 4), np.float32)
         for layer in rendering.layers:

@@ -19,6 +19,7 @@ from safetensors.torch import load, save
 
 from facemotion.errors import WeightsError
 from facemotion.media.records import MalformedError, built, check_tensors, checked, malformed, parse_object
+from facemotion.models.blocks import Uninitialised
 from facemotion.models.generator import Generator, GeneratorConfig
 from facemotion.models.paper_generator import PaperGenerator, PaperGeneratorConfig
 from facemotion.weights.registry import read_verified
@@ -57,9 +58,10 @@ def load_release(path: Path, *, sha256: str | None = None) -> tuple[Generator | 
         with malformed():
             values = checked(header.get("config"), dict, "config")
             record = checked(header.get("record"), dict, "record")
-            with torch.device("meta"):  # takes no memory, whatever sizes the header asks for
-                check_tensors(state, _generator(header["format"], values).state_dict())
-            generator = _generator(header["format"], values)
+            with Uninitialised():
+                with torch.device("meta"):  # takes no memory, whatever sizes the header asks for
+                    check_tensors(state, _generator(header["format"], values).state_dict())
+                generator = _generator(header["format"], values)
             generator.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     except MalformedError as error:
         raise WeightsError(f"{path} is no release of this program ({error})", "Install facemotion again.") from error

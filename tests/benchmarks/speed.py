@@ -109,8 +109,11 @@ def frame_costs(photo: Path) -> dict[str, Sample]:
     settings = AnimateSettings(EXPRESSION, frames=FRAMES)
     picture = read_photo(photo)
     out = photo.with_suffix(".mp4")
-    Animator(settings).animate_file(photo, out, overwrite=True)  # compiles, loads, warms up
-    clip = Animation.of(picture, settings, settings.script(), name=str(photo), on_note=lambda _: None)
+    animator = Animator(settings)
+    animator.animate_file(photo, out, overwrite=True)  # compiles, loads, warms up
+    clip = Animation.of(
+        picture, settings, settings.script(), name="", on_note=lambda _: None, network=animator._network
+    )
     renderings, frames = [], []
 
     def render() -> None:

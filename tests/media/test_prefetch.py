@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from facemotion.media.prefetch import BackgroundWriter, Prefetcher, for_each
+from facemotion.media.prefetch import Background, BackgroundWriter, Prefetcher, for_each
 
 ROOT = Path(__file__).parents[2]
 
@@ -145,3 +145,34 @@ def test_an_interrupt_at_any_moment_leaves_no_lock_taken():
     command = [sys.executable, "-c", INTERRUPTED]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert done.stdout == "over\n", done.stderr
+
+
+def test_work_in_the_background_is_done_when_the_block_ends():
+    began, done = threading.Event(), []
+
+    def work():
+        began.wait(10)
+        done.append(1)
+
+    with Background(work):
+        assert not done
+        began.set()
+    assert done == [1]
+
+
+def test_what_background_work_raises_is_raised_where_it_is_waited_for():
+    def failing():
+        raise ValueError("no such file")
+
+    with Background(failing) as loading, pytest.raises(ValueError, match="no such file"):
+        loading.wait()
+    with pytest.raises(ValueError, match="no such file"), Background(failing):
+        pass
+
+
+def test_an_error_of_the_block_comes_before_that_of_the_background():
+    def failing():
+        raise ValueError("background")
+
+    with pytest.raises(KeyError, match="block"), Background(failing):
+        raise KeyError("block")

@@ -1,5 +1,7 @@
 """The generator beside a rendered portrait: nothing at control 0, patches where they belong, finite numbers."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import cv2
@@ -11,6 +13,7 @@ from facemotion.device import Placement
 from facemotion.faces import geometry
 from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.faces.landmarker import Landmarker
+from facemotion.models.generator import Generator
 from facemotion.models.inference import CorrectionNetwork
 from facemotion.rendering.compose import composed
 from facemotion.rendering.correction import corrected
@@ -99,3 +102,67 @@ def test_lent_teeth_keep_their_colours(face):
     change = np.abs(composed(image, moved) - composed(image, rendering)).max(2)
     assert change[mouth.box.of][lent].max() < 0.3 * change.max()
     assert change.max() > 0.05
+
+
+def test_out_of_memory_goes_on_in_fp32_on_the_cpu(face, monkeypatch, caplog):
+    """bf16 stands in for a device with little memory."""
+    crop, renderer = face
+    control = renderer.rig.head.strengths({"jawOpen": 0.6})
+    rendering = renderer.render(control)
+    expected = CorrectionNetwork(lively(), FP32).photo(crop, renderer.rig).correct(control, rendering)
+    decode = Generator.decode
+
+    def small_memory(self, *inputs):
+        if torch.is_autocast_enabled("cpu"):
+            raise torch.OutOfMemoryError("out of memory")
+        return decode(self, *inputs)
+
+    monkeypatch.setattr(Generator, "decode", small_memory)
+    photo = CorrectionNetwork(lively(), BF16).photo(crop, renderer.rig)
+    assert photo.placement == BF16
+    found = [photo.correct(control, rendering) for _ in range(2)]
+    assert photo.placement == FP32
+    for each in found:
+        np.testing.assert_allclose(each.flow, expected.flow, atol=1e-5)
+        np.testing.assert_allclose(each.patches[0].residual, expected.patches[0].residual, atol=1e-4)
+    assert [record.message for record in caplog.records] == ["Out of memory on cpu: going on with fp32 on cpu."]
+
+
+def test_no_memory_at_all_is_an_error(face, monkeypatch):
+    crop, renderer = face
+
+    def no_memory(self, *_):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(Generator, "encode", no_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        CorrectionNetwork(lively(), BF16).photo(crop, renderer.rig)
+
+
+def test_networks_leave_the_number_of_threads_as_it_was(face):
+    crop, renderer = face
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        CorrectionNetwork(lively(), FP32).photo(crop, renderer.rig)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_loading_weights_does_not_load_pytorchs_compiler(tmp_path):
+    from facemotion.models.release import save_release
+
+    path = tmp_path / "lively.safetensors"
+    save_release(path, lively(), {})
+    loads = f"""
+import sys
+from pathlib import Path
+from facemotion.models.release import load_release
+from facemotion.faces.landmarker import Landmarker
+from facemotion.faces.occlusion import OcclusionEstimator
+load_release(Path({str(path)!r}))
+Landmarker.load(), OcclusionEstimator.load()
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", loads], check=True, timeout=120)

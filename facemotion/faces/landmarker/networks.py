@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import nn
 
+from facemotion.device import single_threaded
 from facemotion.errors import WeightsError
 from facemotion.faces.landmarker.blazeface import BlazeFace, Detections, decode
 from facemotion.faces.landmarker.blendshape_mixer import POINT_INDICES, BlendshapeMixer
@@ -59,6 +60,7 @@ class LandmarkerNetworks:
         except MalformedError as error:
             raise WeightsError(f"Cannot read the landmarker {path}: {error}", "Install facemotion again.") from error
 
+    @single_threaded()
     @torch.inference_mode()
     def detect(self, pictures: np.ndarray, *, least_score: float) -> list[Detections]:
         """Every anchor that sees a face, for each of the pictures (B, H, W, 3) uint8; places in picture px."""
@@ -67,6 +69,7 @@ class LandmarkerNetworks:
         answers = zip(logits.cpu().numpy(), boxes.cpu().numpy(), strict=True)
         return [decode(*answer, (height, width), least_score=least_score) for answer in answers]
 
+    @single_threaded()
     @torch.inference_mode()
     def mesh(self, crops: Sequence[np.ndarray]) -> Mesh:
         """Points and presence of a face in crops (256, 256, 3) uint8."""
@@ -76,6 +79,7 @@ class LandmarkerNetworks:
         points, presence, tongue = (torch.cat(part).double().cpu().numpy() for part in zip(*answers, strict=True))
         return Mesh(points, presence, tongue)
 
+    @single_threaded()
     @torch.inference_mode()
     def blendshapes(self, points: np.ndarray) -> np.ndarray:
         """Scores (N, 52) in [0, 1], in the order of `units.NETWORK_NAMES`, of faces (N, 478, 2 or 3) px."""
