@@ -6,9 +6,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from facemotion.errors import InputError
+from facemotion.media.regular import read_regular
 
 KNOWN_SETS = ("london", "canada", "portrait")
 """Person ids of these sets start with the name and a hyphen; the built-in list decides about them alone."""
+
+_LARGEST_LIST = 64 << 20  # bytes
 
 
 def built_in_validation() -> frozenset[str]:
@@ -19,7 +22,7 @@ def built_in_validation() -> frozenset[str]:
 def read_validation(path: Path) -> frozenset[str]:
     """Person ids of a text file, one a line, ``#`` starts a comment. Raises InputError where it cannot be read."""
     try:
-        return listed_people(path.read_text())
+        return listed_people(read_regular(path, most_bytes=_LARGEST_LIST).decode())
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: no list of people ({error})", "Give a text file with one person id a line."

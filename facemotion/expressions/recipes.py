@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from facemotion.errors import InputError, MissingFileError, UsageError
 from facemotion.expressions.units import GROUPS, UNIT_COUNT, UNIT_INDEX, find_unit, hint_for, unit_words, words_for
+from facemotion.media.regular import read_regular
 
 if TYPE_CHECKING:
     import numpy as np
@@ -255,9 +256,12 @@ def _builtin() -> Recipes:
     return Recipes({}).extended(recipes)
 
 
+_LARGEST = 16 << 20  # bytes of a file of recipes
+
+
 def _read(path: str | Path) -> tuple[list[str], dict[str, Recipe]]:
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = read_regular(path, most_bytes=_LARGEST).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise MissingFileError(f"Cannot read the recipes {path}: they do not exist.", "Check the name.") from error
     except OSError as error:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from facemotion.errors import InputError, MissingFileError
+from facemotion.media.regular import open_regular
 
 _SEPARATORS = ",;\t"
 _MISSING = frozenset(("", "nan", "na", "n/a", "null", "none", "-", "inf", "-inf", "infinity", "-infinity"))
@@ -36,12 +38,12 @@ def open_table(path: str | Path, *, hint: str) -> Iterator[Table]:
     Raises MissingFileError, and InputError, with ``hint``, for a file that cannot be read, is no text, or is empty.
     """
     try:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             start = stream.read(4096)
         encoding = "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
         if encoding != "utf-16" and b"\0" in start:
             raise InputError(f"{path} is no CSV file.", hint)
-        with open(path, encoding=encoding, errors="replace", newline="") as text:
+        with io.TextIOWrapper(open_regular(path), encoding=encoding, errors="replace", newline="") as text:
             yield _table(str(path), text, hint)
     except FileNotFoundError as error:
         raise MissingFileError(f"Cannot read {path}: it does not exist.", "Check its name.") from error

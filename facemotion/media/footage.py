@@ -47,6 +47,8 @@ class Footage:
             raise InputError(f"The video {path} is a folder.", "Name a file in it.")
         if not Path(path).exists():
             raise MissingFileError(f"The video {path} does not exist.", "Check its name.")
+        if not Path(path).is_file():
+            raise InputError(f"The video {path} is not a regular file.", "Copy it to a file.")
         try:
             container = av.open(f"file:{path}")
         except (av.FFmpegError, OSError, ValueError) as error:

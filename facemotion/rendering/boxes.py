@@ -139,3 +139,16 @@ class MeshPart:
         cover, at = np.empty((height, width), np.float32), np.empty((height, width, 2), np.float32)
         kernels.averaged_view(depth, places, HIDDEN, cover, at)
         return cover, at
+
+
+def largest_opening(inside: np.ndarray) -> np.ndarray:
+    """The largest opening within the box, (h, w) float32; others are cracks of the mesh, or lie beyond it."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((inside > 0.25).astype(np.uint8))
+    height, width = inside.shape
+    x, y, w, h, sizes = stats[1:].T
+    within = (x > 0) & (y > 0) & (x + w < width) & (y + h < height)
+    sizes = np.where(within, sizes, 0)
+    if count < 2 or not sizes.any():
+        return np.zeros_like(inside)
+    kept = np.isin(labels, 1 + np.flatnonzero(sizes > 0.15 * sizes.max()))
+    return np.where(cv2.dilate(kept.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0, inside, 0)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import EYES, Rig
-from facemotion.rendering.boxes import Box, LayerCanvas, MeshPart, around, f32
+from facemotion.rendering.boxes import Box, LayerCanvas, MeshPart, around, f32, largest_opening
 
 IRISES = {"Right": (468, 469, 470, 471, 472), "Left": (473, 474, 475, 476, 477)}
 """Face Mesh landmarks of the irises: centre, then four on the rim."""
@@ -111,7 +111,7 @@ class EyeRenderer:
             canvas.draw(box, self._lid, plain, shown=plain, fresh=0.6)
         margins = rig.landmarks_at(points)
         upper, lower = margins[self._upper] - self._offset, margins[self._lower] - self._offset
-        inside = 1 - cover
+        inside = largest_opening(1 - cover)
         middle = _polygon(np.concatenate([upper, lower[-2:0:-1]]), box.shape, grown=0.03 * eye)
         inside = inside * middle * np.clip((self.gap(points) / eye - 0.004) / 0.012, 0, 1)
         if inside.max() > 0:
@@ -123,8 +123,9 @@ class EyeRenderer:
                 np.interp(columns, at[:, 0], at[:, 1]).astype(np.float32)
                 for at in (upper, rig.landmarks[self._upper] - self._offset)
             )
-            # The shadow of the upper lid moves with it; the photo has its own where the lid was.
-            shade = _lid_shadow(rows - line, eye) / _lid_shadow(rows - own, eye)
+            # The shadow of the upper lid moves with it; where the photo shows the eye, it has its own.
+            own_shade = 1 - self._kept * (1 - _lid_shadow(rows - own, eye))
+            shade = _lid_shadow(rows - line, eye) / own_shade
             soft = cv2.GaussianBlur(inside, (0, 0), max(0.7, 0.005 * eye))
             soft = np.clip(1.2 * soft - 0.1, 0, 1)
             canvas.draw(box, ball * np.clip(shade, 0.5, 1.5)[..., None], soft, shown=around(inside, 0.03 * eye))
@@ -205,6 +206,7 @@ class EyeRenderer:
         # The photo's own lower rim stays: only the upper lid uncovers what the photo does not show.
         below = np.clip((grid_y - self._outline[:, 1].mean()) / (0.25 * radius) + 0.5, 0, 1)
         keep = np.maximum(keep, below * self._opening)[..., None]
+        self._kept = keep[..., 0]
         ball = patch * keep + beyond * (1 - keep)
         return ball.astype(np.float32), filled.astype(np.float32)
 

@@ -35,6 +35,8 @@ _TURN_REACH = 0.05, 0.16, 0.012
 _NEAR_MOUTH = 0.55
 """Radius in which skin tells how much light falls on the teeth, in distances of the outer eye corners."""
 _TYPICAL_SKIN = 0.6
+_JUMP = 3.5
+"""Px between the places in the photo of neighbouring pixels, from which on the mesh folds there."""
 _HAIR_CM = -2.5
 """Depth on the head at which hair and hat beside the face are taken to lie."""
 
@@ -274,9 +276,23 @@ class FaceRenderer:
         (h, w, 2), completed where the mesh does not say."""
         coarse = _enlarged(flow, box, self.size_px)
         kernels.place_uncovered(at, cover, coarse, box.x0, box.y0, np.float32(self.size_px / FLOW_PX))
+        torn = _torn(at)
+        if torn is not None:  # a fold of the mesh: between its two sides lies what neither of them shows
+            there = box.grid() + coarse * np.float32(self.size_px / FLOW_PX)
+            at = at + torn[..., None] * (there - at)
         moved = cv2.remap(self._image, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         canvas.image[box.of] = light.relit(moved, _enlarged(gain, box, self.size_px))
         return at
+
+
+def _torn(at: np.ndarray) -> np.ndarray | None:
+    """(h, w) in [0, 1] where places (h, w, 2) px jump from one pixel to the next; None where they do not."""
+    down, across = np.diff(at, axis=0, append=at[-1:]), np.diff(at, axis=1, append=at[:, -1:])
+    jumps = np.maximum(np.abs(down), np.abs(across)).max(2) > _JUMP
+    if not jumps.any():
+        return None
+    wide = cv2.dilate(jumps.astype(np.float32), np.ones((5, 5), np.uint8))
+    return np.clip(1.5 * cv2.GaussianBlur(wide, (0, 0), 1.5), 0, 1)
 
 
 @cache

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from facemotion.head.rig import LOWER_LIP, UPPER_LIP, Rig
-from facemotion.rendering.boxes import Box, LayerCanvas, MeshPart, around, f32
+from facemotion.rendering.boxes import Box, LayerCanvas, MeshPart, around, f32, largest_opening
 from facemotion.rendering.donors import EYE_PX, MIDDLE, TeethDonor
 from facemotion.rendering.light import LUMA
 
@@ -102,7 +102,7 @@ class MouthRenderer:
         """
         rig = self._rig
         at = rig.landmarks_at(points)
-        inside = _largest(1 - cover)
+        inside = largest_opening(1 - cover)
         gap = float(rig.lip_gaps(points).max()) / rig.eye_px
         self._hide_own_teeth(canvas, box, source, points)
         least = 0.012 if self._own is not None else max(0.012, self._own_gap / rig.eye_px + 0.004)
@@ -251,19 +251,6 @@ class MouthRenderer:
         teeth = teeth * (1 - beyond) + gums * beyond
         teeth = teeth * (1 - 0.8 * np.clip((rows - edge) / _BELOW_EDGE, 0, 1))[..., None]  # lips of the donor's
         return teeth, np.clip((np.minimum(bottom, edge + _BELOW_EDGE) + 1 - rows) / 3, 0, 1) * sides
-
-
-def _largest(inside: np.ndarray) -> np.ndarray:
-    """The largest opening within the box, (h, w) float32; others are cracks of the mesh, or lie beyond it."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((inside > 0.25).astype(np.uint8))
-    height, width = inside.shape
-    x, y, w, h, sizes = stats[1:].T
-    within = (x > 0) & (y > 0) & (x + w < width) & (y + h < height)
-    sizes = np.where(within, sizes, 0)
-    if count < 2 or not sizes.any():
-        return np.zeros_like(inside)
-    kept = np.isin(labels, 1 + np.flatnonzero(sizes > 0.15 * sizes.max()))
-    return np.where(cv2.dilate(kept.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0, inside, 0)
 
 
 def _light_hue(skin: np.ndarray) -> np.ndarray:

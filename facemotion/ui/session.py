@@ -10,6 +10,7 @@ import secrets
 import shutil
 import struct
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,7 @@ class Session:
         self._worker, self._send_text, self._send_bytes = worker, send_text, send_bytes
         self._preview: Preview | None = None
         self._photos = 0
-        self._wanted: Mapping[str, Any] | None = None
+        self._wanted: deque[Mapping[str, Any]] = deque(maxlen=1)  # the newest look; its two ends are in two threads
         self._looking = False
         self._playing: asyncio.Task[None] | None = None
         self._tiles: asyncio.Task[None] | None = None
@@ -124,7 +125,7 @@ class Session:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end_work(self) -> None:
-        self._wanted = None
+        self._wanted.clear()
         self._playing = None
         if self._exporting is not None:
             self._exporting[0].stop()
@@ -155,12 +156,7 @@ class Session:
 
     async def _show(self, preview: Preview) -> None:
         """Everything about a photo, and then its tiles one by one."""
-        await self.tell(
-            type="photo",
-            name=preview.name,
-            size=preview.size_px,
-            faces=len(preview.found),
-        )
+        await self.tell(type="photo", name=preview.name, size=preview.size_px, faces=len(preview.found))
         for number, jpeg in enumerate(preview.faces_jpeg):
             await self._send({"type": "face", "number": number + 1}, jpeg)
         await self._show_place(preview)
@@ -187,14 +183,14 @@ class Session:
 
     async def _look(self, message: Mapping[str, Any]) -> None:
         """One frame at the peak of a step; of several that wait only the last is made."""
-        self._wanted = message
+        self._wanted.append(message)
         if not self._looking:
             self._looking = True
             self._begin(self._answer_looks())
 
     async def _answer_looks(self) -> None:
         try:
-            while self._wanted is not None and self._preview is not None:
+            while self._wanted and self._preview is not None:
                 preview = self._preview
                 try:
                     await self._answer_look(preview)
@@ -205,8 +201,9 @@ class Session:
 
     async def _answer_look(self, preview: Preview) -> None:
         def look() -> tuple[Mapping[str, Any], Any, bool, str] | None:
-            message, self._wanted = self._wanted, None  # the newest there is by now
-            if message is None:
+            try:
+                message = self._wanted.pop()  # the newest there is by now
+            except IndexError:
                 return None
             request = ClipRequest.read(message)
             moved = preview.choose(request.settings.face, request.settings.seed)

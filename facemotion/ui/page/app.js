@@ -161,6 +161,8 @@ $("banner-action").addEventListener("click", () => link.connect());
 
 function showPhoto(message) {
   photo = message;
+  endExport();  // of the photo before
+  $("export-again").hidden = true;
   $("photo-name").textContent = message.name;
   document.title = `${message.name} · facemotion`;
   $("people").querySelectorAll("label").forEach((label) => label.remove());
