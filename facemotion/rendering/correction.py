@@ -10,6 +10,12 @@ import numpy as np
 
 from facemotion.rendering.face import Layer, Patch, Rendering
 
+OUTER_LIPS = (
+    61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146,
+)  # fmt: skip
+"""Face Mesh landmarks around the lips."""
+_BEYOND_LIPS = 0.017, 0.033
+"""How far beyond the lips the mouth's residual colour is taken, and over how much more it fades, in its widths."""
 _LENT = 0.5, 0.8
 """Share of a layer that is not of the photo's own pixels, from which and at which it counts as lent."""
 
@@ -32,15 +38,31 @@ def corrected(rendering: Rendering, correction: Correction, size_px: int) -> Ren
     """The rendering of a crop of ``size_px`` with residual flow, light and colour.
 
     Lent teeth keep their own colours: whose they would be the network cannot know, and what it adds is the blur
-    between donor and mean.
+    between donor and mean. Beside the lips its colour is not taken either: folds lie elsewhere on everybody, and it
+    would blur them (docs/training.md).
     """
     side = rendering.flow.shape[0]
     flow, gain = (
         cv2.resize(each, (side, side), interpolation=cv2.INTER_LINEAR)
         for each in (correction.flow, correction.log_gain)
     )
-    patches = tuple(_sparing(patch, rendering.layers, size_px) for patch in correction.patches)
+    mouth, *eyes = correction.patches
+    on_lips = (_on_lips(mouth, rendering.landmarks, size_px), *eyes)
+    patches = tuple(_sparing(patch, rendering.layers, size_px) for patch in on_lips)
     return replace(rendering, flow=rendering.flow + flow, log_gain=rendering.log_gain + gain, patches=patches)
+
+
+def _on_lips(patch: Patch, landmarks: np.ndarray, size_px: int) -> Patch:
+    """The mouth's patch, fading out around the lips; landmarks: (468, 2) px of the frame's crop of ``size_px``."""
+    height, width = patch.residual.shape[:2]
+    extent = np.array(patch.extent)
+    outline = (landmarks[list(OUTER_LIPS)] + 0.5) / size_px - (np.array(patch.centre) - extent / 2)
+    lips = np.ones((height, width), np.uint8)
+    places = outline / extent * (width, height) - 0.5
+    cv2.fillPoly(lips, [np.round(places * 16).astype(np.int32)], 0, cv2.LINE_8, 4)
+    away = cv2.distanceTransform(lips, cv2.DIST_L2, 5) / width
+    t = np.clip(1 - (away - _BEYOND_LIPS[0]) / _BEYOND_LIPS[1], 0, 1).astype(np.float32)
+    return replace(patch, residual=patch.residual * (t * t * (3 - 2 * t))[..., None])
 
 
 def _sparing(patch: Patch, layers: Iterable[Layer], size_px: int) -> Patch:
