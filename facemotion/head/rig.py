@@ -256,7 +256,7 @@ class Rig:
         missing = np.where(np.abs(gaps - own) < 1e-3, 0, wanted - gaps)
         if np.abs(missing).max() > 0.02:
             near, upper, lower = self._lip_falloff
-            points[near, 1] += (lower @ missing - upper @ missing) / 2
+            points[near, 1] += np.einsum("nk,k->n", lower - upper, missing) / 2
         return points
 
     def landmarks_at(self, points: np.ndarray) -> np.ndarray:

@@ -31,7 +31,8 @@ def fit_light(normals: np.ndarray, luminance: np.ndarray) -> np.ndarray:
 
 def irradiance(light: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """(n,) light that falls on surfaces with these normals, never dark."""
-    return np.maximum(light[0] + normals @ light[1:], 0.12 * max(float(light[0]), 1e-3))
+    facing = np.einsum("nk,k->n", normals, light[1:])  # BLAS would wake its threads for so little
+    return np.maximum(light[0] + facing, 0.12 * max(float(light[0]), 1e-3))
 
 
 def burnt_out(image: np.ndarray) -> np.ndarray | None:

@@ -316,6 +316,7 @@ def main() -> None:
         costs = frame_costs(Path(place)) if what == "frame" else {what: PEERS[what](Path(place))}
         print(json.dumps({name: vars(sample) for name, sample in costs.items()}))
         return
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does for itself
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     peers = {"first-order-model": asked.first_order_model, "LivePortrait": asked.live_portrait}
