@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from facemotion.errors import InputError
+from facemotion.media.records import MalformedError, checked, malformed, parse_object
 
 FORMAT, VERSION = "facemotion-unit-samples", 2
 SIZE_PX = 448
@@ -88,24 +89,19 @@ class SampleFolder:
 
     def __init__(self, *folders: Path):
         """Raises InputError for a folder without shards, and for a file that is none."""
-        from safetensors import SafetensorError, safe_open
-
         self._files: list[dict[str, Any]] = []
         self._where: list[tuple[int, int]] = []
         self.people: list[str] = []
         self.kinds: list[str] = []
         for path in (path for folder in folders for path in self._shards(folder)):
             try:
-                file = safe_open(path, "np")
-                header = json.loads((file.metadata() or {}).get("facemotion", "{}"))
-            except (SafetensorError, OSError, ValueError) as error:
+                people, kinds, parts = _opened(path)
+            except (OSError, MalformedError) as error:
                 raise InputError(f"{path} is damaged ({error})", "Make it again with `facemotion prepare`.") from error
-            if (header.get("format"), header.get("version")) != (FORMAT, VERSION):
-                raise InputError(f"{path} holds no samples of version {VERSION}", "Give a folder of samples alone.")
-            self._where += [(len(self._files), row) for row in range(len(header["people"]))]
-            self._files.append({name: file.get_slice(name) for name in _ARRAYS})
-            self.people += header["people"]
-            self.kinds += header["kinds"]
+            self._where += [(len(self._files), row) for row in range(len(people))]
+            self._files.append(parts)
+            self.people += people
+            self.kinds += kinds
 
     @staticmethod
     def _shards(folder: Path) -> list[Path]:
@@ -121,3 +117,34 @@ class SampleFolder:
         number, row = self._where[index]
         arrays = {name: part[row : row + 1][0] for name, part in self._files[number].items()}
         return Sample(self.people[index], self.kinds[index], **arrays)
+
+
+def _opened(path: Path) -> tuple[list[str], list[str], dict[str, Any]]:
+    """People and kinds of a shard's samples, and its arrays as they lie in the file.
+
+    Raises MalformedError for a damaged file, InputError for one of another format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    with malformed(SafetensorError):
+        file = safe_open(path, "np")
+        header = parse_object((file.metadata() or {}).get("facemotion", "{}"))
+        if (header.get("format"), header.get("version")) != (FORMAT, VERSION):
+            raise InputError(f"{path} holds no samples of version {VERSION}", "Give a folder of samples alone.")
+        people = checked(header.get("people"), list[str], "people")
+        kinds = checked(header.get("kinds"), list[str], "kinds")
+        parts = {name: file.get_slice(name) for name in _ARRAYS}
+        shapes = {name: tuple(part.get_shape()) for name, part in parts.items()}
+        n, m, k = (shapes[name][1] for name in ("source", "flow", "coordinates"))
+        images = {"source": (n, n, 3), "target": (n, n, 3), "mask": (n, n), "layers": (n, n, 4)}
+        maps = {"flow": (m, m, 2), "log_gain": (m, m), "coordinates": (k, k, 3)}
+        rows = {"control": (52,), "own": (52,)} | {
+            f"{of}_landmarks": (468, 2) for of in ("source", "rendered", "target")
+        }
+        if len(kinds) != len(people) or not people:
+            raise MalformedError("as many kinds as people expected")
+        for kind, expected in (("U8", images), ("F16", maps), ("F32", rows)):
+            for name, shape in expected.items():
+                if shapes[name] != (len(people), *shape) or parts[name].get_dtype() != kind:
+                    raise MalformedError(f"{name} has not the shape of {len(people)} samples")
+    return people, kinds, parts

@@ -375,8 +375,8 @@ class _RecipeParser:
         return value
 
     def _number(self, value: Any, place: str, *, least: float = 0, most: float) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            self._note(place, f"{value!r} is no number")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
+            self._note(place, f"{value!r:.40} is no number")
         elif not least <= value <= most:
             self._note(place, f"{value:g} is not between {least:g} and {most:g}")
         else:
@@ -474,6 +474,13 @@ class _RecipeParser:
             self._note(place, f"unknown unit {word!r}. {hint_for(word, unit_words())}")
             return ()
         return names
+
+
+def _is_finite(value: int | float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 def _is_unit(word: str) -> bool:

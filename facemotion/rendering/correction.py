@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from facemotion.head.rig import FACE_OVAL
 from facemotion.rendering.face import Layer, Patch, Rendering
 
 OUTER_LIPS = (
     61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146,
 )  # fmt: skip
 """Face Mesh landmarks around the lips."""
+_OUTLINE = 0.05
+"""Over how much of the face, in crop widths, residual motion and light end towards its outline."""
 _BEYOND_LIPS = 0.017, 0.033
 """How far beyond the lips the mouth's residual colour is taken, and over how much more it fades, in its widths."""
 _LENT = 0.5, 0.8
@@ -37,19 +40,30 @@ class Correction:
 def corrected(rendering: Rendering, correction: Correction, size_px: int) -> Rendering:
     """The rendering of a crop of ``size_px`` with residual flow, light and colour.
 
-    Lent teeth keep their own colours: whose they would be the network cannot know, and what it adds is the blur
-    between donor and mean. Beside the lips its colour is not taken either: folds lie elsewhere on everybody, and it
-    would blur them (docs/training.md).
+    Nothing of it reaches beyond the face's outline: there samples know no target. Lent teeth keep their own colours:
+    whose they would be the network cannot know, and what it adds is the blur between donor and mean. Beside the lips
+    its colour is not taken either: folds lie elsewhere on everybody, and it would blur them (docs/training.md).
     """
     side = rendering.flow.shape[0]
     flow, gain = (
         cv2.resize(each, (side, side), interpolation=cv2.INTER_LINEAR)
         for each in (correction.flow, correction.log_gain)
     )
+    face = _within_face(rendering.landmarks, size_px, side)
+    flow, gain = flow * face[..., None], gain * face
     mouth, *eyes = correction.patches
     on_lips = (_on_lips(mouth, rendering.landmarks, size_px), *eyes)
     patches = tuple(_sparing(patch, rendering.layers, size_px) for patch in on_lips)
     return replace(rendering, flow=rendering.flow + flow, log_gain=rendering.log_gain + gain, patches=patches)
+
+
+def _within_face(landmarks: np.ndarray, size_px: int, side: int) -> np.ndarray:
+    """(side, side) float32 1 on the face, 0 at its outline and beyond; landmarks: (468, 2) px of the crop."""
+    outline = (landmarks[list(FACE_OVAL)] + 0.5) * (side / size_px) - 0.5
+    inside = np.zeros((side, side), np.uint8)
+    cv2.fillPoly(inside, [np.round(outline * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
+    t = np.clip(cv2.distanceTransform(inside, cv2.DIST_L2, 5) / (_OUTLINE * side), 0, 1)
+    return (t * t * (3 - 2 * t)).astype(np.float32)
 
 
 def _on_lips(patch: Patch, landmarks: np.ndarray, size_px: int) -> Patch:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from facemotion.errors import TrainingError
-from facemotion.media.records import built
+from facemotion.media.records import built, parse_object
 from facemotion.models.generator import GeneratorConfig
 from facemotion.models.paper_generator import PaperGeneratorConfig
 
@@ -135,7 +135,7 @@ def read_config(preset: str = "corrections", path: Path | None = None) -> Correc
         raise TrainingError(f"there is no preset {preset!r}", f"Choose one of: {', '.join(PRESETS)}.")
     source = files("facemotion") / "assets" / _FILES[preset] if path is None else path
     try:
-        return built(PRESETS[preset], json.loads(source.read_text("utf-8")))
+        return built(PRESETS[preset], parse_object(source.read_text("utf-8")))
     except (OSError, ValueError) as error:
         raise TrainingError(
             f"{source} is no configuration of the preset {preset} ({error})", "Start from the shipped one."
