@@ -121,6 +121,7 @@ class _PlacedPhoto:
         self._eyes = torch.tensor([rig.eye_px / rig.size_px], dtype=torch.float32, device=device)
         self._known: dict[int, list[Tensor]] = {}
 
+    @single_threaded()
     def correct(self, control: np.ndarray, rendering: Rendering) -> Correction:
         """As `EncodedPhoto.correct`."""
         network, device = self.network, self.network.placement.device
