@@ -30,7 +30,7 @@ def test_nothing_is_overwritten_unasked(tmp_path):
 
 
 def test_an_installation_without_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("facemotion.media.sample.find_spec", lambda name: None)
     done = run("--out", tmp_path)
     assert done.exit_code == 1
     assert "no portrait" in done.stderr

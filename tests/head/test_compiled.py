@@ -38,3 +38,16 @@ def test_nowhere_to_keep_it_is_no_error(tmp_path):
         timeout=120,
     )
     assert done.stdout == "2\n", done.stderr
+
+
+def test_what_is_compiled_is_kept_with_the_user_and_not_beside_the_source(tmp_path):
+    """What an uninstalled package leaves behind would hide the next one."""
+    module = tmp_path / "package" / "module.py"
+    module.parent.mkdir()
+    module.write_text("from facemotion.head.compiled import compiled\n@compiled()\ndef f(x): return x + 1\nf(1)")
+    paths = f"{module.parent}{os.pathsep}{Path(__file__).parents[2]}"
+    environment = os.environ | {"PYTHONPATH": paths, "FACEMOTION_CACHE": str(tmp_path / "cache")}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    subprocess.run([sys.executable, "-c", "import module"], env=environment, check=True, timeout=120)
+    assert not list(module.parent.rglob("*.nbi"))
+    assert list((tmp_path / "cache" / "kernels").rglob("*.nbi"))
