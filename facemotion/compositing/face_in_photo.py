@@ -88,8 +88,7 @@ class FaceInPhoto:
         inside = inside * geometry.scale_of(self._photo_to_map) / FLOW_PX
         line = (np.minimum(np.arange(_SPAN_PX), np.arange(_SPAN_PX)[::-1]) + 0.5) / FLOW_PX
         inside = np.minimum(inside, np.minimum(line[None], line[:, None]))
-        t = np.clip(inside / _EDGE_FADE, 0, 1)
-        return (t * t * (3 - 2 * t)).astype(np.float32)
+        return geometry.smoothstep(inside / _EDGE_FADE).astype(np.float32)
 
     def region(self, *, turns: bool) -> Bounds:
         """Outside of which no pixel changes."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from facemotion.faces.geometry import smoothstep
+
 # All in crop widths.
 _FULL_BEYOND_HULL = 0.02
 _FADE = 0.12
@@ -26,15 +28,10 @@ def face_feather(landmarks: np.ndarray, size: int) -> np.ndarray:
     outside = np.ones((size, size), np.uint8)
     cv2.fillConvexPoly(outside, hull, 0)
     distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / size
-    soft = cv2.GaussianBlur(_smoothstep(1 - (distance - _FULL_BEYOND_HULL) / _FADE), (0, 0), size / 100)
+    soft = cv2.GaussianBlur(smoothstep(1 - (distance - _FULL_BEYOND_HULL) / _FADE), (0, 0), size / 100)
     from_edge = (np.minimum(np.arange(size), np.arange(size)[::-1]) + 0.5) / size
-    border = _smoothstep((from_edge - _BORDER_ZERO) / (_BORDER_ONE - _BORDER_ZERO))
+    border = smoothstep((from_edge - _BORDER_ZERO) / (_BORDER_ONE - _BORDER_ZERO))
     feather = soft * border * border[:, None]
     feather[feather < 1 / 512] = 0
     feather[feather > 511 / 512] = 1
     return feather.astype(np.float32)
-
-
-def _smoothstep(t: np.ndarray) -> np.ndarray:
-    t = np.clip(t, 0, 1)
-    return t * t * (3 - 2 * t)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from facemotion.faces import geometry
+from facemotion.faces.geometry import smoothstep
 
 if TYPE_CHECKING:
     from facemotion.faces.occlusion import Occlusion
@@ -70,7 +71,7 @@ def occluders_of(occlusion: Occlusion, photo: np.ndarray, landmarks: np.ndarray)
     motion = np.ones((size, size))
     if held.any():
         distance = cv2.distanceTransform((~held).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / size
-        motion = _smoothstep((distance - _BORDER) / _REST)
+        motion = smoothstep((distance - _BORDER) / _REST)
     for points, hidden in zip(_eyes(landmarks), occlusion.eyes_hidden, strict=True):
         if not hidden:
             motion = np.maximum(motion, _lens(points, landmarks, size))
@@ -78,7 +79,7 @@ def occluders_of(occlusion: Occlusion, photo: np.ndarray, landmarks: np.ndarray)
     paint = motion * (1 - front)
     lips = _hull(landmarks[48:60], size)
     still = float((1 - motion)[lips].mean()) if lips.any() else 0.0
-    free = 1 - _smoothstep(np.array((still - _MOUTH_FREE) / (_MOUTH_HELD - _MOUTH_FREE)))
+    free = 1 - smoothstep(np.array((still - _MOUTH_FREE) / (_MOUTH_HELD - _MOUTH_FREE)))
     around = _near(lips, 0.04)
     paint[around] *= free
     return Occluders(front, motion.astype(np.float32), paint.astype(np.float32))
@@ -90,7 +91,7 @@ def _seen(front: np.ndarray, size: int) -> np.ndarray:
     count, labels, stats, _ = cv2.connectedComponentsWithStats((front > _NOTHING).astype(np.uint8))
     small = [k for k in range(1, count) if stats[k, cv2.CC_STAT_AREA] < _SPECK * size**2]
     front[np.isin(labels, small)] = 0
-    return _smoothstep((front - _NOTHING) / (_SURE - _NOTHING))
+    return smoothstep((front - _NOTHING) / (_SURE - _NOTHING))
 
 
 def _refined(front: np.ndarray, crop: np.ndarray) -> np.ndarray:
@@ -142,7 +143,7 @@ def _rims(landmarks: np.ndarray, size: int) -> np.ndarray:
     for eye in _eyes(landmarks):
         x, y = (each / span for each in _from_eye(eye, landmarks, size))
         beyond = [(far - reach) / fade for far, (reach, fade) in ((np.abs(x), _BESIDE), (-y, _ABOVE), (y, _BELOW))]
-        around = np.maximum(around, _smoothstep(1 - np.sqrt(np.square(np.maximum(beyond, 0)).sum(0))))
+        around = np.maximum(around, smoothstep(1 - np.sqrt(np.square(np.maximum(beyond, 0)).sum(0))))
         eyes = np.maximum(eyes, _rounded(x / _EYE_BEHIND[0], y / _EYE_BEHIND[1], _EYE_FADE))
     return around * (1 - eyes)
 
@@ -156,9 +157,4 @@ def _lens(eye: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
 def _rounded(x: np.ndarray, y: np.ndarray, fade: float) -> np.ndarray:
     """1 within a rounded rectangle that reaches to 1 both ways, falling to 0 over ``fade`` of that."""
     far = (x**4 + y**4) ** 0.25
-    return _smoothstep((1 + fade - far) / fade)
-
-
-def _smoothstep(share: np.ndarray) -> np.ndarray:
-    share = np.clip(share, 0, 1)
-    return share * share * (3 - 2 * share)
+    return smoothstep((1 + fade - far) / fade)

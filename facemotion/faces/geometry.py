@@ -128,3 +128,9 @@ def square_in_photo(photo_to_crop: np.ndarray, size: int, shape: tuple[int, ...]
     x1, y1 = np.ceil(corners.max(axis=0)).astype(int) + 3
     x0, y0 = min(max(x0, 0), width - 1), min(max(y0, 0), height - 1)
     return int(x0), int(y0), int(max(min(x1, width), x0 + 1)), int(max(min(y1, height), y0 + 1))
+
+
+def smoothstep(share: np.ndarray) -> np.ndarray:
+    """0 up to 0, 1 from 1 on, and between them 3 t² − 2 t³, which begins and ends without a kink."""
+    t = np.clip(share, 0, 1)
+    return t * t * (3 - 2 * t)

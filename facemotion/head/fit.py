@@ -13,10 +13,11 @@ _IDENTITY_PENALTY = 4e-4
 _UNIT_PENALTY = 6e-3
 """Ridge in (cm)², towards the mean head and towards the prior of the units."""
 _ITERATIONS = 5
-_SILHOUETTE = (
+FACE_OVAL = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150,
     136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )  # fmt: skip
+"""Face Mesh landmarks of the face's outline, in its order."""
 _LIPS = (
     61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 146, 91, 181, 84, 17, 314, 405, 321, 375, 78, 191, 80, 81, 82, 13,
     312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324,
@@ -35,7 +36,7 @@ _NOT_FITTED = (
 def landmark_weights() -> np.ndarray:
     """(468,) how much each landmark counts in a fit; they sum to 1."""
     weights = np.ones(468)
-    for part, weight in ((_SILHOUETTE, 0.15), (_LIPS, 4.0), (_EYES, 3.0), (_BROWS, 2.0)):
+    for part, weight in ((FACE_OVAL, 0.15), (_LIPS, 4.0), (_EYES, 3.0), (_BROWS, 2.0)):
         weights[list(part)] = weight
     return weights / weights.sum()
 

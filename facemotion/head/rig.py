@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from facemotion.head.fit import HeadFit, fit_head
+from facemotion.faces.geometry import smoothstep
+from facemotion.head.fit import FACE_OVAL, HeadFit, fit_head
 from facemotion.head.model import FACE_VERTICES, Head, load_head
 from facemotion.head.rasteriser import vertex_normals
 
@@ -21,11 +22,10 @@ EYES = {
     "Left": ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263)),
 }
 """Upper and lower lid margins of the person's eyes, from image left to right."""
-FACE_OVAL = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+OUTER_LIPS = (
+    61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146,
 )  # fmt: skip
-"""Face Mesh landmarks of the face's outline."""
+"""Face Mesh landmarks around the lips."""
 _OUTLINE_CM = 1.8
 """Over how much of the face the motion of units ends towards its outline."""
 _NEIGHBOURS = 8
@@ -88,8 +88,7 @@ def within_outline(head: Head) -> np.ndarray:
     at = head.landmark_vertices
     outline = (head.vertices[at[list(FACE_OVAL)], :2] + head.landmark_offsets[list(FACE_OVAL)]).astype(np.float32)
     inside = [cv2.pointPolygonTest(outline, (float(x), float(y)), True) if z > 0 else 0.0 for x, y, z in head.vertices]
-    t = np.clip(np.array(inside) / _OUTLINE_CM, 0, 1).astype(np.float32)
-    return t * t * (3 - 2 * t)
+    return smoothstep((np.array(inside) / _OUTLINE_CM).astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,9 +176,9 @@ class Rig:
     def _follows(self) -> np.ndarray:
         """(V, 1) how much of a turn of the head each vertex takes part in."""
         low, high = _NECK_CM
-        share = np.clip((self.head.vertices[:, 1] - low) / (high - low), 0, 1)
+        share = smoothstep((self.head.vertices[:, 1] - low) / (high - low))
         share[:FACE_VERTICES] = 1
-        return (share * share * (3 - 2 * share)).astype(np.float32)[:, None]
+        return share.astype(np.float32)[:, None]
 
     def turned(self, head: HeadMotion) -> np.ndarray:
         """(V, 3) float32 px the vertices with the photo's own expression after a turn of the head."""
@@ -250,8 +249,8 @@ class Rig:
         least = 0.012 * self.eye_px
         # Fits spread an open mouth over many units, some of which faces at rest have too: what nearly closes, closes.
         closing = np.clip((own - gaps) / np.maximum(own, least), 0, 1)
-        shut = np.clip((closing - _NEARLY_SHUT[0]) / (_NEARLY_SHUT[1] - _NEARLY_SHUT[0]), 0, 1)
-        wanted = gaps * (1 - shut * shut * (3 - 2 * shut))
+        begins, ends = _NEARLY_SHUT
+        wanted = gaps * (1 - smoothstep((closing - begins) / (ends - begins)))
         wanted = np.where(wanted < least, 0, np.where(wanted < 2.5 * least, (wanted - least) * 2.5 / 1.5, wanted))
         missing = np.where(np.abs(gaps - own) < 1e-3, 0, wanted - gaps)
         if np.abs(missing).max() > 0.02:

@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from facemotion.head.rig import FACE_OVAL
+from facemotion.faces.geometry import smoothstep
+from facemotion.head.fit import FACE_OVAL
+from facemotion.head.rig import OUTER_LIPS
 from facemotion.rendering.face import Layer, Patch, Rendering
 
-OUTER_LIPS = (
-    61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146,
-)  # fmt: skip
-"""Face Mesh landmarks around the lips."""
 _OUTLINE = 0.05
 """Over how much of the face, in crop widths, residual motion and light end towards its outline."""
 _BEYOND_LIPS = 0.017, 0.033
@@ -62,8 +60,7 @@ def _within_face(landmarks: np.ndarray, size_px: int, side: int) -> np.ndarray:
     outline = (landmarks[list(FACE_OVAL)] + 0.5) * (side / size_px) - 0.5
     inside = np.zeros((side, side), np.uint8)
     cv2.fillPoly(inside, [np.round(outline * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
-    t = np.clip(cv2.distanceTransform(inside, cv2.DIST_L2, 5) / (_OUTLINE * side), 0, 1)
-    return (t * t * (3 - 2 * t)).astype(np.float32)
+    return smoothstep(cv2.distanceTransform(inside, cv2.DIST_L2, 5) / (_OUTLINE * side)).astype(np.float32)
 
 
 def _on_lips(patch: Patch, landmarks: np.ndarray, size_px: int) -> Patch:
@@ -75,8 +72,8 @@ def _on_lips(patch: Patch, landmarks: np.ndarray, size_px: int) -> Patch:
     places = outline / extent * (width, height) - 0.5
     cv2.fillPoly(lips, [np.round(places * 16).astype(np.int32)], 0, cv2.LINE_8, 4)
     away = cv2.distanceTransform(lips, cv2.DIST_L2, 5) / width
-    t = np.clip(1 - (away - _BEYOND_LIPS[0]) / _BEYOND_LIPS[1], 0, 1).astype(np.float32)
-    return replace(patch, residual=patch.residual * (t * t * (3 - 2 * t))[..., None])
+    near = smoothstep((1 - (away - _BEYOND_LIPS[0]) / _BEYOND_LIPS[1]).astype(np.float32))
+    return replace(patch, residual=patch.residual * near[..., None])
 
 
 def _sparing(patch: Patch, layers: Iterable[Layer], size_px: int) -> Patch:

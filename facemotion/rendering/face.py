@@ -18,7 +18,7 @@ from facemotion.rendering import kernels, light
 from facemotion.rendering.boxes import Box, LayerCanvas, f32
 from facemotion.rendering.donors import choose_donor
 from facemotion.rendering.eyes import EyeRenderer
-from facemotion.rendering.flow import continued, untorn
+from facemotion.rendering.flow import continued, creases, untorn
 from facemotion.rendering.mouth import MouthRenderer
 from facemotion.rendering.wrinkles import Wrinkles, smile_gain
 
@@ -30,8 +30,6 @@ TURN_SPAN = 1.75
 """Side, in crop widths, of the square in which a turn of the head moves anything."""
 _TURN_REACH = 0.05, 0.16, 0.012
 """How far a turn of the head reaches beyond the mesh: fully, over hair and hat; fading; and how smoothly."""
-
-
 _NEAR_MOUTH = 0.55
 """Radius in which skin tells how much light falls on the teeth, in distances of the outer eye corners."""
 _TYPICAL_SKIN = 0.6
@@ -204,10 +202,10 @@ class FaceRenderer:
         depth, values = rasterise(points, self.rig.head.triangles, attributes, size=(FLOW_PX, FLOW_PX))
         seen = depth > HIDDEN
         known = seen & (values[..., 2] > 0.5)
-        flow = np.where(known[..., None], values[..., :2] - Box(0, 0, FLOW_PX, FLOW_PX).grid(), 0)
+        grid = Box(0, 0, FLOW_PX, FLOW_PX).grid()
+        flow = np.where(known[..., None], values[..., :2] - grid, 0)
         solid = _filled(seen.astype(np.uint8)).astype(bool)
         full, fade, blur = (share * FLOW_PX / TURN_SPAN for share in _TURN_REACH)
-        grid = Box(0, 0, FLOW_PX, FLOW_PX).grid()
         pivot, hair = (_on_span(self._in_small(p[None]))[0] for p in (self.rig.pivot, self.rig.at_depth(_HAIR_CM)))
         around = np.dstack([grid, np.full(grid.shape[:2], hair[2])]) - pivot
         beyond = (around - around @ head.matrix.T)[..., :2].astype(np.float32)
@@ -276,23 +274,13 @@ class FaceRenderer:
         (h, w, 2), completed where the mesh does not say."""
         coarse = _enlarged(flow, box, self.size_px)
         kernels.place_uncovered(at, cover, coarse, box.x0, box.y0, np.float32(self.size_px / FLOW_PX))
-        torn = _torn(at)
+        torn = creases(at, _JUMP)
         if torn is not None:  # a fold of the mesh: between its two sides lies what neither of them shows
             there = box.grid() + coarse * np.float32(self.size_px / FLOW_PX)
             at = at + torn[..., None] * (there - at)
         moved = cv2.remap(self._image, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         canvas.image[box.of] = light.relit(moved, _enlarged(gain, box, self.size_px))
         return at
-
-
-def _torn(at: np.ndarray) -> np.ndarray | None:
-    """(h, w) in [0, 1] where places (h, w, 2) px jump from one pixel to the next; None where they do not."""
-    down, across = np.diff(at, axis=0, append=at[-1:]), np.diff(at, axis=1, append=at[:, -1:])
-    jumps = np.maximum(np.abs(down), np.abs(across)).max(2) > _JUMP
-    if not jumps.any():
-        return None
-    wide = cv2.dilate(jumps.astype(np.float32), np.ones((5, 5), np.uint8))
-    return np.clip(1.5 * cv2.GaussianBlur(wide, (0, 0), 1.5), 0, 1)
 
 
 @cache

@@ -93,3 +93,12 @@ def untorn(flow: np.ndarray, *, calm: float = 0.35, blur: float = 4.0) -> np.nda
     torn = cv2.dilate(torn, np.ones((3, 3), np.uint8))
     torn = np.clip(2 * cv2.GaussianBlur(torn, (0, 0), blur), 0, 1)
     return kernels.between(flow, cv2.GaussianBlur(flow, (0, 0), blur), torn)
+
+
+def creases(at: np.ndarray, jump: float) -> np.ndarray | None:
+    """(h, w) in [0, 1] around where places (h, w, 2) px jump by more than ``jump`` to the next pixel, if anywhere."""
+    jumps = kernels.tears(at, np.float32(jump)) > 0
+    if not jumps.any():
+        return None
+    wide = cv2.dilate(jumps.astype(np.float32), np.ones((5, 5), np.uint8))
+    return np.clip(1.5 * cv2.GaussianBlur(wide, (0, 0), 1.5), 0, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from facemotion.faces.geometry import smoothstep
 from facemotion.rendering import kernels
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
@@ -40,10 +41,8 @@ def burnt_out(image: np.ndarray) -> np.ndarray | None:
 
     The camera saw more light there than the image holds, and no hue: darkened, such skin would turn grey.
     """
-    t = np.clip((image.min(2) - 0.9) / 0.08, 0, 1)
-    if not t.any():
-        return None
-    return smooth((t * t * (3 - 2 * t)).astype(np.float32), image.shape[0] / 160)
+    burnt = smoothstep((image.min(2) - 0.9) / 0.08)
+    return smooth(burnt.astype(np.float32), image.shape[0] / 160) if burnt.any() else None
 
 
 def relit(image: np.ndarray, log_gain: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ class MouthRenderer:
         bright: luminance of the bright skin around its mouth."""
         self._image, self._rig, self._donor, self._skin = image, rig, donor, skin
         lit = np.divide((white, bright), _TEETH_LIGHT) ** _LIGHT_POWER
-        self._light = float(np.clip(lit.prod(), 0.2, 1.18))
+        self._light = _TEETH / donor.luminance * float(np.clip(lit.prod(), 0.2, 1.18))
         self._unit = EYE_PX / rig.eye_px * self._donor_scale()
         head = rig.head
         self._smiles = [head.unit_index[f"mouthSmile{side}"] for side in ("Left", "Right")]
@@ -215,7 +215,7 @@ class MouthRenderer:
         shadow = 1 - 0.2 * np.exp(-np.maximum(y - top, 0) / (0.012 * eye))  # of the upper lip
         corridor = 1 - 0.5 * np.clip(from_middle, 0, 1) ** 6
         inner = inner + upper_alpha[..., None] * (upper_teeth * (shadow * corridor)[..., None] - inner)
-        inner = inner * (_TEETH / self._donor.luminance * self._light) * _light_hue(self._skin)
+        inner = inner * self._light * _light_hue(self._skin)
         grey = (inner @ LUMA)[..., None]
         return np.clip(grey + _colourfulness(self._skin) * (inner - grey), 0, 1).astype(np.float32)
 
