@@ -8,30 +8,20 @@ import torch
 
 from facemotion.errors import WeightsError
 from facemotion.models.compositor import composed, patch_view, relit, whole_grid, with_patches
-from facemotion.models.generator import PATCHES, Generator, GeneratorConfig, RenderedMaps, presence
+from facemotion.models.generator import PATCHES, Generator, RenderedMaps, presence
 from facemotion.models.release import load_corrections, save_release
 from facemotion.rendering import light
 from facemotion.rendering.boxes import Box
 from facemotion.rendering.compose import composed as composed_by_numpy
 from facemotion.rendering.correction import Correction, corrected, draw_patches
 from facemotion.rendering.face import Layer, Patch, Rendering
-
-TINY = GeneratorConfig(
-    input_px=32,
-    widths=(8, 8, 8, 8),
-    residual_widths=(8, 8, 8),
-    decoder_widths=(8, 8, 8, 8),
-    mouth_px=(16, 32),
-    mouth_widths=(8, 8, 8),
-    eye_px=(16, 16),
-    eye_widths=(8, 8, 8),
-)
+from tests.models.tiny_generator import TINY_GENERATOR
 
 
 def lively() -> Generator:
     """A tiny generator whose outputs are not those it starts with, zero."""
     torch.manual_seed(0)
-    generator = Generator(TINY).eval()
+    generator = Generator(TINY_GENERATOR).eval()
     decoder = generator.decoder
     heads = (decoder.to_flow, decoder.to_gain, decoder.to_landmarks, generator.mouth.to_colour, generator.eye.to_colour)
     for head in heads:
@@ -69,7 +59,7 @@ def test_nothing_is_added_at_control_0():
 
 
 def test_units_below_the_dead_zone_count_as_none():
-    control = torch.full((2, 52), 0.9 * TINY.dead_zone)
+    control = torch.full((2, 52), 0.9 * TINY_GENERATOR.dead_zone)
     control[1] *= -1
     assert not any(patch.any() for patch in decoded(lively(), control).patches.values())
 
@@ -168,7 +158,7 @@ def test_a_release_holds_configuration_record_and_weights(tmp_path):
     generator = lively()
     save_release(tmp_path / "g.safetensors", generator, {"steps": 3}, dtype=torch.float32)
     again, record = load_corrections(tmp_path / "g.safetensors")
-    assert again.config == TINY and record == {"steps": 3}
+    assert again.config == TINY_GENERATOR and record == {"steps": 3}
     control = torch.zeros(1, 52)
     control[0, 17] = 1
     assert torch.equal(decoded(again, control).flow, decoded(generator, control).flow)
@@ -191,7 +181,7 @@ def test_damaged_and_foreign_releases_are_refused(tmp_path):
 def test_configurations_that_cannot_be_built_are_refused():
     for change in ({"input_px": 40}, {"mouth_px": (10, 16)}, {"widths": (8, 8, 8)}, {"eye_widths": (7, 8, 8)}):
         with pytest.raises(ValueError):
-            replace(TINY, **change)
+            replace(TINY_GENERATOR, **change)
 
 
 def test_places_kept_from_inference_serve_training():

@@ -10,7 +10,6 @@ import torch
 from facemotion.datasets.samples import Sample, SampleFolder, write_shard
 from facemotion.errors import InputError, TrainingError, WeightsError
 from facemotion.head.model import load_head
-from facemotion.models.generator import GeneratorConfig
 from facemotion.models.paper_generator import PaperGenerator, PaperGeneratorConfig
 from facemotion.models.release import load_corrections, load_release
 from facemotion.training.checkpoint import load_state
@@ -20,18 +19,10 @@ from facemotion.training.distributed import World
 from facemotion.training.loop import FINISHED, OUT_OF_TIME, STOPPED, Trainer, open_training
 from facemotion.training.losses import pixel_loss, views_of
 from tests.datasets.made_up_samples import made_up_sample
+from tests.models.tiny_generator import TINY_GENERATOR
 
 TINY = CorrectionTrainConfig(
-    generator=GeneratorConfig(
-        input_px=32,
-        widths=(8, 8, 8, 8),
-        residual_widths=(8, 8, 8),
-        decoder_widths=(8, 8, 8, 8),
-        mouth_px=(16, 32),
-        mouth_widths=(8, 8, 8),
-        eye_px=(16, 16),
-        eye_widths=(8, 8, 8),
-    ),
+    generator=TINY_GENERATOR,
     steps=4,
     adversarial=0.08,
     features=0.4,
