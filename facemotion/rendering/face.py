@@ -32,6 +32,9 @@ _TURN_REACH = 0.05, 0.16, 0.012
 """How far a turn of the head reaches beyond the mesh: fully, over hair and hat; fading; and how smoothly."""
 _NEAR_MOUTH = 0.55
 """Radius in which skin tells how much light falls on the teeth, in distances of the outer eye corners."""
+_FEWEST_WHITE = 12
+"""Pixels of both eye openings below which they say nothing."""
+_TYPICAL_WHITE = 0.6
 _TYPICAL_SKIN = 0.6
 _JUMP = 3.5
 """Px between the places in the photo of neighbouring pixels, from which on the mesh folds there."""
@@ -100,9 +103,9 @@ class FaceRenderer:
         self._wrinkles = Wrinkles(self.rig, likeness, FLOW_PX)
         self._fit_light(likeness)
         self.eyes = {side: EyeRenderer(self._image, self.rig, side) for side in EYES}
-        bright = self._bright_skin(likeness)
-        white = max(self._eye_white(), 0.6 * bright)
-        self.mouth = MouthRenderer(self._image, self.rig, choose_donor(seed), skin=skin, white=white, bright=bright)
+        lit = light.light_on_face(skin, *self._light_signs(likeness))
+        colourfulness = light.colourfulness(skin)
+        self.mouth = MouthRenderer(self._image, self.rig, choose_donor(seed), lit=lit, colourfulness=colourfulness)
 
     def _in_small(self, points: np.ndarray) -> np.ndarray:
         moved = points.copy()
@@ -161,14 +164,20 @@ class FaceRenderer:
                 return float(np.percentile((self._small @ light.LUMA)[place], 90))
         return _TYPICAL_SKIN
 
-    def _eye_white(self) -> float:
-        """Luminance of the brightest fifth of both eye openings: how much light falls on the face."""
+    def _light_signs(self, likeness: np.ndarray) -> tuple[float, np.ndarray]:
+        """Luminance of the bright skin around the mouth, and colour (3,) of the eye whites: as bright as the brightest
+        fifth of both eye openings, and no darker than eyes in such a face are."""
+        bright = self._bright_skin(likeness)
         mask = np.zeros(self._image.shape[:2], np.uint8)
         for upper, lower in EYES.values():
             outline = np.concatenate([self.rig.landmarks[list(upper)], self.rig.landmarks[list(lower)][::-1]])
             cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
-        values = (self._image @ light.LUMA)[mask > 0]
-        return float(np.percentile(values, 80)) if len(values) else 0.6
+        colours = self._image[mask > 0]
+        if len(colours) < _FEWEST_WHITE:
+            return bright, np.full(3, max(_TYPICAL_WHITE, 0.6 * bright), np.float32)
+        luminance = colours @ light.LUMA
+        colour = np.median(colours[luminance >= np.percentile(luminance, 75)], axis=0) + 1e-3
+        return bright, colour * (max(float(np.percentile(luminance, 80)), 0.6 * bright) / (colour @ light.LUMA))
 
     def render(self, control: np.ndarray, head: HeadMotion | None = None) -> Rendering:
         """The face at a control (52,): units beyond the photo's own, negative where they are to go away; and turned."""

@@ -30,6 +30,44 @@ def fit_light(normals: np.ndarray, luminance: np.ndarray) -> np.ndarray:
     return np.linalg.solve(rows.T @ rows + ridge, rows.T @ luminance).astype(np.float32)
 
 
+_STUDIO_BRIGHT = -0.08, -1.15
+_STUDIO_WHITE = -0.43, -0.65
+"""In the studio of the London set's 90 people: log luminance of bright skin around the mouth, and of the eye whites,
+at log(red / blue) = 0 of their cheeks, and its slope. A darker skin is a redder one; eye whites are shaded by it."""
+_STUDIO_HUE = 0.113
+"""Mean log(red / blue) of those eye whites, and of those people's teeth, whatever the skin."""
+_FAIREST, _DARKEST = 0.2, 0.75
+"""log(red / blue) of cheeks between which those people lie."""
+_POWERS = 0.4, 0.45
+"""How much eye whites and bright skin say about the light."""
+_GREY_SKIN = 0.35
+"""log(red / blue) that cheeks are believed to have where the photo says nothing about hue."""
+
+
+def light_on_face(skin: np.ndarray, bright: float, white: np.ndarray) -> np.ndarray:
+    """(3,) how much more light falls on a face than on the people of the London set, per channel of RGB.
+
+    skin: (3,) RGB of the cheeks; bright: luminance of the bright skin around the mouth; white: (3,) of the eye whites.
+    What the skin itself swallows is told by its hue beside that of the eye whites, so that teeth and whatever else is
+    drawn are as bright in a dark face as in a fair one under the same lamp.
+    """
+    hue = np.log(np.maximum(white, 0.02))
+    hue -= hue @ LUMA
+    warmth = float(hue[0] - hue[2]) - _STUDIO_HUE
+    redness = float(np.log(max(skin[0], 0.02) / max(skin[2], 0.02))) - warmth
+    redness = float(np.clip(redness, _FAIREST, _DARKEST)) if colourfulness(skin) > 0.5 else _GREY_SKIN
+    seen = np.log([max(float(white @ LUMA), 0.02), max(bright, 0.02)])
+    expected = [at_zero + slope * redness for at_zero, slope in (_STUDIO_WHITE, _STUDIO_BRIGHT)]
+    level = float(np.exp(np.dot(seen - expected, _POWERS)))
+    tint = np.exp(0.7 * np.clip(warmth, -0.5, 0.5) * np.array([0.42, -0.06, -0.58]))
+    return (np.clip(level, 0.2, 1.18) * tint).astype(np.float32)
+
+
+def colourfulness(skin: np.ndarray) -> float:
+    """1 for skin in colour, 0 for that of a grey photo. skin: (3,) RGB."""
+    return float(np.clip((skin.max() - skin.min()) / (0.12 * skin.max() + 1e-3), 0, 1))
+
+
 def irradiance(light: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """(n,) light that falls on surfaces with these normals, never dark."""
     facing = np.einsum("nk,k->n", normals, light[1:])  # BLAS would wake its threads for so little

@@ -1,0 +1,43 @@
+"""What a face tells about the light on it."""
+
+import numpy as np
+import pytest
+
+from facemotion.rendering.light import GAMMA, LUMA, light_on_face
+
+FAIR, DARK = np.array([0.79, 0.66, 0.60], np.float32), np.array([0.47, 0.34, 0.26], np.float32)
+"""Cheeks of two people of the London set, in the same studio."""
+BRIGHT = {id(FAIR): 0.70, id(DARK): 0.475}
+WHITE = {id(FAIR): 0.55, id(DARK): 0.50}
+EYE_WHITE = np.array([1.04, 1.0, 0.93], np.float32)
+
+
+def seen(skin: np.ndarray, lamp: np.ndarray) -> np.ndarray:
+    """The light found on a face under a lamp (3,), in linear light."""
+    factor = np.asarray(lamp, np.float32) ** (1 / GAMMA)
+    white = WHITE[id(skin)] * EYE_WHITE * factor
+    return light_on_face(skin * factor, BRIGHT[id(skin)] * float(factor @ LUMA), white)
+
+
+def test_a_dark_face_and_a_fair_one_under_the_same_lamp_have_the_same_light():
+    fair, dark = (seen(skin, np.ones(3)) for skin in (FAIR, DARK))
+    np.testing.assert_allclose(fair, 1, atol=0.12)
+    np.testing.assert_allclose(dark, 1, atol=0.12)
+
+
+@pytest.mark.parametrize("skin", [FAIR, DARK])
+def test_less_light_is_less(skin):
+    levels = [float(seen(skin, np.full(3, lamp)) @ LUMA) for lamp in (1.0, 0.5, 0.2)]
+    assert levels[0] > 1.15 * levels[1] > 1.3 * levels[2]
+
+
+@pytest.mark.parametrize("skin", [FAIR, DARK])
+def test_a_warm_lamp_is_warm_and_makes_no_skin_darker(skin):
+    cold, warm = seen(skin, np.ones(3)), seen(skin, np.array([1.3, 1.0, 0.7]))
+    assert warm[0] / warm[2] > 1.15 * cold[0] / cold[2]
+    assert warm @ LUMA == pytest.approx(cold @ LUMA, rel=0.1)
+
+
+def test_a_grey_photo_says_nothing_about_hue():
+    grey = light_on_face(np.full(3, 0.6, np.float32), 0.65, np.full(3, 0.5, np.float32))
+    assert grey @ LUMA == pytest.approx(1, abs=0.12)
