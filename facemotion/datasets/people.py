@@ -25,8 +25,10 @@ from facemotion.rendering.face import FaceRenderer
 
 EXPRESSIVE = 1.2
 """Sum of a face's units, gaze left out, from which its photo shows an expression."""
-HALFWAY = 0.35, 0.75
-"""Where between both photos of a pair the frame part of the way lies."""
+HALFWAY = (0.15, 0.5), (0.4, 0.8)
+"""Where between both photos of a pair the frames part of the way lie."""
+BACK_DRAWS = 2
+"""Samples of each photo in which the renderer has changed its expression."""
 STILL_SHARE = 0.3
 """Of the photos, those that also give a frame of random units."""
 FAINTEST = 0.15
@@ -89,7 +91,7 @@ class MeasuredPerson:
         attempts = _Attempts()
         renderers = [attempts.renderer(crop, seed) for crop, seed in zip(crops, seeds, strict=False)]
         for first, second in (pair for other in range(1, len(crops)) for pair in ((0, other), (other, 0))):
-            for share in (1.0, float(generator.uniform(*HALFWAY))):
+            for share in (1.0, *(float(generator.uniform(*between)) for between in HALFWAY)):
                 source = renderers[first]
                 if source is not None:
                     with attempts:
@@ -98,13 +100,17 @@ class MeasuredPerson:
             if renderer is None:
                 continue
             own = renderer.rig.fit.units.astype(np.float32)
-            if shown(crop.scores) > EXPRESSIVE or not len(self.expressive):
-                away = np.where(_GAZE, 0, -own)
-            else:
-                lent = self.expressive[generator.integers(len(self.expressive))]
-                away = np.where(_GAZE, 0, np.clip(generator.uniform(0.7, 1.3) * lent, 0, 1) - own)
-            with attempts:
-                yield back_sample(crop, away.astype(np.float32), seed=seeds[-1], renderer=renderer)
+            for draw in range(BACK_DRAWS):
+                if len(self.expressive) and (draw or shown(crop.scores) <= EXPRESSIVE):
+                    lent = self.expressive[generator.integers(len(self.expressive))]
+                    other = np.clip(generator.uniform(0.7, 1.3) * lent, 0, 1)
+                elif draw:
+                    break
+                else:
+                    other = np.zeros_like(own)
+                away = np.where(_GAZE, 0, other - own).astype(np.float32)
+                with attempts:
+                    yield back_sample(crop, away, seed=seeds[-1] + draw, renderer=renderer)
             if generator.random() < STILL_SHARE:
                 with attempts:
                     control = random_control(own, renderer.rig.head.unit_names, generator)

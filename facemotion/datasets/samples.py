@@ -64,7 +64,7 @@ class Sample:
     """(468, 2) float32 of the target."""
 
 
-_ARRAYS = tuple(f.name for f in fields(Sample) if f.name not in ("person", "kind"))
+ARRAYS = tuple(f.name for f in fields(Sample) if f.name not in ("person", "kind"))
 
 
 def write_shard(path: Path, samples: Sequence[Sample]) -> None:
@@ -78,7 +78,7 @@ def write_shard(path: Path, samples: Sequence[Sample]) -> None:
         "people": [sample.person for sample in samples],
         "kinds": [sample.kind for sample in samples],
     }
-    arrays = {name: np.ascontiguousarray(np.stack([getattr(s, name) for s in samples])) for name in _ARRAYS}
+    arrays = {name: np.ascontiguousarray(np.stack([getattr(s, name) for s in samples])) for name in ARRAYS}
     part = path.with_name(path.name + ".part")
     save_file(arrays, part, metadata={"facemotion": json.dumps(header)})
     part.replace(path)
@@ -133,7 +133,7 @@ def _opened(path: Path) -> tuple[list[str], list[str], dict[str, Any]]:
             raise InputError(f"{path} holds no samples of version {VERSION}", "Give a folder of samples alone.")
         people = checked(header.get("people"), list[str], "people")
         kinds = checked(header.get("kinds"), list[str], "kinds")
-        parts = {name: file.get_slice(name) for name in _ARRAYS}
+        parts = {name: file.get_slice(name) for name in ARRAYS}
         shapes = {name: tuple(part.get_shape()) for name, part in parts.items()}
         n, m, k = (shapes[name][1] for name in ("source", "flow", "coordinates"))
         images = {"source": (n, n, 3), "target": (n, n, 3), "mask": (n, n), "layers": (n, n, 4)}

@@ -21,7 +21,7 @@ from facemotion.evaluation.markdown import table
 from facemotion.models.compositor import composed, sampled, whole_grid, with_patches
 from facemotion.models.generator import Generator
 from facemotion.models.paper_generator import PaperGenerator
-from facemotion.training.data import SampleBatch, collated
+from facemotion.training.data import SampleBatch, batch_of
 from facemotion.training.losses import resized
 from facemotion.training.methods import grids_of
 from facemotion.version import __version__
@@ -72,7 +72,7 @@ def evaluate_pairs(
     """Measure every sample; ``watch`` is called at each."""
     rows: dict[tuple[str, str], list[np.ndarray]] = {}
     for index, kind in enumerate(samples.kinds):
-        batch = collated([samples[index]], generator.config.input_px)
+        batch = batch_of([samples[index]], generator.config.input_px)
         answers = (batch.rendered.source, *frames(generator, batch))
         for view, grids in grids_of(batch, FACE_PX).items():
             target, mask, *seen = (
@@ -132,7 +132,7 @@ def sheet(generator: Generator | PaperGenerator, samples: SampleFolder, chosen: 
     rows = []
     for index in chosen:
         sample = samples[index]
-        batch = collated([sample], generator.config.input_px)
+        batch = batch_of([sample], generator.config.input_px)
         images = [(f[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy() for f in frames(generator, batch)]
         mask = sample.mask[..., None] / 255
         target = (sample.target * mask + 128 * (1 - mask)).astype(np.uint8)

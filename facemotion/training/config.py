@@ -49,6 +49,8 @@ class TrainConfig:
     pair_share: float = 0.5
     """Of the samples: another photograph of the person; ``still`` has `still_share`, ``back`` the rest."""
     still_share: float = 0.1
+    jitter: float = 0.0
+    """How far samples are turned (radians), resized (log) and shifted (crop widths): standard deviation of each."""
     ema_half_life: float = 2000.0
     """Samples over which the released average halves its memory."""
     save_every: int = 50

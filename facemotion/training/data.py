@@ -1,22 +1,25 @@
-"""Batches of samples: chosen, mirrored and coloured by seed and step alone, so that a resume is exact."""
+"""Batches of samples: chosen and changed by seed and step alone, so that a resume is exact."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import lru_cache
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from facemotion.datasets.samples import Sample, SampleFolder
+from facemotion.datasets.samples import ARRAYS, Sample, SampleFolder
 from facemotion.faces.ibug68 import FROM_FACE_MESH
-from facemotion.head.mirror import mirrored_landmarks, mirrored_units
 from facemotion.models.generator import RenderedMaps
-from facemotion.models.head_coordinates import NOWHERE
+from facemotion.training.augmentation import Augmentation, augmented
 from facemotion.training.config import TrainConfig
+
+AHEAD = 4
+"""Batches read ahead of the one in use."""
 
 
 @dataclass
@@ -38,35 +41,70 @@ class SampleBatch:
     """(B, 68, 2) target landmarks minus the renderer's, crop widths."""
     source_landmarks: Tensor
     """(B, 468, 2) of the photo, crop widths."""
+    photographed: Tensor
+    """(B,) bool: photo and target are photographs, so that discriminators may compare frame and target."""
 
-    def to(self, device: torch.device) -> SampleBatch:
+
+@dataclass(frozen=True)
+class StackedSamples:
+    """B samples as they lie in their file, stacked; images and maps have their channels last."""
+
+    arrays: dict[str, Tensor]
+    """By the names of the arrays of a `Sample`."""
+    photographed: Tensor
+    """(B,) bool."""
+
+    def to(self, device: torch.device) -> StackedSamples:
         """The same on a device."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        rendered = RenderedMaps(**{f.name: getattr(self.rendered, f.name).to(device) for f in fields(RenderedMaps)})
-        return SampleBatch(**{name: v.to(device) for name, v in moved.items() if name != "rendered"}, rendered=rendered)
+        moved = {name: array.to(device, non_blocking=True) for name, array in self.arrays.items()}
+        return StackedSamples(moved, self.photographed.to(device, non_blocking=True))
+
+    def pinned(self) -> StackedSamples:
+        """The same in memory from which a GPU reads by itself."""
+        return StackedSamples({n: a.pin_memory() for n, a in self.arrays.items()}, self.photographed.pin_memory())
+
+
+def stacked(samples: Sequence[Sample]) -> StackedSamples:
+    """Samples of one size, stacked."""
+    arrays = {name: torch.from_numpy(np.stack([getattr(s, name) for s in samples])) for name in ARRAYS}
+    return StackedSamples(arrays, torch.tensor([sample.kind == "pair" for sample in samples]))
 
 
 def batches(
-    folder: SampleFolder, config: TrainConfig, first_step: int, *, rank: int = 0, size: int = 1
+    folder: SampleFolder,
+    config: TrainConfig,
+    first_step: int,
+    *,
+    rank: int = 0,
+    size: int = 1,
+    device: torch.device | None = None,
 ) -> Iterator[SampleBatch]:
-    """The batches of this process from a step on, the next one prepared while one is in use."""
+    """The batches of this process from a step on, on a device; the next ones are read while one is in use."""
+    device = device or torch.device("cpu")
     kinds = {kind: [i for i, k in enumerate(folder.kinds) if k == kind] for kind in sorted(set(folder.kinds))}
 
-    def batch(step: int) -> SampleBatch:
+    def read(step: int) -> tuple[StackedSamples, list[Augmentation]]:
         generator = np.random.default_rng([config.seed, step])
         chosen = [_draw(kinds, config, generator) for _ in range(config.batch)]
         seeds = generator.integers(1 << 60, size=config.batch).tolist()
         mine = range(rank, config.batch, size)
-        samples = [augmented(folder[chosen[i]], np.random.default_rng(seeds[i])) for i in mine]
-        return collated(samples, config.input_px)
+        samples = stacked([folder[chosen[i]] for i in mine])
+        changes = [Augmentation.drawn(np.random.default_rng(seeds[i]), config.jitter) for i in mine]
+        return samples.pinned() if device.type == "cuda" else samples, changes
 
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(batch, first_step)
-        for step in range(first_step, config.steps):
-            ready = waiting.result()
-            if step + 1 < config.steps:
-                waiting = pool.submit(batch, step + 1)
-            yield ready
+    ahead = AHEAD if device.type == "cuda" else 1
+    with ThreadPoolExecutor(ahead) as pool:
+        steps = iter(range(first_step, config.steps))
+        waiting = deque(
+            pool.submit(read, step) for step in (next(steps, None) for _ in range(ahead)) if step is not None
+        )
+        while waiting:
+            samples, changes = waiting.popleft().result()
+            step = next(steps, None)
+            if step is not None:
+                waiting.append(pool.submit(read, step))
+            samples = samples.to(device)
+            yield collated(augmented(samples.arrays, changes), samples.photographed, config.input_px)
 
 
 def _draw(kinds: dict[str, list[int]], config: TrainConfig, generator: np.random.Generator) -> int:
@@ -78,65 +116,46 @@ def _draw(kinds: dict[str, list[int]], config: TrainConfig, generator: np.random
     return rows[int(generator.integers(len(rows)))]
 
 
-def mirrored(sample: Sample) -> Sample:
-    """The sample in the mirror."""
-    units, landmarks = mirrored_units(), mirrored_landmarks()
-    images = {n: getattr(sample, n)[:, ::-1] for n in ("source", "target", "mask", "layers", "log_gain")}
-    points = {
-        n: np.array([1, 0], np.float32) + getattr(sample, n)[landmarks] * np.array([-1, 1], np.float32)
-        for n in ("source_landmarks", "rendered_landmarks", "target_landmarks")
+def batch_of(samples: Sequence[Sample], input_px: int) -> SampleBatch:
+    """Samples as they are, as one batch on the CPU."""
+    stack = stacked(samples)
+    return collated(stack.arrays, stack.photographed, input_px)
+
+
+def collated(arrays: dict[str, Tensor], photographed: Tensor, input_px: int) -> SampleBatch:
+    """Stacked samples as one batch, on their device."""
+    maps = {
+        name: array.float().permute(0, 3, 1, 2) if array.ndim == 4 else array.float()[:, None]
+        for name, array in arrays.items()
+        if array.shape[1:2] == array.shape[2:3]
     }
-    flow = sample.flow[:, ::-1] * np.array([-1, 1], np.float16)
-    coordinates = sample.coordinates[:, ::-1].copy()
-    seen = coordinates[..., 0] > NOWHERE + 0.5
-    coordinates[seen, 0] *= -1
-    rest = {"flow": flow, "coordinates": coordinates, "control": sample.control[units], "own": sample.own[units]}
-    return Sample(sample.person, sample.kind, **images, **points, **rest)
-
-
-def augmented(sample: Sample, generator: np.random.Generator) -> Sample:
-    """Mirrored half the time; brightness, contrast and colour of all images changed alike, some made grey."""
-    if generator.random() < 0.5:
-        sample = mirrored(sample)
-    gamma = np.exp(generator.normal(0, 0.15))
-    gain = np.exp(generator.normal(0, 0.05, 3) + generator.normal(0, 0.08))
-    grey = generator.random() < 0.08
-    levels = (np.arange(256) / 255) ** gamma
-    table = np.clip(np.round(255 * levels[:, None] * gain), 0, 255).astype(np.uint8)
-
-    def coloured(image: np.ndarray) -> np.ndarray:
-        image = cv2.LUT(np.ascontiguousarray(image), table[:, None])
-        return np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, 2) if grey else image
-
-    layers = np.dstack([coloured(sample.layers[..., :3]), sample.layers[..., 3]])
-    kept = {f.name: getattr(sample, f.name) for f in fields(sample)}
-    kept |= {"source": coloured(sample.source), "target": coloured(sample.target), "layers": layers}
-    return Sample(**kept)
-
-
-def collated(samples: list[Sample], input_px: int) -> SampleBatch:
-    """Samples as one batch."""
-
-    def stacked(name: str) -> Tensor:
-        maps = np.stack([getattr(s, name) for s in samples]).astype(np.float32)
-        maps = maps.transpose(0, 3, 1, 2) if maps.ndim == 4 else maps[:, None] if maps.ndim == 3 else maps
-        return torch.from_numpy(np.ascontiguousarray(maps))
-
-    def points(name: str) -> Tensor:
-        return torch.from_numpy(np.stack([getattr(s, name) for s in samples]).astype(np.float32))
-
-    size = (input_px, input_px)
-    small = np.stack([cv2.resize(np.ascontiguousarray(s.source), size, interpolation=cv2.INTER_AREA) for s in samples])
-    half = input_px // 2
-    coordinates = stacked("coordinates")
+    source, target, layers, mask = (maps[name] / 255 for name in ("source", "target", "layers", "mask"))
+    layers = torch.cat([layers[:, :3] * layers[:, 3:], layers[:, 3:]], 1)
+    coordinates, half = maps["coordinates"], input_px // 2
     if coordinates.shape[-1] != half:
         coordinates = torch.nn.functional.interpolate(coordinates, (half, half), mode="nearest")
-    source, target, layers, mask = (stacked(n) / 255 for n in ("source", "target", "layers", "mask"))
-    layers[:, :3] *= layers[:, 3:]
-    landmarks = points("rendered_landmarks")
-    own_points = points("source_landmarks")
+    own_points, landmarks = arrays["source_landmarks"], arrays["rendered_landmarks"]
     eyes = (own_points[:, 263] - own_points[:, 33]).norm(dim=1)
-    rendered = RenderedMaps(source, stacked("flow"), stacked("log_gain"), layers, landmarks, eyes)
-    moved = (points("target_landmarks") - landmarks)[:, list(FROM_FACE_MESH)]
-    photo = torch.from_numpy(small).permute(0, 3, 1, 2).float() / 255
-    return SampleBatch(photo, coordinates, points("own"), points("control"), rendered, target, mask, moved, own_points)
+    areas = _areas(source.shape[-1], input_px, source.device)
+    return SampleBatch(
+        areas @ source @ areas.T,
+        coordinates,
+        arrays["own"],
+        arrays["control"],
+        RenderedMaps(source, maps["flow"], maps["log_gain"], layers, landmarks, eyes),
+        target,
+        mask,
+        (arrays["target_landmarks"] - landmarks)[:, list(FROM_FACE_MESH)],
+        own_points,
+        photographed,
+    )
+
+
+@lru_cache(maxsize=8)
+def _areas(side: int, smaller: int, device: torch.device) -> Tensor:
+    """(smaller, side) what makes of a line of pixels one of fewer, each the mean over its area."""
+    edges = torch.arange(smaller + 1, dtype=torch.float64) * side / smaller
+    pixels = torch.arange(side, dtype=torch.float64)
+    ends = torch.minimum(edges[1:, None], pixels + 1)
+    starts = torch.maximum(edges[:-1, None], pixels)
+    return ((ends - starts).clamp(min=0) * smaller / side).float().to(device)

@@ -71,5 +71,4 @@ def _own_device(name: str, local_rank: int) -> torch.device:
     if device.type == "cuda":
         device = device if device.index is not None else torch.device("cuda", local_rank)
         torch.cuda.set_device(device)
-        torch.backends.cudnn.benchmark = True  # a phase has one size
     return device

@@ -29,7 +29,6 @@ from facemotion.training.config import CorrectionTrainConfig, PaperTrainConfig
 from facemotion.training.data import SampleBatch, batches
 from facemotion.training.distributed import World
 from facemotion.training.ema import WeightAverage
-from facemotion.training.losses import Views
 from facemotion.training.methods import method_of
 
 STATE_FILE, LOG_FILE, CONFIG_FILE, RELEASE_FILE = "state.pt", "log.jsonl", "config.json", "generator.safetensors"
@@ -128,10 +127,13 @@ class Trainer:
         ending = FINISHED
         if self.world.is_main:
             self._begin_files()
-        for batch in batches(self.samples, self.config, self.step, rank=self.world.rank, size=self.world.size):
+        world = self.world
+        for batch in batches(
+            self.samples, self.config, self.step, rank=world.rank, size=world.size, device=world.device
+        ):
             if self.step >= last:
                 break
-            losses = self._train(batch.to(self.world.device))
+            losses = self._train(batch)
             self.step += 1
             seconds = (time.monotonic() - began) / (self.step - start)
             if self.world.is_main:
@@ -204,9 +206,10 @@ class Trainer:
         config = self.config
         terms, views = self._method.terms(self._generator, batch, step=self.step, autocast=self._bf16)
         adversarial = self.step >= config.adversarial_from and config.adversarial > 0
-        generated = views.for_discriminators()
+        adversarial = adversarial and bool(batch.photographed.any())
         if adversarial:
-            terms |= self._adversarial_terms(generated, views)
+            fakes, reals, photos = views.for_discriminators(batch.photographed)
+            terms |= self._adversarial_terms(fakes, reals, photos)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):  # backward through places that are no numbers may end the process
             raise TrainingError(
@@ -222,33 +225,37 @@ class Trainer:
         self.average.update(self.generator, batch_images=config.batch, images=images)
         values = {name: float(term.detach()) for name, term in ({"loss": loss} | terms).items()}
         if adversarial:
-            values |= self._train_discriminators({n: v.detach() for n, v in generated.items()}, views.target)
+            values |= self._train_discriminators({name: view.detach() for name, view in fakes.items()}, reals, photos)
         return values
 
-    def _adversarial_terms(self, generated: dict[str, Tensor], views: Views) -> dict[str, Tensor]:
+    def _adversarial_terms(
+        self, fakes: dict[str, Tensor], reals: dict[str, Tensor], photos: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
         """By which the discriminators, held fixed, train the generator: hinge loss and feature matching."""
         self.discriminators.requires_grad_(False)
         with self._autocast():
-            fakes = self.discriminators(generated)
+            on_fakes = self.discriminators(fakes, photos)
             with torch.no_grad():
-                reals = self.discriminators(views.target)
-        logits = torch.stack([logits.float().mean() for logits, _ in fakes.values()]).sum()
+                on_reals = self.discriminators(reals, photos)
+        logits = torch.stack([logits.float().mean() for logits, _ in on_fakes.values()]).sum()
         matched = [
             (mine - other).float().abs().mean()
-            for name in fakes
-            for mine, other in zip(fakes[name][1], reals[name][1], strict=True)
+            for name in on_fakes
+            for mine, other in zip(on_fakes[name][1], on_reals[name][1], strict=True)
         ]
         return {
             "adversarial": -self.config.adversarial * logits,
             "features": self.config.features * torch.stack(matched).mean(),
         }
 
-    def _train_discriminators(self, fakes: dict[str, Tensor], reals: dict[str, Tensor]) -> dict[str, float]:
+    def _train_discriminators(
+        self, fakes: dict[str, Tensor], reals: dict[str, Tensor], photos: dict[str, Tensor]
+    ) -> dict[str, float]:
         """One step of the discriminators; returns their loss and how often each is right."""
         config = self.config
         self.discriminators.requires_grad_(True)
         with self._autocast():
-            on_fakes, on_reals = self.discriminators(fakes), self.discriminators(reals)
+            on_fakes, on_reals = self.discriminators(fakes, photos), self.discriminators(reals, photos)
         parts, right = [], {}
         for name in fakes:
             fake, real = on_fakes[name][0].float(), on_reals[name][0].float()
@@ -257,7 +264,7 @@ class Trainer:
         loss = torch.stack(parts).sum()
         if self.step % config.r1_every == 0:
             points = {name: view.clone().requires_grad_(True) for name, view in reals.items()}
-            total = torch.stack([logits.sum() for logits, _ in self.discriminators(points).values()]).sum()
+            total = torch.stack([logits.sum() for logits, _ in self.discriminators(points, photos).values()]).sum()
             gradients = torch.autograd.grad(total, list(points.values()), create_graph=True)
             penalty = [g.square().sum((1, 2, 3)).mean() / (g.shape[2] * g.shape[3]) for g in gradients]
             loss = loss + config.r1 * config.r1_every * torch.stack(penalty).sum()

@@ -24,13 +24,19 @@ class Views:
     weight: dict[str, Tensor]
     """(B, 1, h, w): how far the target is known, times how much it matters there."""
     mask: dict[str, Tensor]
+    photo: dict[str, Tensor]
+    """The same places of the photo."""
 
-    def for_discriminators(self) -> dict[str, Tensor]:
-        """The generated views, and the target where that is not known."""
-        return {
-            name: self.mask[name] * view + (1 - self.mask[name]) * self.target[name]
-            for name, view in self.generated.items()
-        }
+    def for_discriminators(self, rows: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        """The generated views (and the target where that is not known), the target's and the photo's, of some samples:
+        rows (B,) bool."""
+        fakes, reals, photos = {}, {}, {}
+        for name, view in self.generated.items():
+            chosen = rows.repeat(len(view) // len(rows))  # both eyes are one view
+            mask, target = self.mask[name][chosen], self.target[name][chosen]
+            fakes[name], reals[name] = mask * view[chosen] + (1 - mask) * target, target
+            photos[name] = self.photo[name][chosen]
+        return fakes, reals, photos
 
 
 def views_of(correction: CorrectionMaps, batch: SampleBatch, config: CorrectionTrainConfig) -> Views:
@@ -57,10 +63,11 @@ def views_of(correction: CorrectionMaps, batch: SampleBatch, config: CorrectionT
             base[name] = torch.cat(parts)
         target = {n: torch.cat([sampled(batch.target, g) for g in gs]) for n, gs in grids.items()}
         mask = {n: torch.cat([sampled(batch.mask, g) for g in gs]) for n, gs in grids.items()}
+        photo = {n: torch.cat([sampled(rendered.source, g) for g in gs]) for n, gs in grids.items()}
         weight = {}
         for name in target:
             weight[name] = weighed(mask[name], target[name] - base[name], config.emphasis)
-    return Views(generated, target, weight, mask)
+    return Views(generated, target, weight, mask, photo)
 
 
 def weighed(mask: Tensor, difference: Tensor, emphasis: float) -> Tensor:

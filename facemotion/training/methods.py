@@ -132,4 +132,4 @@ def views_of_frames(frames: Tensor, batch: SampleBatch, config: PaperTrainConfig
     with torch.no_grad():
         target, mask, photo = seen(batch.target), seen(batch.mask), seen(batch.photo)
         weight = {name: weighed(mask[name], target[name] - photo[name], config.emphasis) for name in target}
-    return Views(seen(frames), target, weight, mask)
+    return Views(seen(frames), target, weight, mask, photo)

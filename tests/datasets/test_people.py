@@ -97,8 +97,8 @@ def test_photos_are_measured_once_and_pairs_come_first(tmp_path, photo_folder, m
     again = measured_people(people, measure(people, tmp_path / "measured.npz"))
     assert [(person.person, len(person.photos)) for person in again] == [("mine-anna", 2), ("mine-ben", 1)]
     samples = list(again[0].samples(size_px=SIZE))
-    assert [sample.kind for sample in samples].count("pair") == 4
-    assert samples[0].control[UNIT_INDEX["jawOpen"]] > 0.2 > -0.2 > samples[2].control[UNIT_INDEX["jawOpen"]]
+    assert [sample.kind for sample in samples].count("pair") == 6
+    assert samples[0].control[UNIT_INDEX["jawOpen"]] > 0.2 > -0.2 > samples[3].control[UNIT_INDEX["jawOpen"]]
     (tmp_path / "measured.npz").write_bytes(b"PK nothing")
     with pytest.raises(InputError, match="damaged"):
         measure(people, tmp_path / "measured.npz")

@@ -3,6 +3,7 @@
 import json
 from dataclasses import fields, replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,11 +11,13 @@ import torch
 from facemotion.datasets.samples import Sample, SampleFolder, write_shard
 from facemotion.errors import InputError, TrainingError, WeightsError
 from facemotion.head.model import load_head
+from facemotion.models.generator import Generator
 from facemotion.models.paper_generator import PaperGenerator, PaperGeneratorConfig
 from facemotion.models.release import load_corrections, load_release
+from facemotion.training.augmentation import Augmentation, augmented, mirrored, moved
 from facemotion.training.checkpoint import load_state
 from facemotion.training.config import CorrectionTrainConfig, PaperTrainConfig, read_config
-from facemotion.training.data import augmented, collated, mirrored
+from facemotion.training.data import batch_of, stacked
 from facemotion.training.distributed import World
 from facemotion.training.loop import FINISHED, OUT_OF_TIME, STOPPED, Trainer, open_training
 from facemotion.training.losses import pixel_loss, views_of
@@ -145,7 +148,7 @@ def test_a_damaged_configuration_is_refused(tmp_path):
 
 def test_the_papers_generator_learns_the_target_and_that_nothing_is_asked_at_control_zero(tmp_path, monkeypatch):
     """A few steps on one sample: every supervised loss falls, and ``f(I, 0)`` comes nearer to the photo."""
-    monkeypatch.setattr("facemotion.training.data.augmented", lambda sample, generator: sample)
+    monkeypatch.setattr("facemotion.training.data.augmented", lambda arrays, changes: arrays)
     write_shard(tmp_path / "0.safetensors", [smooth_sample()])
     small = replace(TINY_PAPER.generator, widths=(8, 16))
     config = replace(TINY_PAPER, generator=small, steps=100, batch=1, learning_rate=1e-2, warm_up=1, adversarial=0.0)
@@ -156,7 +159,7 @@ def test_the_papers_generator_learns_the_target_and_that_nothing_is_asked_at_con
         first, last = ([each[name] for each in part] for part in (losses[:5], losses[-5:]))
         assert np.mean(last) < 0.7 * np.mean(first), name
     generator, _ = load_release(tmp_path / "t" / "generator.safetensors")
-    batch = collated([smooth_sample()], 32)
+    batch = batch_of([smooth_sample()], 32)
     with torch.inference_mode():
         frames = generator(batch.photo, torch.stack([torch.zeros(1, 52), batch.control], 1)).images[0]
     assert (frames[0] - batch.photo[0]).abs().mean() < 0.12
@@ -195,11 +198,11 @@ def test_the_papers_release_is_no_weights_for_clips(samples, tmp_path):
 
 
 def test_mirrored_twice_is_the_sample():
-    sample = made_up_sample(0)
-    again = mirrored(mirrored(sample))
-    for f in fields(Sample):
-        if not f.name.endswith("landmarks"):
-            assert np.array_equal(getattr(again, f.name), getattr(sample, f.name)), f.name
+    arrays = stacked([made_up_sample(0), made_up_sample(1)]).arrays
+    again = mirrored(mirrored(arrays))
+    for name, array in arrays.items():
+        if not name.endswith("landmarks"):
+            assert torch.equal(again[name], array), name
 
 
 def test_left_and_right_change_places_in_the_mirror():
@@ -207,26 +210,81 @@ def test_left_and_right_change_places_in_the_mirror():
     sample = made_up_sample(0)
     sample.control[:] = 0
     sample.control[index["mouthSmileLeft"]] = 1
-    other = mirrored(sample)
-    assert other.control[index["mouthSmileRight"]] == 1 and not other.control[index["mouthSmileLeft"]]
-    np.testing.assert_allclose(other.source_landmarks[61, 0], 1 - sample.source_landmarks[291, 0], atol=1e-6)
-    assert np.array_equal(other.flow[:, ::-1, 0], -sample.flow[..., 0])
+    other = {name: array[0].numpy() for name, array in mirrored(stacked([sample]).arrays).items()}
+    assert other["control"][index["mouthSmileRight"]] == 1 and not other["control"][index["mouthSmileLeft"]]
+    np.testing.assert_allclose(other["source_landmarks"][61, 0], 1 - sample.source_landmarks[291, 0], atol=1e-6)
+    assert np.array_equal(other["flow"][:, ::-1, 0], -sample.flow[..., 0])
 
 
 def test_colours_change_alike_in_source_and_target():
     sample = made_up_sample(0)
     same = Sample(**{f.name: getattr(sample, f.name) for f in fields(sample)} | {"target": sample.source})
-    changed = augmented(same, np.random.default_rng(3))
-    assert np.array_equal(changed.source, changed.target)
-    assert np.abs(changed.source.astype(float).mean() - sample.source.mean()) > 1
+    changed = augmented(stacked([same]).arrays, [Augmentation.drawn(np.random.default_rng(3), 0.0)])
+    assert torch.equal(changed["source"], changed["target"])
+    assert abs(float(changed["source"].mean()) - sample.source.mean()) > 1
+
+
+def test_samples_are_changed_each_in_its_own_way():
+    samples = stacked([made_up_sample(0), made_up_sample(1)])
+    kept = Augmentation(False, 1.0, np.ones(3), False, np.eye(2, 3, dtype=np.float32))
+    changed = augmented(samples.arrays, [kept, replace(kept, mirror=True, grey=True)])
+    torch.testing.assert_close(changed["source"][0], samples.arrays["source"][0].float())
+    assert torch.equal(changed["control"][0], samples.arrays["control"][0])
+    assert torch.equal(changed["control"][1], mirrored(samples.arrays)["control"][1])
+    grey = changed["target"][1]
+    torch.testing.assert_close(grey[..., 0], grey[..., 2])
+
+
+def test_a_moved_crop_shows_what_its_flow_and_landmarks_say():
+    """What a flow fetches from the photo, and what lies at a landmark, is the same in the crop that lies elsewhere."""
+    sample = made_up_sample(0)
+    down, across = np.mgrid[:48, :48]
+    sample.source[:] = np.dstack([4 * across, 4 * down, 2 * (across + down)])
+    sample.flow[:] = np.float16(0.05), np.float16(-0.03)
+    sample.source_landmarks[:] = 0.5, 0.45
+    turn, size = 0.3, 1.1
+    linear = size * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    similarity = np.column_stack([linear, 0.5 - linear @ (0.45, 0.52)]).astype(np.float32)
+    before = stacked([sample]).arrays
+    after = moved(before, torch.from_numpy(similarity)[None])
+
+    def fetched(arrays: dict[str, torch.Tensor], place: np.ndarray, *, moves: bool) -> np.ndarray:
+        flow = arrays["flow"][0, 8, 8].numpy().astype(float) if moves else 0
+        x, y = (place + flow) * 48 - 0.5
+        patch = arrays["source"][0].numpy().astype(np.float32)
+        return cv2.getRectSubPix(patch, (1, 1), (x, y))[0, 0]
+
+    old_place = np.array([0.5, 0.45])
+    new_place = after["source_landmarks"][0, 0].numpy().astype(float)
+    np.testing.assert_allclose(linear @ new_place + similarity[:, 2], old_place, atol=1e-5)
+    for moves in (False, True):
+        expected, found = fetched(before, old_place, moves=moves), fetched(after, new_place, moves=moves)
+        np.testing.assert_allclose(found, expected, atol=1.5)
+
+
+def test_a_photo_is_shrunk_by_area():
+    sample = made_up_sample(0)
+    expected = cv2.resize(sample.source.astype(np.float32) / 255, (32, 32), interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(batch_of([sample], 32).photo[0].permute(1, 2, 0).numpy(), expected, atol=1e-4)
+
+
+def test_discriminators_see_pairs_of_photographs_alone():
+    batch = batch_of([made_up_sample(0, kind="back"), made_up_sample(1, kind="pair")], 32)
+    assert batch.photographed.tolist() == [False, True]
+    torch.manual_seed(0)
+    correction = Generator(TINY.generator)(batch.photo, batch.coordinates, batch.own, batch.control, batch.rendered)
+    views = views_of(correction, batch, TINY)
+    fakes, reals, photos = views.for_discriminators(batch.photographed)
+    assert {name: len(view) for name, view in fakes.items()} == {"face": 1, "mouth": 1, "eye": 2}
+    for name in fakes:
+        assert torch.equal(reals[name], views.target[name][1::2]), name
+        assert torch.equal(photos[name], views.photo[name][1::2]), name
 
 
 def test_pixels_count_more_where_the_target_differs():
     sample = made_up_sample(0)
-    batch = collated([sample], 32)
+    batch = batch_of([sample], 32)
     trainer_config = replace(TINY, emphasis=5.0)
-    from facemotion.models.generator import Generator
-
     torch.manual_seed(0)
     correction = Generator(TINY.generator)(batch.photo, batch.coordinates, batch.own, batch.control, batch.rendered)
     views = views_of(correction, batch, trainer_config)
