@@ -1,7 +1,7 @@
 """Units asked against units read: what the face in a photo shows when it is animated, as the landmarker sees it.
 
-Frames are composed as in a clip, of photos of at most `LONGEST_PX`. Every reading is a change of the landmarker's
-scores or angles against a reading of the same face at rest, so that how it sees that person cancels out.
+Frames are composed as in a clip, of photos of at most `LONGEST_PX`, and read by the instruments of `unit_readings`.
+Every reading is a change against a reading of the same face at rest, so that how it is seen at rest cancels out.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,10 @@ from facemotion.errors import FacemotionError, InputError, UsageError
 from facemotion.evaluation.actor import Actor
 from facemotion.evaluation.images import ssim
 from facemotion.evaluation.regions import ANCHORS, pixel_region
+from facemotion.evaluation.unit_readings import Shown, UnitReadings, random_track
+from facemotion.evaluation.unit_scores import Instrument, indices, target
 from facemotion.expressions.recipes import Recipes
-from facemotion.expressions.units import UNIT_COUNT, UNIT_INDEX, UNIT_NAMES, parse_unit, words_for
+from facemotion.expressions.units import UNIT_COUNT
 from facemotion.faces import geometry
 from facemotion.faces.geometry import fitted_similarity
 from facemotion.faces.ibug68 import FROM_FACE_MESH, inter_ocular
@@ -32,20 +35,12 @@ if TYPE_CHECKING:
     from facemotion.faces.types import Face
     from facemotion.models.inference import CorrectionNetwork
 
-LEVELS = (0.2, 0.4, 0.6, 0.8)
-"""Strengths at which a unit is asked; with rest, five levels over which its reading should never fall."""
-STRENGTHS = (0.4, 0.8)
-"""Of these, those by which gain and cross-talk are measured."""
-WORDS = tuple(word for word in words_for(UNIT_NAMES) if word != "tongueOut")
-"""What is asked, both sides of a pair together; the head has no tongue."""
-TRACK_FRAMES, TRACK_UNITS, TRACK_MOST = 25, 12, 0.7
 ANGLES_DEG = (-6.0, -3.0, 3.0, 6.0)
 AXES = ("yaw", "pitch", "roll")
 LONGEST_PX = 640
 CHANGED_LEVELS = 2
 """By how much of 255 a background pixel may change and still count as unchanged."""
 _OUTLINE_MARGIN = 0.25  # inter-ocular distances beyond the face's outline at which the background begins
-_FALL = 0.01  # a reading that falls by less has not fallen: the landmarker is no finer
 _RIGID = (*ANCHORS, 27, 28, 29, 30)  # corners of the eyes and ridge of the nose, which a smile moves least
 _CROP_PX = 256
 
@@ -60,27 +55,6 @@ class Subject:
     name: str
     photo: Path
     smile: Path | None = None
-
-
-@dataclass(frozen=True)
-class UnitScore:
-    """How one word for units came out, over people. Readings are changes of score against the face at rest."""
-
-    word: str
-    gain: float
-    """Slope of read against asked, through the origin."""
-    read: tuple[float, ...]
-    """Mean reading at each of `STRENGTHS`."""
-    correlation: float
-    """Of asked and read, over people, rest and `LEVELS`."""
-    cross_talk: float
-    """Mean absolute change of all other units."""
-    other: str
-    """The unit that moves most without being asked, on average at the largest strength."""
-    other_change: float
-    monotone: float
-    """Share of people whose reading never falls from rest over `LEVELS`."""
-    people: int
 
 
 @dataclass(frozen=True)
@@ -125,10 +99,9 @@ class UnitsReport:
     """All that was measured."""
 
     people: tuple[str, ...]
-    units: tuple[UnitScore, ...]
+    instruments: dict[str, Instrument]
+    """By the names of `INSTRUMENTS`; empty where only smiles were measured."""
     neutralised: tuple[Neutralised, ...]
-    reenacted: dict[str, tuple[float, int]]
-    """By word: correlation of asked and read over the frames of a track, mean over people, and how many people."""
     head: tuple[HeadScore, ...]
     background: tuple[BackgroundScore, ...]
     frames: int
@@ -140,19 +113,6 @@ class UnitsReport:
     command: str = ""
     weights: str = ""
     """Of the network that corrected the frames; empty for the renderer alone."""
-
-
-def indices(word: str) -> list[int]:
-    """Places of the units that a word stands for."""
-    return [UNIT_INDEX[name] for name in parse_unit(word)]
-
-
-def target(**strengths: float) -> np.ndarray:
-    """(52,) float32 units of a face, by word; all others 0."""
-    units = np.zeros(UNIT_COUNT, np.float32)
-    for word, strength in strengths.items():
-        units[indices(word)] = strength
-    return units
 
 
 def find_subjects(paths: Sequence[Path], *, seed: int) -> list[Subject]:
@@ -231,8 +191,7 @@ class _Session:
     network: CorrectionNetwork | None = None
     recipes: Recipes = field(default_factory=Recipes.load)
     people: list[str] = field(default_factory=list)
-    sweeps: dict[str, list[np.ndarray]] = field(default_factory=lambda: {word: [] for word in WORDS})
-    tracks: dict[str, list[float]] = field(default_factory=lambda: {word: [] for word in WORDS})
+    readings: UnitReadings = field(default_factory=UnitReadings)
     turns: dict[str, list[np.ndarray]] = field(default_factory=lambda: {axis: [] for axis in AXES})
     spilled: dict[str, list[float]] = field(default_factory=dict)
     neutralised: list[Neutralised] = field(default_factory=list)
@@ -248,14 +207,7 @@ class _Session:
             self.left_out.append((subject.name, error.message))
             return
         self.people.append(subject.name)
-        rest = self._scores(actor, target())
-        for word in WORDS:
-            frames = [self._scores(actor, target(**{word: level})) for level in LEVELS]
-            self.sweeps[word].append(np.stack(frames) - rest)
-        words, asked = random_track([self.seed, number])
-        read = np.stack([self._scores(actor, target(**dict(zip(words, row, strict=True)))) for row in asked])
-        for column, word in enumerate(words):
-            self.tracks[word].append(correlation(asked[:, column], read[:, indices(word)].mean(1)))
+        self.readings.add(actor.seen, actor.photo, partial(self._shown, actor), random_track([self.seed, number]))
         for axis in AXES:
             turned = [self._pose(actor, HeadMotion(**{axis: angle})) for angle in ANGLES_DEG]
             self.turns[axis].append(np.stack(turned) - actor.seen.pose)
@@ -290,13 +242,11 @@ class _Session:
         if not self.people and not self.neutralised:
             name, reason = self.left_out[0]
             raise InputError(f"None of the people can be animated; {name}: {reason}", "Try other photos.")
-        tracks = {word: [r for r in found if math.isfinite(r)] for word, found in self.tracks.items()}
         measured = bool(self.people)
         return UnitsReport(
             people=tuple(self.people),
-            units=tuple(unit_score(word, np.stack(self.sweeps[word])) for word in WORDS if measured),
+            instruments=self.readings.instruments() if measured else {},
             neutralised=tuple(self.neutralised),
-            reenacted={word: (float(np.mean(found)), len(found)) for word, found in tracks.items() if found},
             head=tuple(head_score(axis, np.stack(self.turns[axis])) for axis in AXES if measured),
             background=tuple(
                 BackgroundScore(name, float(np.mean(shares)), max(shares)) for name, shares in self.spilled.items()
@@ -309,10 +259,10 @@ class _Session:
             weights=weights,
         )
 
-    def _scores(self, actor: Actor, units: np.ndarray) -> np.ndarray:
-        """(52,) scores of the face that shows the units (52,); nan where it is not seen."""
-        seen = self._seen(actor, actor.performer.composite(actor.performer.render(actor.control(units))))
-        return np.full(UNIT_COUNT, np.nan) if seen is None or seen.scores is None else seen.scores.astype(np.float64)
+    def _shown(self, actor: Actor, units: np.ndarray) -> Shown:
+        """A frame of the face at the units (52,), and how it is read."""
+        frame = actor.performer.composite(actor.performer.render(actor.control(units)))
+        return Shown(frame, self._seen(actor, frame))
 
     def _pose(self, actor: Actor, head: HeadMotion) -> np.ndarray:
         """(3,) degrees of the photo's face with its head turned; nan where it is not seen."""
@@ -327,56 +277,6 @@ class _Session:
         self.frames += 1
         self.unread += seen is None
         return seen
-
-
-def random_track(seed: Sequence[int]) -> tuple[list[str], np.ndarray]:
-    """`TRACK_UNITS` words and their strengths (`TRACK_FRAMES`, `TRACK_UNITS`): smooth ways between random values."""
-    source = np.random.default_rng(list(seed))
-    words = [WORDS[place] for place in sorted(source.choice(len(WORDS), TRACK_UNITS, replace=False))]
-    knots = source.uniform(0, TRACK_MOST, (5, TRACK_UNITS))
-    place = np.linspace(0, len(knots) - 1, TRACK_FRAMES)
-    before = np.minimum(place.astype(int), len(knots) - 2)
-    way = (place - before)[:, None]
-    return words, knots[before] + (knots[before + 1] - knots[before]) * way * way * (3 - 2 * way)
-
-
-def correlation(asked: np.ndarray, read: np.ndarray) -> float:
-    """Pearson's, over the pairs without nan; nan where fewer than two are left or one of them never changes."""
-    known = np.isfinite(asked) & np.isfinite(read)
-    a, b = asked[known] - asked[known].mean() if known.any() else asked[:0], read[known]
-    if len(b) < 2:
-        return math.nan
-    b = b - b.mean()
-    norm = float(np.sqrt((a**2).sum() * (b**2).sum()))
-    return float((a * b).sum()) / norm if norm > 1e-9 else math.nan
-
-
-def unit_score(word: str, changes: np.ndarray) -> UnitScore:
-    """From changes of score (people, len(LEVELS), 52) against rest, nan where a frame was not read."""
-    own = indices(word)
-    read = changes[:, :, own].mean(2)
-    used = [LEVELS.index(strength) for strength in STRENGTHS]
-    asked = np.broadcast_to(STRENGTHS, (len(changes), len(STRENGTHS))).ravel()
-    values = read[:, used].ravel()
-    known = np.isfinite(values)
-    others = np.delete(changes[:, used], own, axis=2)
-    drift = np.abs(_mean(changes[:, used[-1]], axis=0))
-    drift[own] = -1
-    most = int(np.nan_to_num(drift, nan=-1).argmax())
-    from_rest = np.concatenate([np.zeros((len(read), 1)), read], axis=1)
-    falls = np.diff(from_rest, axis=1) < -_FALL
-    complete = np.isfinite(read).all(1)
-    return UnitScore(
-        word=word,
-        gain=float((asked * values)[known].sum() / (asked**2)[known].sum()) if known.any() else math.nan,
-        read=tuple(float(value) for value in _mean(read[:, used], axis=0)),
-        correlation=correlation(np.broadcast_to((0.0, *LEVELS), from_rest.shape).ravel(), from_rest.ravel()),
-        cross_talk=float(np.nanmean(np.abs(others))) if np.isfinite(others).any() else math.nan,
-        other=UNIT_NAMES[most],
-        other_change=float(drift[most]),
-        monotone=float((~falls[complete]).all(1).mean()) if complete.any() else math.nan,
-        people=int(complete.sum()),
-    )
 
 
 def head_score(axis: str, turns: np.ndarray) -> HeadScore:
@@ -429,11 +329,3 @@ def face_similarities(
     region = pixel_region("face", [ours, geometry.apply(laid, truth_landmarks)], _CROP_PX)
     goal = geometry.warp_crop(truth, laid, _CROP_PX)
     return [ssim(crop, goal, region) for crop in crops]
-
-
-def _mean(values: np.ndarray, *, axis: int) -> np.ndarray:
-    """The mean of what is no nan; nan where nothing is."""
-    known = np.isfinite(values)
-    count = known.sum(axis)
-    total = np.where(known, values, 0).sum(axis)
-    return np.where(count > 0, total / np.maximum(count, 1), math.nan)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
 from facemotion.evaluation.markdown import table
-from facemotion.evaluation.units import ANGLES_DEG, LEVELS, STRENGTHS, UnitsReport
+from facemotion.evaluation.unit_scores import GOOD_CORRELATION, LEVELS, Instrument
+from facemotion.evaluation.units import ANGLES_DEG, UnitsReport
 from facemotion.version import __version__
 
 REPORT_FILE = "report.json"
 FORMAT = "facemotion-units-report"
-FORMAT_VERSION = 1
-GOOD_CORRELATION = 0.85
-"""At which a unit counts as shown as asked."""
+FORMAT_VERSION = 2
+WRONG_CHANGE = 0.1
+"""By which a unit may move another one, at a strength of 0.8, before that counts as wrong."""
 _DIGITS = 4
 
 
@@ -43,12 +44,8 @@ def units_report_text(report: UnitsReport) -> str:
 
 def summary_lines(report: UnitsReport) -> list[str]:
     """Ten lines that say how it went."""
-    units, smiles = report.units, report.neutralised
-    correlations = [unit.correlation for unit in units]
-    good = sum(value >= GOOD_CORRELATION for value in correlations)
-    other = max(units, key=lambda unit: unit.other_change, default=None)
+    smiles = report.neutralised
     background = max(report.background, key=lambda each: each.mean, default=None)
-    monotone = _percent(_mean_of(unit.monotone for unit in units))
     before, after, real = (
         _mean(getattr(smile, name) for smile in smiles) for name in ("smile_before", "smile_after", "smile_real")
     )
@@ -56,17 +53,15 @@ def summary_lines(report: UnitsReport) -> list[str]:
     return [
         f"People: {len(report.people)} animated, {len(smiles)} real smiles made neutral, "
         f"{len(report.left_out)} left out.",
-        f"Units: {good} of {len(units)} are read as asked (correlation {GOOD_CORRELATION} or more); "
-        f"median correlation {_median(correlations)}.",
-        f"Gain, read over asked: median {_median(unit.gain for unit in units)}.",
-        f"Cross-talk: other units change by {_mean((unit.cross_talk for unit in units), 3)} on average"
-        + ("." if other is None else f"; most {other.other} under {other.word}, by {other.other_change:.2f}."),
-        f"Monotone over {len(LEVELS) + 1} levels: {monotone} of units and people.",
+        f"Read as asked (correlation {GOOD_CORRELATION} or more): {_by_instrument(report, _good)}.",
+        f"Gain, read over asked, median: {_by_instrument(report, lambda each: _median(u.gain for u in each.units))}.",
+        f"Units that move another one by more than {WRONG_CHANGE}: {_by_instrument(report, _leaking)}.",
+        f"Monotone over {len(LEVELS) + 1} levels, of units and people: "
+        f"{_by_instrument(report, lambda each: _percent(_mean_of(u.monotone for u in each.units)))}.",
         f"Smile to neutral: mouthSmile {before} → {after}; the real neutral photo has {real}.",
         f"Smile to neutral: SSIM with the real neutral photo {_mean((s.ssim_before for s in smiles), 3)} → "
         f"{_mean((s.ssim_after for s in smiles), 3)}.",
-        f"Re-enactment: median correlation {_median(value for value, _ in report.reenacted.values())} over "
-        f"{len(report.reenacted)} units.",
+        f"Re-enactment, median correlation: {_by_instrument(report, _reenactment)}.",
         f"Head, mean error up to {max(ANGLES_DEG):.0f}°: {', '.join(turns) or '–'}.",
         "Background: "
         + (
@@ -78,24 +73,46 @@ def summary_lines(report: UnitsReport) -> list[str]:
     ]
 
 
+def _by_instrument(report: UnitsReport, figure: Callable[[Instrument], str]) -> str:
+    return ", ".join(f"{name} {figure(each)}" for name, each in report.instruments.items()) or "–"
+
+
+def _good(instrument: Instrument) -> str:
+    sees = instrument.sees()
+    good = [unit.word for unit in instrument.units if unit.correlation >= GOOD_CORRELATION]
+    return f"{len(good)} of {len(sees)}, {sum(sees[word] for word in good)} of the {sum(sees.values())} it can see"
+
+
+def _leaking(instrument: Instrument) -> str:
+    leaking, ideal = (
+        sum(unit.other_change > WRONG_CHANGE for unit in units) for units in (instrument.units, instrument.ideal)
+    )
+    return f"{leaking} ({ideal} where landmarks alone are moved)"
+
+
+def _reenactment(instrument: Instrument) -> str:
+    return _median(value for value, _ in instrument.reenacted.values())
+
+
 def _units(report: UnitsReport) -> str:
-    rows = [
-        [
-            unit.word,
-            _number(unit.correlation),
-            _number(unit.gain),
-            *(_number(value) for value in unit.read),
-            _number(unit.cross_talk, 3),
-            f"{unit.other} {_number(unit.other_change)}",
-            _percent(unit.monotone),
-            str(unit.people),
-        ]
-        for unit in sorted(
-            report.units, key=lambda unit: -math.inf if math.isnan(unit.correlation) else unit.correlation
-        )
-    ][::-1]
-    heads = ["unit", "correlation", "gain", *(f"read at {s}" for s in STRENGTHS), "cross-talk", "most moved other"]
-    return "## Units\n\n" + table([*heads, "monotone", "people"], rows) if rows else ""
+    if not report.instruments:
+        return ""
+    names, instruments = list(report.instruments), list(report.instruments.values())
+    ideal = {unit.word: unit.gain for unit in report.instruments["landmarks"].ideal}
+    seen = {name: report.instruments[name].sees() for name in ("network", "landmarks")}
+    read, moved = [], []
+    for by_instrument in zip(*(each.units for each in instruments), strict=True):
+        word = by_instrument[0].word
+        seers = " and ".join(name for name, sees in seen.items() if sees[word]) or "neither"
+        correlations, gains = ([_number(getattr(unit, of)) for unit in by_instrument] for of in ("correlation", "gain"))
+        read.append([word, seers, *correlations, *gains, _number(ideal[word]), str(by_instrument[0].people)])
+        others = [f"{unit.other} {_number(unit.other_change)}" for unit in by_instrument]
+        moved.append([word, *others, *(_percent(unit.monotone) for unit in by_instrument)])
+    figures = [f"{figure}, {name}" for figure in ("correlation", "gain") for name in names]
+    heads = ["unit", "can be seen by", *figures, "gain, landmarks moved alone", "people"]
+    parts = ["## Units", table(heads, read), "## Most moved other unit, and monotone", ""]
+    parts[-1] = table(["unit", *names, *(f"monotone, {name}" for name in names)], moved)
+    return "\n\n".join(parts)
 
 
 def _neutralised(report: UnitsReport) -> str:
@@ -109,9 +126,11 @@ def _neutralised(report: UnitsReport) -> str:
 
 
 def _reenacted(report: UnitsReport) -> str:
-    ranked = sorted(report.reenacted.items(), key=lambda item: -item[1][0])
-    rows = [[word, _number(value), str(people)] for word, (value, people) in ranked]
-    return "## Re-enactment of a random track\n\n" + table(["unit", "correlation", "people"], rows) if rows else ""
+    tracks = [instrument.reenacted for instrument in report.instruments.values()]
+    words = [word for word in tracks[0] if all(word in track for track in tracks)] if tracks else []
+    rows = [[word, *(_number(track[word][0]) for track in tracks), str(tracks[0][word][1])] for word in words]
+    heads = ["unit", *(f"correlation, {name}" for name in report.instruments), "people"]
+    return "## Re-enactment of a random track\n\n" + table(heads, rows) if rows else ""
 
 
 def _head(report: UnitsReport) -> str:

@@ -10,26 +10,18 @@ from typer.testing import CliRunner
 
 from facemotion.cli.app import app
 from facemotion.errors import InputError, MissingFileError
-from facemotion.evaluation import units
+from facemotion.evaluation import unit_readings, units
+from facemotion.evaluation.unit_readings import INSTRUMENTS, TRACK_FRAMES, TRACK_MOST, TRACK_UNITS, random_track
+from facemotion.evaluation.unit_scores import LEVELS, WORDS, Instrument, correlation, indices, target, unit_score
 from facemotion.evaluation.units import (
     ANGLES_DEG,
-    LEVELS,
-    TRACK_FRAMES,
-    TRACK_MOST,
-    TRACK_UNITS,
-    WORDS,
     BackgroundScore,
     Neutralised,
     UnitsReport,
     changed_share,
-    correlation,
     face_similarities,
     find_subjects,
     head_score,
-    indices,
-    random_track,
-    target,
-    unit_score,
 )
 from facemotion.evaluation.units_report import summary_lines, units_report_text, write_units_report
 from facemotion.expressions.units import UNIT_INDEX
@@ -198,19 +190,20 @@ def run(*words):
 
 
 def test_a_report_of_a_real_face(folder, monkeypatch):
-    monkeypatch.setattr(units, "WORDS", ("jawOpen", "mouthSmile"))
-    monkeypatch.setattr(units, "TRACK_UNITS", 2)
-    monkeypatch.setattr(units, "TRACK_FRAMES", 4)
+    monkeypatch.setattr(unit_readings, "WORDS", ("jawOpen", "mouthSmile"))
+    monkeypatch.setattr(unit_readings, "TRACK_UNITS", 2)
+    monkeypatch.setattr(unit_readings, "TRACK_FRAMES", 4)
     pair_folder(folder, ["eileen"])
     out = folder.parent / "r"
     result = run(folder, "--out", out, "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout) == {"out": str(out), "people": 1, "neutralised": 1}
     report = json.loads((out / "report.json").read_text())
-    jaw, smile = report["units"]
-    assert jaw["word"] == "jawOpen"
-    assert jaw["gain"] > 0.3
-    assert smile["monotone"] == 1
+    for name in INSTRUMENTS:
+        jaw, smile = report["instruments"][name]["units"]
+        assert jaw["word"] == "jawOpen"
+        assert jaw["gain"] > 0.3
+        assert smile["monotone"] == 1
     (neutralised,) = report["neutralised"]
     assert neutralised["smile_after"] < 0.5 * neutralised["smile_before"]
     assert neutralised["ssim_before"] > 0.99 > neutralised["ssim_after"]
@@ -238,9 +231,10 @@ def made_up_report() -> UnitsReport:
     bad = unit_score("cheekPuff", np.zeros((2, len(LEVELS), 52)))
     return UnitsReport(
         people=("a", "b"),
-        units=(good, bad),
+        instruments=dict.fromkeys(
+            INSTRUMENTS, Instrument((good, bad), (good, bad), (0.01, 0.01), {"jawOpen": (0.9, 2)})
+        ),
         neutralised=(Neutralised("a", 0.8, 0.1, 0.0, 0.7, 0.9),),
-        reenacted={"jawOpen": (0.9, 2)},
         head=(head_score("yaw", np.zeros((1, len(ANGLES_DEG), 3))),),
         background=(BackgroundScore("smile", 0.001, 0.002),),
         frames=20,
@@ -254,19 +248,24 @@ def test_the_summary_has_ten_lines_and_unmeasured_numbers_are_dashes(tmp_path):
     report = made_up_report()
     lines = summary_lines(report)
     assert len(lines) == 10
-    assert lines[1] == "Units: 1 of 2 are read as asked (correlation 0.85 or more); median correlation 1.00."
+    read = "1 of 2, 1 of the 1 it can see"
+    assert lines[1] == (
+        f"Read as asked (correlation 0.85 or more): network {read}, calibrated {read}, landmarks {read}, pixels {read}."
+    )
     assert "0.80 → 0.10; the real neutral photo has 0.00" in lines[5]
     assert "most under smile, 0.10 % changed; 1 of 20 frames" in lines[9]
     text = units_report_text(report)
     rows = [line for line in text.splitlines() if line.startswith(("| jawOpen", "| cheekPuff"))]
-    assert rows[0].startswith("| jawOpen | 1.00 | 1.00 | 0.40 | 0.80 |")
-    assert rows[1].startswith("| cheekPuff | – |")
+    assert rows[0].startswith("| jawOpen | network and landmarks | 1.00 | 1.00 | 1.00 | 1.00 |")
+    assert rows[1].startswith("| cheekPuff | neither | – |")
     assert "- c: No face." in text
     write_units_report(report, tmp_path)
-    assert json.loads((tmp_path / "report.json").read_text())["units"][1]["correlation"] is None
+    assert (
+        json.loads((tmp_path / "report.json").read_text())["instruments"]["network"]["units"][1]["correlation"] is None
+    )
 
 
 def test_a_report_without_pairs_or_people_still_has_ten_lines():
-    empty = UnitsReport((), (), (), {}, (), (), 0, 0, (), 0)
+    empty = UnitsReport((), {}, (), (), (), 0, 0, (), 0)
     assert len(summary_lines(empty)) == 10
     assert "nan" not in units_report_text(empty)

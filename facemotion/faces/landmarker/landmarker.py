@@ -80,12 +80,21 @@ class Landmarker:
         """A face where its points (478, 2 or 3) lay in the frame before, or None where it is gone."""
         return self.measure_at(image, [roi_of_points(points)])[0]
 
+    def scores_of(self, points: np.ndarray) -> np.ndarray:
+        """(52,) float32 what the blendshape network says of points (478, 2 or 3) px that no picture shows; 0 for the
+        tongue, of which only a picture tells."""
+        return np.append(self._scores(points[None])[0], np.float32(0))
+
+    def _scores(self, points: np.ndarray) -> np.ndarray:
+        """Scores (N, 51) of faces (N, 478, 2 or 3), in the order of the units."""
+        return self._networks.blendshapes(points)[:, list(UNIT_OF_SCORE)]
+
     def _measured(self, found: Sequence[Found]) -> list[Face]:
         """Points in the photo, scores and poses of faces that were found."""
         if not found:
             return []
         points = np.stack([_placed(face.points, face.roi) for face in found])
-        units = self._networks.blendshapes(points)[:, list(UNIT_OF_SCORE)]
+        units = self._scores(points)
         scores = np.column_stack([units, [_chance(face.tongue) for face in found]]).astype(np.float32)
         return [
             self._face(places, unit_scores, face)

@@ -1,0 +1,155 @@
+"""Units read off points alone: the package's head, held where the photo's face is, moved until it meets them.
+
+A second opinion beside the landmarker's blendshape network, which is blind to many units. The points are the
+landmarks of a frame, or where optical flow finds what lay at the landmarks of another frame; neither knows what was
+asked. But the head that explains them is the one that moved the pixels: this reading tells whether a frame shows what
+the head would do, not whether real faces do it that way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from scipy.optimize import lsq_linear
+
+from facemotion.expressions.life import GAZE_RANGE_DEG
+from facemotion.expressions.units import UNIT_COUNT, UNIT_INDEX
+from facemotion.faces import geometry
+from facemotion.faces.measures import EYE_CORNERS, EYEBALL_RADIUS, IRIS_CENTRES
+from facemotion.faces.types import Face
+from facemotion.head.fit import landmark_weights
+from facemotion.head.own_units import own_units, prior_of
+from facemotion.head.rig import Rig
+
+PENALTY = 1e-4
+"""Ridge in squares of the eye distance: landmarks off by a hundredth of it, units that spread by one. The least of its
+order at which an unchanged photo, encoded anew, reads within 0.02 for nearly every unit."""
+ENCODINGS = 8
+"""How often a photo is shifted, scaled and compressed anew to see how far a reading of it scatters."""
+_STRONGEST = 1.2
+_IRIS_WEIGHT = 0.03
+"""Of each iris' centre beside the 468 landmarks, whose weights sum to 1: about that of an eye's margin."""
+_SHIFT_PX, _ZOOM, _QUALITY = 3.0, 0.02, (70, 95)
+_SIZE_PX = 512
+_FITTED = np.array([index for name, index in UNIT_INDEX.items() if name != "tongueOut"])
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkReader:
+    """The head on one photo's face, as an instrument that reads units off landmarks of other pictures of it."""
+
+    face: Face
+    rig: Rig
+    to_crop: np.ndarray
+    """(2, 3) photo px to px of the rig's crop."""
+
+    @classmethod
+    def on(cls, face: Face) -> LandmarkReader:
+        """Fit the head to a face that the landmarker has measured."""
+        to_crop = geometry.photo_to_crop(face.landmarks, _SIZE_PX)
+        points = geometry.apply(to_crop, face.require_points()[:, :2].astype(np.float64))
+        return cls(face, Rig.on(points, _SIZE_PX, prior=prior_of(face.require_scores())), to_crop)
+
+    @cached_property
+    def own(self) -> np.ndarray:
+        """(52,) units that the photo shows."""
+        return own_units(self.rig.fit.units)
+
+    def moved(self, units: np.ndarray) -> np.ndarray:
+        """(478, 3) photo px where the photo's points go when the head shows the units (52,)."""
+        control = np.asarray(units, np.float32) - self.own
+        shift = np.zeros((len(self.face.require_points()), 2))
+        skin = self.rig.landmarks_at(self.rig.moved(control)) - self.rig.landmarks_at(self.rig.source)
+        shift[: len(skin)] = skin
+        for side, centre in IRIS_CENTRES.items():
+            shift[centre : centre + 5] = control @ self._iris_motion(side)
+        points = self.face.require_points().astype(np.float64)
+        points[:, :2] += shift @ np.linalg.inv(self.to_crop[:, :2]).T
+        return points
+
+    def carried(self, frame: np.ndarray, later: np.ndarray) -> np.ndarray:
+        """(478, 2) photo px where those pixels of a frame (H, W, 3) uint8 lie in a later one on which a face at rest
+        has its landmarks.
+
+        Dense inverse search (Kroeger et al. 2016, ECCV). What a frame shows anew, lids, teeth, is not followed.
+        """
+        first, second = (
+            cv2.cvtColor(geometry.warp_crop(each, self.to_crop, _SIZE_PX), cv2.COLOR_RGB2GRAY)
+            for each in (frame, later)
+        )
+        flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(first, second, None)
+        points = geometry.apply(self.to_crop, self.at_rest).astype(np.float32)
+        moved = cv2.remap(flow, points[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+        return geometry.apply(geometry.invert(self.to_crop), points + moved)
+
+    @cached_property
+    def at_rest(self) -> np.ndarray:
+        """(478, 2) photo px of the landmarks when no unit is shown."""
+        return self.moved(np.zeros(UNIT_COUNT))[:, :2]
+
+    def read(self, points: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """(52,) by how much the units of points (478, 2 or 3) differ from those of the same face ``rest``; photo px.
+
+        Bounded least squares: no unit falls below 0, with as much of it as a face at rest seems to have, none rises
+        beyond 1.2. The tongue is not read.
+        """
+        used = [*range(len(self.rig.head.landmark_vertices)), *IRIS_CENTRES.values()]
+        change = (points - rest)[used, :2] @ self.to_crop[:, :2].T * self._weights
+        columns, factor = self._system
+        right = np.linalg.solve(factor, columns @ change.ravel())
+        low = -np.maximum(self.rig.fit.units - self.own, 0)[_FITTED] - 1e-6
+        result = np.zeros(UNIT_COUNT)
+        result[_FITTED] = lsq_linear(factor.T, right, (low, _STRONGEST), method="bvls").x
+        return result
+
+    def _iris_motion(self, side: str) -> np.ndarray:
+        """(52, 2) crop px that each unit moves an iris, whose eye turns by 30 degrees at 1."""
+        outer, inner = (self.rig.landmarks[corner] for corner in EYE_CORNERS[side])
+        reach = EYEBALL_RADIUS * float(np.linalg.norm(outer - inner)) * np.sin(np.radians(GAZE_RANGE_DEG))
+        outwards = 1.0 if side == "left" else -1.0
+        motion = np.zeros((UNIT_COUNT, 2))
+        for way, direction in {"Out": (outwards, 0), "In": (-outwards, 0), "Up": (0, -1), "Down": (0, 1)}.items():
+            motion[UNIT_INDEX[f"eyeLook{way}{side.capitalize()}"]] = np.multiply(reach, direction)
+        return motion
+
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        """(470, 1) roots of the weights of landmarks and irises, per px of the crop."""
+        weights = np.r_[landmark_weights(), [_IRIS_WEIGHT] * len(IRIS_CENTRES)]
+        return np.sqrt(weights)[:, None] / self.rig.eye_px
+
+    @cached_property
+    def _system(self) -> tuple[np.ndarray, np.ndarray]:
+        """(51, 940) what each fitted unit moves, weighted; and the Cholesky factor (51, 51) of the normal equations."""
+        skin = self.rig.unit_motion[:, self.rig.head.landmark_vertices, :2]
+        irises = np.stack([self._iris_motion(side) for side in IRIS_CENTRES], axis=1)
+        columns = (np.concatenate([skin, irises], axis=1)[_FITTED] * self._weights).reshape(len(_FITTED), -1)
+        columns = columns.astype(np.float64)
+        return columns, np.linalg.cholesky(columns @ columns.T + PENALTY * np.eye(len(_FITTED)))
+
+
+def encoded_anew(photo: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`ENCODINGS` versions of a photo (H, W, 3) uint8 that show nothing new, and the map (2, 3) from its px to theirs.
+
+    Shifted by up to 3 px, zoomed by up to 2 %, compressed as JPEG of quality 70 to 95.
+    """
+    source = np.random.default_rng(seed)
+    height, width = photo.shape[:2]
+    for _ in range(ENCODINGS):
+        zoom, shift = 1 + source.uniform(-_ZOOM, _ZOOM), source.uniform(-_SHIFT_PX, _SHIFT_PX, 2)
+        moved = np.column_stack([zoom * np.eye(2), shift])
+        options = {"flags": cv2.INTER_CUBIC, "borderMode": cv2.BORDER_REPLICATE}
+        picture = cv2.warpAffine(photo, moved, (width, height), **options)
+        yield _compressed(picture, int(source.integers(*_QUALITY, endpoint=True))), moved
+
+
+def _compressed(picture: np.ndarray, quality: int) -> np.ndarray:
+    """What JPEG leaves of a picture (H, W, 3) uint8 RGB."""
+    stream = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    decoded = cv2.imdecode(stream, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)

@@ -1,0 +1,69 @@
+"""Units read off landmarks: what the head did to them is found again, and an unchanged photo reads as unchanged."""
+
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from facemotion.evaluation.landmark_units import ENCODINGS, LandmarkReader, encoded_anew
+from facemotion.evaluation.unit_readings import Shown, changes
+from facemotion.evaluation.unit_scores import indices, target
+from facemotion.faces.find import find_faces
+from facemotion.faces.mesh import landmarker, measure_face
+
+PHOTO = astronaut()[:320, 60:380]
+
+
+@pytest.fixture(scope="module")
+def reader() -> LandmarkReader:
+    return LandmarkReader.on(measure_face(PHOTO, find_faces(PHOTO, aligner="builtin")[0]))
+
+
+@pytest.mark.parametrize("word", ["jawOpen", "mouthSmile", "browDown", "mouthLeft", "noseSneer", "eyeLookOut"])
+def test_what_the_head_does_to_landmarks_is_read_off_them(reader, word):
+    rest = reader.moved(target())
+    low, high = (reader.read(reader.moved(target(**{word: strength})), rest) for strength in (0.4, 0.8))
+    others = np.abs(np.delete(high, indices(word)))
+    assert 0.15 < low[indices(word)].min() < high[indices(word)].min() <= 0.85
+    assert others.max() < 0.5 * high[indices(word)].min()
+
+
+def test_no_unit_falls_below_rest_beyond_what_faces_at_rest_have(reader):
+    read = reader.read(reader.moved(target()), reader.moved(target(jawOpen=0.8)))
+    assert read.min() > -0.3
+    assert not reader.read(reader.moved(target()), reader.moved(target())).any()
+
+
+def test_irises_tell_the_gaze(reader):
+    points = reader.face.require_points()
+    looking = points.copy()
+    looking[468:478, 0] += 0.03 * np.linalg.norm(points[263] - points[33])  # towards the person's left
+    read = reader.read(looking, points)
+    sideways = {word: read[indices(word)[0]] for word in ("eyeLookOutLeft", "eyeLookInRight", "eyeLookInLeft")}
+    assert sideways["eyeLookOutLeft"] > 0.2 < sideways["eyeLookInRight"]
+    assert sideways["eyeLookInLeft"] <= 0
+
+
+def test_moved_landmarks_are_scored_as_those_of_pictures(reader):
+    face = reader.face
+    assert landmarker().scores_of(face.require_points())[:51] == pytest.approx(face.require_scores()[:51], abs=1e-5)
+
+
+def test_a_photo_encoded_anew_reads_as_unchanged(reader):
+    versions = list(encoded_anew(PHOTO, seed=0))
+    assert len(versions) == ENCODINGS
+    picture, to_picture = versions[0]
+    assert (picture.shape, picture.dtype) == (PHOTO.shape, np.uint8)
+    assert np.abs(picture.astype(int) - PHOTO).mean() < 30
+    assert np.abs(to_picture[:, :2] - np.eye(2)).max() <= 0.02
+
+
+def test_a_frame_without_a_face_changes_by_nothing_that_is_known(reader):
+    photo, empty = Shown(PHOTO, reader.face), Shown(PHOTO, None)
+    assert np.isnan(changes(reader, empty, photo)).all()
+    assert np.isnan(changes(reader, photo, empty)).all()
+    assert np.abs(changes(reader, photo, photo)).max() < 0.01
+
+
+def test_pixels_are_followed_from_frame_to_frame(reader):
+    lower = np.roll(PHOTO, 3, axis=0)
+    assert np.median(reader.carried(PHOTO, lower) - reader.at_rest, axis=0) == pytest.approx([0, 3], abs=0.3)
