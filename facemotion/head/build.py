@@ -16,7 +16,7 @@ import numpy as np
 
 from facemotion.head.kit import HeadKit
 from facemotion.head.model import FACE_VERTICES, Head
-from facemotion.head.rig import landmark_spread
+from facemotion.head.rig import LOWER_LIP, UPPER_LIP, landmark_spread, lip_falloff
 
 ARKIT = (
     "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft",
@@ -43,6 +43,9 @@ _SIDES_MEET_CM = 0.5
 """How sharply a smile of one side ends at the midline."""
 _DRAWN_TOGETHER = 0.7
 """How much of the corrugator's pull towards the middle belongs to browDown (FACS 4), which the kit's shape lacks."""
+
+_LIPS_STAY_CLOSED = ("mouthRollUpper", "mouthShrugUpper")
+"""Units that move the kit's upper lip away from the lower one; people's lower lip goes along."""
 
 
 def unit_deltas(kit: HeadKit) -> np.ndarray:
@@ -81,6 +84,16 @@ def smile_deltas(head: Head, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return deltas * left, deltas * (1 - left)
 
 
+def lower_lip_following(head: Head, deltas: np.ndarray) -> np.ndarray:
+    """(V, 3) the deltas of a unit with a lower lip that stays at the upper one, where the lips touch at rest."""
+    near, _, lower = lip_falloff(head)
+    raised = deltas[head.landmark_vertices, 1]
+    parted = np.maximum(raised[list(UPPER_LIP)] - raised[list(LOWER_LIP)], 0)
+    following = deltas.copy()
+    following[near, 1] += lower @ parted
+    return following
+
+
 def build(kit: HeadKit, landmarks: dict[str, np.ndarray], out: Path) -> None:
     """Write the asset."""
     from safetensors.numpy import save_file
@@ -95,6 +108,8 @@ def build(kit: HeadKit, landmarks: dict[str, np.ndarray], out: Path) -> None:
     head = Head(vertices, triangles, ARKIT, units, identities, at, offsets, upper_teeth, lower_teeth, jaw)
     for side, deltas in zip(("Left", "Right"), smile_deltas(head, landmarks["smile_motion"]), strict=True):
         units[head.unit_index[f"mouthSmile{side}"]] += deltas
+    for name in _LIPS_STAY_CLOSED:
+        units[head.unit_index[name]] = lower_lip_following(head, units[head.unit_index[name]])
     arrays: dict[str, np.ndarray] = {
         "vertices": vertices,
         "triangles": triangles.astype(np.uint16),

@@ -91,6 +91,22 @@ def within_outline(head: Head) -> np.ndarray:
     return smoothstep((np.array(inside) / _OUTLINE_CM).astype(np.float32))
 
 
+@cache
+def lip_falloff(head: Head) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vertices near the lips (n,), and how far each follows the upper and the lower lip's points, (n, 11) each."""
+    jaw = np.linalg.norm(head.unit_deltas[head.unit_index["jawOpen"]][:FACE_VERTICES], axis=1)
+    lower = np.clip((jaw / jaw.max() - 0.35) / 0.2, 0, 1)
+    face = head.vertices[:FACE_VERTICES]
+    middle = (face[head.landmark_vertices[list(UPPER_LIP)]] + face[head.landmark_vertices[list(LOWER_LIP)]]) / 2
+    away = np.linalg.norm(face[:, None, :2] - middle[None, :, :2], axis=2)
+    near = np.flatnonzero((away.min(1) < 2.0) & (face[:, 2] > 8.5))
+    along = np.exp(-0.5 * ((face[near, None, 0] - middle[None, :, 0]) / 0.45) ** 2)
+    along /= np.maximum(along.sum(1, keepdims=True), 1e-6)
+    across = np.exp(-0.5 * (away[near].min(1) / 0.75) ** 2)
+    weight = along * across[:, None]
+    return near, weight * (1 - lower[near, None]), weight * lower[near, None]
+
+
 @dataclass(frozen=True, eq=False)
 class Rig:
     """A fitted head whose landmark vertices lie on the photo's landmarks.
@@ -213,27 +229,22 @@ class Rig:
 
     def moved(self, control: np.ndarray) -> np.ndarray:
         """(V, 3) float32 vertices at a control (U,): what is added to the photo's own units."""
+        control = self._closed_within_jaw(np.asarray(control, np.float32))
         used = np.flatnonzero(control)
         points = self.source.copy()
         if len(used):
-            points += np.tensordot(np.asarray(control, np.float32)[used], self.unit_motion[used], 1)
+            points += np.tensordot(control[used], self.unit_motion[used], 1)
         return self._lips_apart(points)
 
-    @cached_property
-    def _lip_falloff(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Vertices near the lips (n,), and how far each follows the upper and the lower lip's points, (n, 11) each."""
-        head = self.head
-        jaw = np.linalg.norm(head.unit_deltas[head.unit_index["jawOpen"]][:FACE_VERTICES], axis=1)
-        lower = np.clip((jaw / jaw.max() - 0.35) / 0.2, 0, 1)
-        face = head.vertices[:FACE_VERTICES]
-        middle = (face[head.landmark_vertices[list(UPPER_LIP)]] + face[head.landmark_vertices[list(LOWER_LIP)]]) / 2
-        away = np.linalg.norm(face[:, None, :2] - middle[None, :, :2], axis=2)
-        near = np.flatnonzero((away.min(1) < 2.0) & (face[:, 2] > 8.5))
-        along = np.exp(-0.5 * ((face[near, None, 0] - middle[None, :, 0]) / 0.45) ** 2)
-        along /= np.maximum(along.sum(1, keepdims=True), 1e-6)
-        across = np.exp(-0.5 * (away[near].min(1) / 0.75) ** 2)
-        weight = along * across[:, None]
-        return near, weight * (1 - lower[near, None]), weight * lower[near, None]
+    def _closed_within_jaw(self, control: np.ndarray) -> np.ndarray:
+        """The control (U,) with lips that are kept together as far as the jaw is open; beyond that they only rose."""
+        close, jaw = (self.head.unit_index[name] for name in ("mouthClose", "jawOpen"))
+        most = max(float(control[jaw] + self.fit.units[jaw]), 0.0)
+        if control[close] <= most:
+            return control
+        control = control.copy()
+        control[close] = most
+        return control
 
     def lip_gaps(self, points: np.ndarray) -> np.ndarray:
         """(11,) px how far the lips are parted along the mouth; negative where they would overlap."""
@@ -254,7 +265,7 @@ class Rig:
         wanted = np.where(wanted < least, 0, np.where(wanted < 2.5 * least, (wanted - least) * 2.5 / 1.5, wanted))
         missing = np.where(np.abs(gaps - own) < 1e-3, 0, wanted - gaps)
         if np.abs(missing).max() > 0.02:
-            near, upper, lower = self._lip_falloff
+            near, upper, lower = lip_falloff(self.head)
             points[near, 1] += np.einsum("nk,k->n", lower - upper, missing) / 2
         return points
 

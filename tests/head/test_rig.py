@@ -56,3 +56,20 @@ def test_lips_never_pass_through_each_other(rig):
         at = rig.landmarks_at(rig.moved(rig.head.strengths(units)))
         gaps = at[list(LOWER_LIP), 1] - at[list(UPPER_LIP), 1]
         assert gaps.min() > -0.02 * rig.eye_px
+
+
+@pytest.mark.parametrize("unit", ["mouthRollUpper", "mouthShrugUpper", "mouthPress", "mouthFrown", "mouthPucker"])
+def test_lips_that_touch_stay_closed_under_what_does_not_part_them(unit):
+    head = load_head()
+    deltas = sum(head.unit_deltas[i] for i, name in enumerate(head.unit_names) if name.startswith(unit))
+    raised = deltas[head.landmark_vertices, 1]
+    assert (raised[list(UPPER_LIP)] - raised[list(LOWER_LIP)]).max() < 0.1  # cm
+
+
+def test_lips_are_kept_together_only_as_far_as_the_jaw_is_open(rig):
+    shut = rig.moved(rig.head.strengths({"mouthClose": 1.0}))
+    most = max(float(rig.fit.units[rig.head.unit_index["jawOpen"]]), 0)
+    assert np.array_equal(shut, rig.moved(rig.head.strengths({"mouthClose": most})))
+    opened = rig.moved(rig.head.strengths({"jawOpen": 0.6}))
+    closed = rig.moved(rig.head.strengths({"jawOpen": 0.6, "mouthClose": 0.6}))
+    assert rig.lip_gaps(closed).max() < 0.25 * rig.lip_gaps(opened).max()
