@@ -100,7 +100,7 @@ class FaceRenderer:
         self._index = self.rig.head.unit_index
         self._burnt = light.burnt_out(self._small)
         skin, likeness = self._skin()
-        self._wrinkles = Wrinkles(self.rig, likeness, FLOW_PX)
+        self._wrinkles = Wrinkles(self.rig, likeness, light.linear_luminance(self._small))
         self._fit_light(likeness)
         self.eyes = {side: EyeRenderer(self._image, self.rig, side) for side in EYES}
         lit = light.light_on_face(skin, *self._light_signs(likeness))

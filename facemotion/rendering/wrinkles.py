@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 
 from facemotion.head.model import FACE_VERTICES, Head
+from facemotion.head.own_units import own_units
 from facemotion.head.rig import Rig
+from facemotion.rendering.light import smooth
 
 _BROW_RAISE = {"browInnerUp": 0.5, "browOuterUp": 0.5}
 _CROW = {"cheekSquint": 0.6, "mouthSmile": 0.3, "eyeSquint": 0.3}
@@ -80,6 +82,15 @@ FOLDS = (
 )
 _FULL_SMILE = 0.65
 """Strength of ``mouthSmile`` that belongs to the real smiles' shading."""
+_FAINTEST, _DEEPEST = 0.02, 1.4
+"""Depths between which folds are drawn."""
+_SMOOTHED = 0.8
+"""How much of the photo's own fold goes with the units that made it; people have some at rest, too."""
+_LEAST_SHOWN = 0.15
+"""Depth below which a photo's own fold is not laid to its expression."""
+_RELIEF = -0.7, 0.5
+"""How dark or bright (natural logarithm) skin in a fold can be beside its surroundings; more is hair or a shadow."""
+_DARKEST = 1e-3
 
 
 @cache
@@ -89,35 +100,78 @@ def smile_shading() -> np.ndarray:
         return np.load(file).astype(np.float32)
 
 
+@dataclass(frozen=True, eq=False)
+class _PhotoFold:
+    """A fold in the place where one photo has or would have it; maps are log-gains over a part of its crop."""
+
+    units: dict[str, float]
+    where: tuple[slice, slice]
+    deepened: np.ndarray
+    """What a depth of 1 adds."""
+    smoothed: np.ndarray
+    """What takes away the fold that the photo shows."""
+    shown: float
+    """Depth that the photo's own units account for."""
+
+    def log_gain(self, control: np.ndarray, index: dict[str, int]) -> np.ndarray | None:
+        """At a control (U,): a new fold is drawn, but only what the photo shows of one is taken away."""
+        depth = _depth(self.units, control, index)
+        if abs(depth) <= _FAINTEST:
+            return None
+        if depth > 0:
+            return min(depth, _DEEPEST) * self.deepened
+        return min(-depth / max(self.shown, _LEAST_SHOWN), 1.0) * self.smoothed
+
+
 class Wrinkles:
     """The folds of one photo, as maps of log-gain in its crop."""
 
-    def __init__(self, rig: Rig, likeness: np.ndarray, size_px: int):
-        """likeness: (n, n) in [0, 1], where the crop, at ``size_px``, looks like the face's skin."""
+    def __init__(self, rig: Rig, likeness: np.ndarray, luminance: np.ndarray):
+        """likeness: (n, n) in [0, 1], where the crop looks like the face's skin. luminance: (n, n), in linear light."""
         self._index = rig.head.unit_index
-        ratio = size_px / rig.size_px
+        self._size_px = luminance.shape[0]
+        ratio = self._size_px / rig.size_px
         points = (rig.source[:FACE_VERTICES, :2] + 0.5) * ratio - 0.5
         skin = np.clip(1.6 * likeness - 0.2, 0, 1)
-        self._size_px = size_px
-        self._maps: list[tuple[dict[str, float], tuple[slice, slice], np.ndarray]] = []
+        log_luminance = np.log(np.maximum(luminance, _DARKEST))
+        own = own_units(rig.fit.units)
+        self._folds: list[_PhotoFold] = []
         for fold, side, nearest, weight in _paths(rig.head):
             path = (points[nearest] * weight[..., None]).sum(1)
-            where, profile = _profile(path, fold.width_cm * rig.fit.scale * ratio, size_px)
+            width = fold.width_cm * rig.fit.scale * ratio
+            where, profile = _profile(path, width, self._size_px)
             if profile.size:
                 units = _units_of(fold, side, self._index)
-                self._maps.append((units, where, (fold.depth * profile * skin[where]).astype(np.float32)))
+                smoothed = _smoothing(log_luminance[where], profile, width) * skin[where]
+                deepened = (fold.depth * profile * skin[where]).astype(np.float32)
+                self._folds.append(_PhotoFold(units, where, deepened, smoothed, _depth(units, own, self._index)))
 
     def log_gain(self, control: np.ndarray) -> np.ndarray | None:
         """(n, n) log-gain of the folds that a control (U,) deepens or smooths; None where it does neither."""
         total = None
-        for units, where, shading in self._maps:
-            depth = sum(value * float(control[self._index[name]]) for name, value in units.items())
-            depth = float(np.clip(depth, -0.5, 1.4))
-            if abs(depth) > 0.02:
+        for fold in self._folds:
+            gain = fold.log_gain(control, self._index)
+            if gain is not None:
                 if total is None:
                     total = np.zeros((self._size_px, self._size_px), np.float32)
-                total[where] += depth * shading
+                total[fold.where] += gain
         return total
+
+
+def _depth(units: dict[str, float], strengths: np.ndarray, index: dict[str, int]) -> float:
+    """How deep units at these strengths (U,) make a fold."""
+    return sum(value * float(strengths[index[name]]) for name, value in units.items())
+
+
+def _smoothing(log_luminance: np.ndarray, profile: np.ndarray, width_px: float) -> np.ndarray:
+    """Log-gain that takes `_SMOOTHED` of a photo's own fold away: of what is as wide as the fold and lies on it.
+
+    log_luminance, profile: (h, w) around the fold.
+    """
+    sigma = _sigma(width_px)
+    relief = smooth(log_luminance, 0.6 * sigma) - smooth(log_luminance, 3 * sigma)
+    on_fold = np.clip(2 * np.abs(profile) / np.abs(profile).max(), 0, 1).astype(np.float32)
+    return (-_SMOOTHED * np.clip(relief, *_RELIEF) * smooth(on_fold, sigma)).astype(np.float32)
 
 
 @cache
@@ -163,10 +217,14 @@ def _dense(curve: np.ndarray) -> np.ndarray:
     return np.column_stack([np.polyval(np.polyfit(t, curve[:, j], degree), s) for j in range(2)])
 
 
+def _sigma(width_px: float) -> float:
+    return max(0.7, 0.5 * width_px)
+
+
 def _profile(path: np.ndarray, width_px: float, size_px: int) -> tuple[tuple[slice, slice], np.ndarray]:
     """Log-shading of a fold along a path (n, 2) px: -1 in the valley, lighter rims, fading out at both ends; and where
     in the crop it lies."""
-    sigma = max(0.7, 0.5 * width_px)
+    sigma = _sigma(width_px)
     margin = 8 * sigma + 2
     (x0, y0), (x1, y1) = np.floor(path.min(0) - margin).astype(int), np.ceil(path.max(0) + margin).astype(int)
     x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, size_px), min(y1, size_px)

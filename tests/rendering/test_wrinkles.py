@@ -1,0 +1,45 @@
+"""Folds on NASA's portrait: units draw them, and take away what the photo shows of one, nothing else."""
+
+import numpy as np
+import pytest
+from skimage import data
+
+from facemotion.faces import geometry
+from facemotion.faces.landmarker import Landmarker
+from facemotion.head.rig import Rig
+from facemotion.rendering.wrinkles import Wrinkles
+
+SIZE = 256
+SKIN = np.ones((SIZE, SIZE), np.float32)
+
+
+@pytest.fixture(scope="module")
+def rig() -> Rig:
+    face = Landmarker.load().measure(data.astronaut())[0]
+    to_crop = geometry.photo_to_crop(face.landmarks, SIZE)
+    return Rig.on(geometry.apply(to_crop, face.points[:, :2].astype(np.float64)), SIZE)
+
+
+def smiling(rig: Rig, strength: float) -> np.ndarray:
+    return rig.head.strengths({"mouthSmileLeft": strength, "mouthSmileRight": strength})
+
+
+def test_a_smile_draws_folds_and_rest_draws_none(rig):
+    wrinkles = Wrinkles(rig, SKIN, 0.4 * SKIN)
+    drawn = wrinkles.log_gain(smiling(rig, 0.8))
+    assert drawn.min() < -0.2
+    assert wrinkles.log_gain(smiling(rig, 0)) is None
+
+
+def test_skin_without_folds_is_left_alone_when_a_smile_goes(rig):
+    assert np.abs(Wrinkles(rig, SKIN, 0.4 * SKIN).log_gain(smiling(rig, -0.8))).max() < 0.01
+
+
+def test_a_fold_that_the_photo_shows_goes_with_its_smile(rig):
+    fold = Wrinkles(rig, SKIN, 0.4 * SKIN).log_gain(smiling(rig, 0.8))
+    wrinkles = Wrinkles(rig, SKIN, 0.4 * np.exp(fold))
+    smoothed = fold + wrinkles.log_gain(smiling(rig, -1.0))
+    assert np.abs(smoothed).max() < 0.75 * np.abs(fold).max()
+    assert np.linalg.norm(smoothed) < 0.75 * np.linalg.norm(fold)
+    half = wrinkles.log_gain(smiling(rig, -0.2))
+    assert 0 < np.abs(half).max() <= np.abs(wrinkles.log_gain(smiling(rig, -1.0))).max()
