@@ -71,25 +71,17 @@ class LandmarkReader:
         points[:, :2] += shift @ np.linalg.inv(self.to_crop[:, :2]).T
         return points
 
-    def carried(self, frame: np.ndarray, later: np.ndarray) -> np.ndarray:
-        """(478, 2) photo px where those pixels of a frame (H, W, 3) uint8 lie in a later one on which a face at rest
-        has its landmarks.
+    def carried(self, points: np.ndarray, frame: np.ndarray, later: np.ndarray) -> np.ndarray:
+        """(478, 2) photo px where the pixels that lie at points (478, 2 or 3) of a frame (H, W, 3) uint8 lie later.
 
         Dense inverse search (Kroeger et al. 2016, ECCV). What a frame shows anew, lids, teeth, is not followed.
         """
-        first, second = (
-            cv2.cvtColor(geometry.warp_crop(each, self.to_crop, _SIZE_PX), cv2.COLOR_RGB2GRAY)
-            for each in (frame, later)
-        )
+        crops = (geometry.warp_crop(each, self.to_crop, _SIZE_PX) for each in (frame, later))
+        first, second = (cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in crops)
         flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(first, second, None)
-        points = geometry.apply(self.to_crop, self.at_rest).astype(np.float32)
-        moved = cv2.remap(flow, points[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
-        return geometry.apply(geometry.invert(self.to_crop), points + moved)
-
-    @cached_property
-    def at_rest(self) -> np.ndarray:
-        """(478, 2) photo px of the landmarks when no unit is shown."""
-        return self.moved(np.zeros(UNIT_COUNT))[:, :2]
+        at = geometry.apply(self.to_crop, points[:, :2]).astype(np.float32)
+        moved = cv2.remap(flow, at[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+        return geometry.apply(geometry.invert(self.to_crop), at + moved)
 
     def read(self, points: np.ndarray, rest: np.ndarray) -> np.ndarray:
         """(52,) by how much the units of points (478, 2 or 3) differ from those of the same face ``rest``; photo px.
@@ -98,7 +90,7 @@ class LandmarkReader:
         beyond 1.2. The tongue is not read.
         """
         used = [*range(len(self.rig.head.landmark_vertices)), *IRIS_CENTRES.values()]
-        change = (points - rest)[used, :2] @ self.to_crop[:, :2].T * self._weights
+        change = (points[used, :2] - rest[used, :2]) @ self.to_crop[:, :2].T * self._weights
         columns, factor = self._system
         right = np.linalg.solve(factor, columns @ change.ravel())
         low = -np.maximum(self.rig.fit.units - self.own, 0)[_FITTED] - 1e-6

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -31,9 +33,12 @@ from facemotion.faces.types import Face
 
 INSTRUMENTS = ("network", "calibrated", "landmarks", "pixels")
 TRACK_FRAMES, TRACK_UNITS, TRACK_MOST = 25, 12, 0.7
+COMPANIONS = {"mouthClose": "jawOpen"}
+"""What a unit needs to mean anything: it is asked with as much of that, and read against that alone."""
 
 Look = Callable[[np.ndarray], "Shown"]
 """Shows units (52,) in a frame and reads the face in it."""
+T = TypeVar("T")
 Track = tuple[list[str], np.ndarray]
 """Words, and the strength of each in every frame (frames, words)."""
 
@@ -48,7 +53,7 @@ class Shown:
 
 @dataclass
 class UnitReadings:
-    """Readings of the people measured so far, by word: changes (levels, instruments, 52) against the face at rest."""
+    """Readings of the people measured so far, by word: changes (levels, instruments, 52) against rest."""
 
     sweeps: dict[str, list[np.ndarray]] = field(default_factory=dict)
     ideals: dict[str, list[np.ndarray]] = field(default_factory=dict)
@@ -60,12 +65,11 @@ class UnitReadings:
     def add(self, face: Face, photo: np.ndarray, look: Look, track: Track) -> None:
         """Measure one more person, whose face in a photo (H, W, 3) uint8 the landmarker has read."""
         reader = LandmarkReader.on(face)
-        rest, ideal_rest = look(target()), _moved(reader, target())
+        move, rest = partial(_moved, reader), look(target())
         for word in WORDS:
-            asked = [target(**{word: level}) for level in LEVELS]
-            self.sweeps.setdefault(word, []).append(np.stack([changes(reader, look(units), rest) for units in asked]))
-            ideal = [_ideal(reader, _moved(reader, units), ideal_rest) for units in asked]
-            self.ideals.setdefault(word, []).append(np.stack(ideal))
+            self.sweeps.setdefault(word, []).append(_sweep(word, look, partial(changes, reader), rest))
+            ideal = _sweep(word, move, partial(_ideal, reader), move(target()))
+            self.ideals.setdefault(word, []).append(ideal)
         self.variances.append(_scatter(reader, photo) ** 2)
         words, strengths = track
         shown = [look(target(**dict(zip(words, row, strict=True)))) for row in strengths]
@@ -94,11 +98,22 @@ class UnitReadings:
         return {word: (float(values.mean()), len(values)) for word, values in known.items() if len(values)}
 
 
+def _sweep(word: str, show: Callable[[np.ndarray], T], change: Callable[[T, T], np.ndarray], rest: T) -> np.ndarray:
+    """(levels, instruments, 52) changes under a word at `LEVELS`, against rest or against its companion alone."""
+    found = []
+    for level in LEVELS:
+        beside = {COMPANIONS[word]: level} if word in COMPANIONS else {}
+        without = show(target(**beside)) if beside else rest
+        found.append(change(show(target(**beside, **{word: level})), without))
+    return np.stack(found)
+
+
 def changes(reader: LandmarkReader, shown: Shown, rest: Shown) -> np.ndarray:
     """(instruments, 52) by how much each says that a face differs from itself at rest; nan where it was not seen."""
     if shown.face is None or rest.face is None:
         return np.full((len(INSTRUMENTS), UNIT_COUNT), math.nan)
-    pixels = reader.read(reader.carried(rest.frame, shown.frame), reader.at_rest)
+    points = rest.face.require_points()
+    pixels = reader.read(reader.carried(points, rest.frame, shown.frame), points)
     return np.vstack([_by_landmarks(reader, shown.face, rest.face), pixels])
 
 

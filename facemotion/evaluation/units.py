@@ -21,7 +21,7 @@ from facemotion.datasets.splits import KNOWN_SETS, built_in_validation
 from facemotion.errors import FacemotionError, InputError, UsageError
 from facemotion.evaluation.actor import Actor
 from facemotion.evaluation.images import ssim
-from facemotion.evaluation.regions import ANCHORS, pixel_region
+from facemotion.evaluation.regions import STILL, forehead_region, laid_on, pixel_region
 from facemotion.evaluation.unit_readings import Shown, UnitReadings, random_track
 from facemotion.evaluation.unit_scores import Instrument, indices, target
 from facemotion.expressions.recipes import Recipes
@@ -41,7 +41,6 @@ LONGEST_PX = 640
 CHANGED_LEVELS = 2
 """By how much of 255 a background pixel may change and still count as unchanged."""
 _OUTLINE_MARGIN = 0.25  # inter-ocular distances beyond the face's outline at which the background begins
-_RIGID = (*ANCHORS, 27, 28, 29, 30)  # corners of the eyes and ridge of the nose, which a smile moves least
 _CROP_PX = 256
 
 Watch = Callable[[int, int, str], None]
@@ -58,6 +57,16 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Similarity:
+    """Structural similarity of a frame to another photo of the person."""
+
+    face: float
+    mouth: float
+    forehead: float
+    """Where no smile reaches: how similar two photos of the same skin are."""
+
+
+@dataclass(frozen=True)
 class Neutralised:
     """A real smile rendered to neutral, beside the same person's real neutral photo."""
 
@@ -66,9 +75,9 @@ class Neutralised:
     smile_after: float
     smile_real: float
     """Mean score of mouthSmileLeft and -Right in the smile, in the rendering, and in the neutral photo."""
-    ssim_before: float
-    ssim_after: float
-    """Structural similarity of the face to the neutral photo, of the untouched smile and of the rendering."""
+    before: Similarity
+    after: Similarity
+    """Structural similarity to the neutral photo, of the untouched smile and of the rendering."""
 
 
 @dataclass(frozen=True)
@@ -235,8 +244,9 @@ class _Session:
             return
         smile = indices("mouthSmile")
         before, after, truth = (float(face.require_scores()[smile].mean()) for face in (actor.seen, seen, real.seen))
-        ssim_before, ssim_after = face_similarities([actor.photo, frame], actor.landmarks, real.photo, real.landmarks)
-        self.neutralised.append(Neutralised(subject.name, before, after, truth, ssim_before, ssim_after))
+        points, real_points = (each.seen.require_points()[:, :2].astype(np.float64) for each in (actor, real))
+        similar = face_similarities([actor.photo, frame], points, real.photo, real_points)
+        self.neutralised.append(Neutralised(subject.name, before, after, truth, *similar))
 
     def report(self, command: str, weights: str) -> UnitsReport:
         if not self.people and not self.neutralised:
@@ -316,16 +326,24 @@ def changed_share(frame: np.ndarray, photo: np.ndarray, *, outlines: Sequence[np
 
 
 def face_similarities(
-    frames: Sequence[np.ndarray], landmarks: np.ndarray, truth: np.ndarray, truth_landmarks: np.ndarray
-) -> list[float]:
-    """SSIM in the face of each frame against another photo, laid on them by the corners of the eyes and the nose.
+    frames: Sequence[np.ndarray], points: np.ndarray, truth: np.ndarray, truth_points: np.ndarray
+) -> list[Similarity]:
+    """How similar each frame is to another photo whose head is laid on theirs by `regions.laid_on`.
 
-    frames: (H, W, 3) uint8 of one photo, whose landmarks are (68, 2) px. truth: (H, W, 3) uint8.
+    frames: (H, W, 3) uint8 of one photo, with landmarks (478, 2) px. truth: (H, W, 3) uint8 with its own.
     """
-    to_crop = geometry.photo_to_crop(landmarks, _CROP_PX)
-    ours = geometry.apply(to_crop, landmarks)
-    laid = fitted_similarity(truth_landmarks[list(_RIGID)], ours[list(_RIGID)])
+    to_crop = geometry.photo_to_crop(_ibug(points), _CROP_PX)
+    ours = geometry.apply(to_crop, points)
+    near = geometry.photo_to_crop(_ibug(truth_points), _CROP_PX)  # not shrunk by the spline, which does not filter
+    theirs = geometry.apply(near, truth_points)
+    goal = laid_on(geometry.warp_crop(truth, near, _CROP_PX), theirs, ours, _CROP_PX)
+    laid = fitted_similarity(theirs[list(STILL)], ours[list(STILL)])
+    outlines = [_ibug(ours), geometry.apply(laid, _ibug(theirs))]
+    face, mouth = (pixel_region(name, outlines, _CROP_PX) for name in ("face", "mouth"))
+    forehead = forehead_region(ours, _CROP_PX)
     crops = [geometry.warp_crop(frame, to_crop, _CROP_PX) for frame in frames]
-    region = pixel_region("face", [ours, geometry.apply(laid, truth_landmarks)], _CROP_PX)
-    goal = geometry.warp_crop(truth, laid, _CROP_PX)
-    return [ssim(crop, goal, region) for crop in crops]
+    return [Similarity(*(ssim(crop, goal, region) for region in (face, mouth, forehead))) for crop in crops]
+
+
+def _ibug(points: np.ndarray) -> np.ndarray:
+    return points[list(FROM_FACE_MESH)]

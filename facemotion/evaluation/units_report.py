@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean, median
@@ -12,7 +12,7 @@ from typing import Any
 
 from facemotion.evaluation.markdown import table
 from facemotion.evaluation.unit_scores import GOOD_CORRELATION, LEVELS, Instrument
-from facemotion.evaluation.units import ANGLES_DEG, UnitsReport
+from facemotion.evaluation.units import ANGLES_DEG, Neutralised, UnitsReport
 from facemotion.version import __version__
 
 REPORT_FILE = "report.json"
@@ -59,8 +59,8 @@ def summary_lines(report: UnitsReport) -> list[str]:
         f"Monotone over {len(LEVELS) + 1} levels, of units and people: "
         f"{_by_instrument(report, lambda each: _percent(_mean_of(u.monotone for u in each.units)))}.",
         f"Smile to neutral: mouthSmile {before} → {after}; the real neutral photo has {real}.",
-        f"Smile to neutral: SSIM with the real neutral photo {_mean((s.ssim_before for s in smiles), 3)} → "
-        f"{_mean((s.ssim_after for s in smiles), 3)}.",
+        f"Smile to neutral: SSIM with the real neutral photo {_similarity(smiles, 'face')}, mouth "
+        f"{_similarity(smiles, 'mouth')}; forehead {_mean((s.before.forehead for s in smiles), 3)}.",
         f"Re-enactment, median correlation: {_by_instrument(report, _reenactment)}.",
         f"Head, mean error up to {max(ANGLES_DEG):.0f}°: {', '.join(turns) or '–'}.",
         "Background: "
@@ -94,6 +94,14 @@ def _reenactment(instrument: Instrument) -> str:
     return _median(value for value, _ in instrument.reenacted.values())
 
 
+def _similarity(smiles: Sequence[Neutralised], part: str) -> str:
+    before, after = (
+        _mean((getattr(each, part) for each in found), 3)
+        for found in ([s.before for s in smiles], [s.after for s in smiles])
+    )
+    return f"{before} → {after}"
+
+
 def _units(report: UnitsReport) -> str:
     if not report.instruments:
         return ""
@@ -118,10 +126,12 @@ def _units(report: UnitsReport) -> str:
 def _neutralised(report: UnitsReport) -> str:
     rows = [
         [s.person, *map(_number, (s.smile_before, s.smile_after, s.smile_real))]
-        + [_number(value, 3) for value in (s.ssim_before, s.ssim_after)]
+        + [_number(getattr(each, part), 3) for part in ("face", "mouth") for each in (s.before, s.after)]
+        + [_number(s.before.forehead, 3)]
         for s in report.neutralised
     ]
     heads = ["person", "mouthSmile", "neutralised", "real neutral", "SSIM untouched", "SSIM neutralised"]
+    heads += ["mouth untouched", "mouth neutralised", "forehead"]
     return "## Real smiles to neutral\n\n" + table(heads, rows) if rows else ""
 
 

@@ -4,6 +4,7 @@ import json
 import math
 from functools import partial
 
+import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -11,12 +12,14 @@ from typer.testing import CliRunner
 from facemotion.cli.app import app
 from facemotion.errors import InputError, MissingFileError
 from facemotion.evaluation import unit_readings, units
+from facemotion.evaluation.regions import laid_on
 from facemotion.evaluation.unit_readings import INSTRUMENTS, TRACK_FRAMES, TRACK_MOST, TRACK_UNITS, random_track
 from facemotion.evaluation.unit_scores import LEVELS, WORDS, Instrument, correlation, indices, target, unit_score
 from facemotion.evaluation.units import (
     ANGLES_DEG,
     BackgroundScore,
     Neutralised,
+    Similarity,
     UnitsReport,
     changed_share,
     face_similarities,
@@ -120,11 +123,22 @@ def test_background_starts_a_quarter_of_the_eyes_distance_beyond_the_outline():
 
 def test_the_same_face_elsewhere_in_the_picture_is_fully_similar():
     face = face_at((100, 110))
+    points = measured_as(face).points[:, :2].astype(float)
     photo = draw_photo([face])
     moved = np.roll(photo, (8, 10), (0, 1))
-    same, other = face_similarities([photo, 255 - photo], face.landmarks, moved, face.landmarks + np.array([10, 8]))
-    assert same > 0.99
-    assert other < 0.5
+    same, other = face_similarities([photo, 255 - photo], points, moved, points + np.array([10, 8]))
+    assert min(same.face, same.mouth, same.forehead) > 0.97
+    assert other.face < 0.5
+
+
+def test_a_head_is_laid_on_another_one_by_what_no_expression_moves():
+    points = measured_as(face_at((100, 110))).points[:, :2].astype(float)
+    photo = draw_photo([face_at((100, 110))])
+    turned = points @ np.diag([0.9, 1.0]) + (12, 3)
+    turned[list(FROM_FACE_MESH)[48:]] += (0, 9)  # a mouth that opens does not count
+    laid = laid_on(photo, points, turned, 256)
+    straight = cv2.warpAffine(photo, np.array([[0.9, 0, 12], [0, 1, 3]]), (256, 256), borderMode=cv2.BORDER_REPLICATE)
+    assert np.abs(laid.astype(int) - straight)[60:200, 60:200].mean() < 3
 
 
 def test_targets_set_both_sides_and_nothing_else():
@@ -206,7 +220,7 @@ def test_a_report_of_a_real_face(folder, monkeypatch):
         assert smile["monotone"] == 1
     (neutralised,) = report["neutralised"]
     assert neutralised["smile_after"] < 0.5 * neutralised["smile_before"]
-    assert neutralised["ssim_before"] > 0.99 > neutralised["ssim_after"]
+    assert neutralised["before"]["face"] > 0.97 > neutralised["after"]["face"]
     assert {axis["axis"] for axis in report["head"]} == {"yaw", "pitch", "roll"}
     assert "smile" in {each["expression"] for each in report["background"]}
     assert report["frames"] == 1 + 2 * len(LEVELS) + 4 + 3 * len(ANGLES_DEG) + 1
@@ -234,7 +248,7 @@ def made_up_report() -> UnitsReport:
         instruments=dict.fromkeys(
             INSTRUMENTS, Instrument((good, bad), (good, bad), (0.01, 0.01), {"jawOpen": (0.9, 2)})
         ),
-        neutralised=(Neutralised("a", 0.8, 0.1, 0.0, 0.7, 0.9),),
+        neutralised=(Neutralised("a", 0.8, 0.1, 0.0, Similarity(0.7, 0.4, 0.8), Similarity(0.9, 0.6, 0.8)),),
         head=(head_score("yaw", np.zeros((1, len(ANGLES_DEG), 3))),),
         background=(BackgroundScore("smile", 0.001, 0.002),),
         frames=20,
@@ -253,6 +267,7 @@ def test_the_summary_has_ten_lines_and_unmeasured_numbers_are_dashes(tmp_path):
         f"Read as asked (correlation 0.85 or more): network {read}, calibrated {read}, landmarks {read}, pixels {read}."
     )
     assert "0.80 → 0.10; the real neutral photo has 0.00" in lines[5]
+    assert "0.700 → 0.900, mouth 0.400 → 0.600; forehead 0.800." in lines[6]
     assert "most under smile, 0.10 % changed; 1 of 20 frames" in lines[9]
     text = units_report_text(report)
     rows = [line for line in text.splitlines() if line.startswith(("| jawOpen", "| cheekPuff"))]
