@@ -28,6 +28,7 @@ from facemotion.head.rig import Rig
 PENALTY = 1e-4
 """Ridge in squares of the eye distance: landmarks off by a hundredth of it, units that spread by one. The least of its
 order at which an unchanged photo, encoded anew, reads within 0.02 for nearly every unit."""
+_TURN_PENALTY = 1e-8
 ENCODINGS = 8
 """How often a photo is shifted, scaled and compressed anew to see how far a reading of it scatters."""
 _STRONGEST = 1.2
@@ -83,19 +84,22 @@ class LandmarkReader:
         moved = cv2.remap(flow, at[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
         return geometry.apply(geometry.invert(self.to_crop), at + moved)
 
-    def read(self, points: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    def read(self, points: np.ndarray, rest: np.ndarray, *, turned: bool = False) -> np.ndarray:
         """(52,) by how much the units of points (478, 2 or 3) differ from those of the same face ``rest``; photo px.
 
         Bounded least squares: no unit falls below 0, with as much of it as a face at rest seems to have, none rises
-        beyond 1.2. The tongue is not read.
+        beyond 1.2. The tongue is not read. The head is taken to stay where it is, unless it may have ``turned``: a few
+        degrees, to first order, and nearer or farther.
         """
         used = [*range(len(self.rig.head.landmark_vertices)), *IRIS_CENTRES.values()]
         change = (points[used, :2] - rest[used, :2]) @ self.to_crop[:, :2].T * self._weights
-        columns, factor = self._system
+        columns, factor = self._turning_system if turned else self._system
         right = np.linalg.solve(factor, columns @ change.ravel())
-        low = -np.maximum(self.rig.fit.units - self.own, 0)[_FITTED] - 1e-6
+        low, high = np.full(len(columns), -np.inf), np.full(len(columns), np.inf)
+        low[: len(_FITTED)] = -np.maximum(self.rig.fit.units - self.own, 0)[_FITTED] - 1e-6
+        high[: len(_FITTED)] = _STRONGEST
         result = np.zeros(UNIT_COUNT)
-        result[_FITTED] = lsq_linear(factor.T, right, (low, _STRONGEST), method="bvls").x
+        result[_FITTED] = lsq_linear(factor.T, right, (low, high), method="bvls").x[: len(_FITTED)]
         return result
 
     def _iris_motion(self, side: str) -> np.ndarray:
@@ -119,9 +123,24 @@ class LandmarkReader:
         """(51, 940) what each fitted unit moves, weighted; and the Cholesky factor (51, 51) of the normal equations."""
         skin = self.rig.unit_motion[:, self.rig.head.landmark_vertices, :2]
         irises = np.stack([self._iris_motion(side) for side in IRIS_CENTRES], axis=1)
-        columns = (np.concatenate([skin, irises], axis=1)[_FITTED] * self._weights).reshape(len(_FITTED), -1)
-        columns = columns.astype(np.float64)
-        return columns, np.linalg.cholesky(columns @ columns.T + PENALTY * np.eye(len(_FITTED)))
+        columns = self._weighted(np.concatenate([skin, irises], axis=1)[_FITTED])
+        return columns, np.linalg.cholesky(columns @ columns.T + PENALTY * np.eye(len(columns)))
+
+    @cached_property
+    def _turning_system(self) -> tuple[np.ndarray, np.ndarray]:
+        """The same (57, 940), (57, 57) with the head's yaw, pitch, roll, scale and shift, which cost nearly nothing."""
+        at = self.rig.source[self.rig.head.landmark_vertices]
+        irises = [at[list(EYE_CORNERS[side])].mean(0) for side in IRIS_CENTRES]
+        x, y, depth = (np.vstack([at, irises]) - at.mean(0)).T
+        zero, one = np.zeros_like(x), np.full_like(x, self.rig.eye_px)
+        motions = [(depth, zero), (zero, -depth), (-y, x), (x, y), (one, zero), (zero, one)]
+        columns = np.vstack([self._system[0], self._weighted(np.array(motions).transpose(0, 2, 1))])
+        penalty = np.r_[np.full(len(_FITTED), PENALTY), np.full(len(motions), _TURN_PENALTY)]
+        return columns, np.linalg.cholesky(columns @ columns.T + np.diag(penalty))
+
+    def _weighted(self, motions: np.ndarray) -> np.ndarray:
+        """(n, 940) motions (n, 470, 2) px as columns of the fit."""
+        return (motions * self._weights).reshape(len(motions), -1).astype(np.float64)
 
 
 def encoded_anew(photo: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

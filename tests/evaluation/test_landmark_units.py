@@ -33,6 +33,21 @@ def test_no_unit_falls_below_rest_beyond_what_faces_at_rest_have(reader):
     assert not reader.read(reader.moved(target()), reader.moved(target())).any()
 
 
+def test_a_head_that_turns_is_no_expression(reader):
+    rest, smiling = reader.moved(target()), reader.moved(target(mouthSmile=0.6))
+    angle = np.radians(6)
+    depth = reader.rig.source[reader.rig.head.landmark_vertices, 2] / np.linalg.norm(reader.to_crop[0, :2])
+    turned = smiling.copy()
+    turned[:468, 0] += np.sin(angle) * (depth - depth.mean())
+    turned[468:, 0] += np.sin(angle) * (depth[[33, 133, 263, 362]].mean() - depth.mean())
+    straight, held, free = (
+        reader.read(points, rest, turned=may) for points, may in ((smiling, True), (turned, False), (turned, True))
+    )
+    assert np.abs(free - straight).max() < 0.05
+    assert np.abs(held - straight).max() > 0.1
+    assert free[indices("mouthSmile")].min() > 0.35
+
+
 def test_irises_tell_the_gaze(reader):
     points = reader.face.require_points()
     looking = points.copy()
