@@ -24,6 +24,7 @@ from facemotion.evaluation.unit_scores import (
     Instrument,
     correlation,
     indices,
+    mean_known,
     target,
     unit_score,
 )
@@ -81,7 +82,7 @@ class UnitReadings:
 
     def instruments(self) -> dict[str, Instrument]:
         """What each of `INSTRUMENTS` says."""
-        scatter = np.sqrt(np.mean(self.variances, axis=0))
+        scatter = np.sqrt(mean_known(np.stack(self.variances), axis=0))
         return {
             name: Instrument(
                 units=tuple(unit_score(word, np.stack(found)[:, :, place]) for word, found in self.sweeps.items()),

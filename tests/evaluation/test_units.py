@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from facemotion.cli.app import app
 from facemotion.errors import InputError, MissingFileError
-from facemotion.evaluation import unit_readings, units
+from facemotion.evaluation import landmark_units, unit_readings, units
 from facemotion.evaluation.regions import laid_on
 from facemotion.evaluation.unit_readings import INSTRUMENTS, TRACK_FRAMES, TRACK_MOST, TRACK_UNITS, random_track
 from facemotion.evaluation.unit_scores import LEVELS, WORDS, Instrument, correlation, indices, target, unit_score
@@ -207,6 +207,7 @@ def test_a_report_of_a_real_face(folder, monkeypatch):
     monkeypatch.setattr(unit_readings, "WORDS", ("jawOpen", "mouthSmile"))
     monkeypatch.setattr(unit_readings, "TRACK_UNITS", 2)
     monkeypatch.setattr(unit_readings, "TRACK_FRAMES", 4)
+    monkeypatch.setattr(landmark_units, "ENCODINGS", 2)
     pair_folder(folder, ["eileen"])
     out = folder.parent / "r"
     result = run(folder, "--out", out, "--json")
