@@ -59,7 +59,7 @@ def units(
 ) -> None:
     """Every unit asked against read, smiles made neutral, a track, the head, the background.
 
-    Frames are composed as in a clip and read by the built-in landmarker.
+    Frames are composed as in a clip and read by the built-in landmarker's scores, by its landmarks and by optical flow.
     """
     from facemotion.evaluation.folder import check_folder, whole_folder
     from facemotion.evaluation.units import evaluate_units

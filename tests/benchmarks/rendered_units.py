@@ -19,7 +19,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from facemotion.evaluation.cases import OWN
 
 from facemotion.compositing.occluders import occluders_of
 from facemotion.compositing.performer import Performer
@@ -163,7 +162,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     scores, strengths, people = [], [], []
-    for item in drawn(find_portraits(options.folders, own_source=OWN), options.split, options.seed):
+    for item in drawn(find_portraits(options.folders), options.split, options.seed):
         if len(scores) == options.people:
             break
         try:
