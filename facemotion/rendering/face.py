@@ -34,7 +34,8 @@ _NEAR_MOUTH = 0.55
 """Radius in which skin tells how much light falls on the teeth, in distances of the outer eye corners."""
 _FEWEST_WHITE = 12
 """Pixels of both eye openings below which they say nothing."""
-_TYPICAL_WHITE = 0.6
+_OPEN_EYE = 0.04
+"""Height of an eye's opening, in distances of the outer eye corners, from which on its white is looked at."""
 _TYPICAL_SKIN = 0.6
 _JUMP = 3.5
 """Px between the places in the photo of neighbouring pixels, from which on the mesh folds there."""
@@ -164,20 +165,21 @@ class FaceRenderer:
                 return float(np.percentile((self._small @ light.LUMA)[place], 90))
         return _TYPICAL_SKIN
 
-    def _light_signs(self, likeness: np.ndarray) -> tuple[float, np.ndarray]:
-        """Luminance of the bright skin around the mouth, and colour (3,) of the eye whites: as bright as the brightest
-        fifth of both eye openings, and no darker than eyes in such a face are."""
-        bright = self._bright_skin(likeness)
+    def _light_signs(self, likeness: np.ndarray) -> tuple[float, np.ndarray | None]:
+        """Luminance of the bright skin around the mouth, and colour (3,) of the eye whites, as bright as the brightest
+        fifth of the eyes' openings; None where they are closed."""
         mask = np.zeros(self._image.shape[:2], np.uint8)
         for upper, lower in EYES.values():
-            outline = np.concatenate([self.rig.landmarks[list(upper)], self.rig.landmarks[list(lower)][::-1]])
-            cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
+            upper_lid, lower_lid = (self.rig.landmarks[list(lid)] for lid in (upper, lower))
+            if (lower_lid - upper_lid)[:, 1].max() > _OPEN_EYE * self.rig.eye_px:
+                outline = np.concatenate([upper_lid, lower_lid[::-1]])
+                cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
         colours = self._image[mask > 0]
         if len(colours) < _FEWEST_WHITE:
-            return bright, np.full(3, max(_TYPICAL_WHITE, 0.6 * bright), np.float32)
+            return self._bright_skin(likeness), None
         luminance = colours @ light.LUMA
         colour = np.median(colours[luminance >= np.percentile(luminance, 75)], axis=0) + 1e-3
-        return bright, colour * (max(float(np.percentile(luminance, 80)), 0.6 * bright) / (colour @ light.LUMA))
+        return self._bright_skin(likeness), colour * (float(np.percentile(luminance, 80)) / (colour @ light.LUMA))
 
     def render(self, control: np.ndarray, head: HeadMotion | None = None) -> Rendering:
         """The face at a control (52,): units beyond the photo's own, negative where they are to go away; and turned."""

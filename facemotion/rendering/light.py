@@ -30,37 +30,46 @@ def fit_light(normals: np.ndarray, luminance: np.ndarray) -> np.ndarray:
     return np.linalg.solve(rows.T @ rows + ridge, rows.T @ luminance).astype(np.float32)
 
 
-_STUDIO_BRIGHT = -0.08, -1.15
-_STUDIO_WHITE = -0.43, -0.65
-"""In the studio of the London set's 90 people: log luminance of bright skin around the mouth, and of the eye whites,
-at log(red / blue) = 0 of their cheeks, and its slope. A darker skin is a redder one; eye whites are shaded by it."""
+_STUDIO_BRIGHT = -1.15, -0.08
+_STUDIO_WHITE = -0.65, -0.43
+"""In the studio of the London set's 90 people: how log luminance of the bright skin around the mouth, and of the eye
+whites, follows log(red / blue) of their cheeks (slope, value at 0). A darker skin is a redder one, and shades them."""
 _STUDIO_HUE = 0.113
 """Mean log(red / blue) of those eye whites, and of those people's teeth, whatever the skin."""
 _FAIREST, _DARKEST = 0.2, 0.75
 """log(red / blue) of cheeks between which those people lie."""
 _POWERS = 0.4, 0.45
 """How much eye whites and bright skin say about the light."""
+_DARKEST_WHITE = 0.6
+"""Luminance of eye whites, in that of the bright skin, below which something hides them."""
+_COLDEST = -0.15
+"""log(red / blue) of eye whites, less `_STUDIO_HUE`, below which they are none."""
 _GREY_SKIN = 0.35
 """log(red / blue) that cheeks are believed to have where the photo says nothing about hue."""
 
 
-def light_on_face(skin: np.ndarray, bright: float, white: np.ndarray) -> np.ndarray:
+def light_on_face(skin: np.ndarray, bright: float, white: np.ndarray | None) -> np.ndarray:
     """(3,) how much more light falls on a face than on the people of the London set, per channel of RGB.
 
-    skin: (3,) RGB of the cheeks; bright: luminance of the bright skin around the mouth; white: (3,) of the eye whites.
-    What the skin itself swallows is told by its hue beside that of the eye whites, so that teeth and whatever else is
-    drawn are as bright in a dark face as in a fair one under the same lamp.
+    skin: (3,) RGB of the cheeks; bright: luminance of the bright skin around the mouth; white: (3,) of the eye whites,
+    None where they are not to be seen. What the skin itself swallows is told by its hue beside that of the eye whites,
+    so that teeth and whatever else is drawn are as bright in a dark face as in a fair one under the same lamp.
     """
-    hue = np.log(np.maximum(white, 0.02))
-    hue -= hue @ LUMA
-    warmth = float(hue[0] - hue[2]) - _STUDIO_HUE
-    redness = float(np.log(max(skin[0], 0.02) / max(skin[2], 0.02))) - warmth
-    redness = float(np.clip(redness, _FAIREST, _DARKEST)) if colourfulness(skin) > 0.5 else _GREY_SKIN
-    seen = np.log([max(float(white @ LUMA), 0.02), max(bright, 0.02)])
-    expected = [at_zero + slope * redness for at_zero, slope in (_STUDIO_WHITE, _STUDIO_BRIGHT)]
-    level = float(np.exp(np.dot(seen - expected, _POWERS)))
+    redness = _redness(skin)
+    warmth = 0.0 if white is None else _redness(white) - _STUDIO_HUE
+    if white is None or white @ LUMA < _DARKEST_WHITE * bright or not _COLDEST < warmth < max(redness, _FAIREST):
+        white, warmth = None, 0.0  # closed, or behind dark glasses
+    own = float(np.clip(redness - warmth, _FAIREST, _DARKEST)) if colourfulness(skin) > 0.5 else _GREY_SKIN
+    ratio = np.log(max(bright, 0.02)) - np.polyval(_STUDIO_BRIGHT, own)
+    white_ratio = ratio if white is None else np.log(max(float(white @ LUMA), 0.02)) - np.polyval(_STUDIO_WHITE, own)
+    level = np.exp(np.dot((white_ratio, ratio), _POWERS))
     tint = np.exp(0.7 * np.clip(warmth, -0.5, 0.5) * np.array([0.42, -0.06, -0.58]))
     return (np.clip(level, 0.2, 1.18) * tint).astype(np.float32)
+
+
+def _redness(colour: np.ndarray) -> float:
+    """log(red / blue) of RGB (3,)."""
+    return float(np.log(max(colour[0], 0.02) / max(colour[2], 0.02)))
 
 
 def colourfulness(skin: np.ndarray) -> float:

@@ -41,3 +41,10 @@ def test_a_warm_lamp_is_warm_and_makes_no_skin_darker(skin):
 def test_a_grey_photo_says_nothing_about_hue():
     grey = light_on_face(np.full(3, 0.6, np.float32), 0.65, np.full(3, 0.5, np.float32))
     assert grey @ LUMA == pytest.approx(1, abs=0.12)
+
+
+@pytest.mark.parametrize("white", [None, np.array([0.02, 0.03, 0.05]), np.array([0.4, 0.6, 0.9])])
+def test_closed_eyes_and_dark_glasses_say_nothing(white):
+    for skin in (FAIR, DARK):
+        found = light_on_face(skin, BRIGHT[id(skin)], white)
+        np.testing.assert_allclose(found, 1, atol=0.12)
