@@ -336,8 +336,10 @@ class Generator(nn.Module):
 
 
 def presence(control: Tensor) -> Tensor:
-    """(M,) in [0, 1): 0 at control 0, nearly 1 where any unit shows."""
-    return 1 - torch.exp(-5 * control.float().norm(dim=1))
+    """(M,) in [0, 1): 0 at control 0, nearly 1 where any unit shows well; rises evenly, so that no step of a clip is
+    much larger than the others."""
+    strength = control.float().norm(dim=1)
+    return (1 - torch.exp(-5 * strength)) * (strength / 0.3).clamp(max=1)
 
 
 def _followed(features: Tensor, flow: Tensor) -> Tensor:
