@@ -21,6 +21,7 @@ from facemotion.faces import geometry
 from facemotion.media.prefetch import for_each
 from facemotion.rendering.boxes import f32
 from facemotion.rendering.face import FLOW_PX, TURN_SPAN, Layer, Patch, Rendering
+from facemotion.rendering.kernels import premultiplied
 from facemotion.rendering.light import GAMMA, LUMA
 
 Bounds = tuple[int, int, int, int]
@@ -174,7 +175,7 @@ class FaceInPhoto:
         levels = layer.colour * f32(255)
         if self._tint is not None:
             levels = f32(self._tint.apply(levels))
-        content, fresh = kernels.premultiplied(levels, opacity, f32(layer.fresh))
+        content, fresh = premultiplied(levels, opacity), layer.fresh * opacity
         content, fresh, (x0, y0, _, _) = self._laid((content, fresh), crop_to_layer, opacity, turn, frame.shape)
         kernels.write_over(content, fresh, _NO_GRAIN if self._grain is None else self._grain, frame, x0, y0)
 

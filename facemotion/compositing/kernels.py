@@ -75,21 +75,6 @@ def write_relit(moved, seen, top, left, still, gamma, luma, frame, x0, y0):
 
 
 @compiled()
-def premultiplied(levels, opacity, fresh):
-    """Colour times opacity, and opacity, (h, w, 4); and how much of it is fresh, (h, w). All float32."""
-    height, width = opacity.shape
-    content, grainy = np.empty((height, width, 4), np.float32), np.empty((height, width), np.float32)
-    for i in range(height):
-        for j in range(width):
-            share = opacity[i, j]
-            for k in range(3):
-                content[i, j, k] = levels[i, j, k] * share
-            content[i, j, 3] = share
-            grainy[i, j] = fresh[i, j] * share
-    return content, grainy
-
-
-@compiled()
 def write_over(content, fresh, grain, frame, x0, y0):
     """Premultiplied colours (h, w, 4) over a frame at (x0, y0); ``fresh`` (h, w) of the photo's grain, a tile (n, n)
     that begins at the photo's corner, on top."""

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facemotion.models import kernels
+from facemotion.rendering import light
 from facemotion.rendering.light import GAMMA, LUMA
 
 MOUTH_WIDTH, EYE_WIDTH = 1.2, 0.56
@@ -74,11 +76,25 @@ def _window(height: int, width: int, device: torch.device) -> Tensor:
 
 def sampled(maps: Tensor, at: Tensor, *, mode: str = "bilinear") -> Tensor:
     """Maps (M, C, H, W) at places (M, h, w, 2) in crop widths; borders repeat. Returns (M, C, h, w)."""
+    if mode == "bilinear" and _compiled_for(maps):
+        maps, at = maps.permute(0, 2, 3, 1).contiguous(), at.contiguous()
+        result = torch.empty(*at.shape[:3], maps.shape[3])
+        kernels.sample(maps.numpy(), at.numpy(), result.numpy())
+        return result.permute(0, 3, 1, 2)
     return F.grid_sample(maps, 2 * at - 1, mode=mode, padding_mode="border", align_corners=False)
+
+
+def _compiled_for(maps: Tensor) -> bool:
+    """Whether loops compiled for the CPU may do the work."""
+    return maps.device.type == "cpu" and maps.dtype == torch.float32 and not torch.is_grad_enabled()
 
 
 def relit(image: Tensor, log_gain: Tensor) -> Tensor:
     """The twin of `facemotion.rendering.light.relit`: RGB (M, 3, h, w) in [0, 1], log_gain (M, 1, h, w)."""
+    if _compiled_for(image):
+        rows, gain = (each.permute(0, 2, 3, 1).flatten(0, 1).numpy() for each in (image, log_gain))
+        lit = torch.from_numpy(light.relit(rows, gain[..., 0]))
+        return lit.unflatten(0, (len(image), -1)).permute(0, 3, 1, 2)
     brighter = image * torch.exp(log_gain / GAMMA)
     weights = torch.from_numpy(LUMA).to(image.device)[None, :, None, None]
     luma = (brighter * weights).sum(1, keepdim=True)
@@ -96,10 +112,17 @@ def composed(
     colours multiplied by alpha; each at any resolution. mode: how the photo is sampled; the compositor
     does it with ``bicubic``.
     """
+    return composed_over(source, flow, log_gain, layers, grid, mode=mode)[0]
+
+
+def composed_over(
+    source: Tensor, flow: Tensor, log_gain: Tensor, layers: Tensor, grid: Tensor, *, mode: str = "bilinear"
+) -> tuple[Tensor, Tensor]:
+    """As `composed`, and how much of the layers is seen there, (M, 1, h, w)."""
     at = grid + sampled(flow, grid, mode=mode).permute(0, 2, 3, 1)
     image = relit(sampled(source, at, mode=mode), sampled(log_gain, grid, mode=mode))
     over = sampled(layers, grid)
-    return image * (1 - over[:, 3:]) + over[:, :3]
+    return image * (1 - over[:, 3:]) + over[:, :3], over[:, 3:]
 
 
 def face_view(landmarks: Tensor, eye_distance: Tensor, size_px: int) -> Tensor:

@@ -14,14 +14,15 @@ Ours: skips follow the renderer's flow, so that the decoder sees them where the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facemotion.models.blocks import ConvNormAct, ResidualBlock, upsample2
-from facemotion.models.compositor import View, composed, patch_view, sampled
+from facemotion.models.blocks import ConvNormAct, ResidualBlock, convolved_at_once, upsample2
+from facemotion.models.compositor import View, composed_over, patch_view, sampled
 
 LANDMARKS = 68
 PATCHES = ("mouth", "eye_left", "eye_right")
@@ -71,10 +72,10 @@ class GeneratorConfig:
 
 @dataclass
 class Encoding:
-    """What is computed once for each of B photos: features at strides 4, 8 and 16, finest first."""
+    """What is computed once for each of B photos, at strides 4, 8 and 16, finest first."""
 
-    base: list[Tensor]
-    """(B, C_l, h_l, w_l)."""
+    skips: list[Tensor]
+    """(B, D_l, h_l, w_l) what the decoder takes of the base features."""
     residual_input: list[Tensor]
     """(B, R_l, h_l, w_l) what every unit's residual is made of."""
 
@@ -161,7 +162,8 @@ class _Encoder(nn.Module):
             for width, residual in zip(config.widths[1:], config.residual_widths, strict=True)
         )
 
-    def forward(self, photo: Tensor, coordinates: Tensor, own: Tensor) -> Encoding:
+    def forward(self, photo: Tensor, coordinates: Tensor, own: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Base features and what residuals are made of, finest first."""
         seen = (coordinates[:, :1] > -1.5).to(coordinates.dtype)
         place = torch.cat([coordinates * seen, seen], 1)
         hidden = F.silu(self.norm(self.stem(photo) + self.place(place)))
@@ -170,7 +172,7 @@ class _Encoder(nn.Module):
         at16 = self.at16(self.to16(at8) + self.own(own)[:, :, None, None])
         at8 = self.mix8(at8 + upsample2(self.coarser(at16)))
         base = [at4, at8, at16]
-        return Encoding(base, [layer(level) for layer, level in zip(self.to_residual, base, strict=True)])
+        return base, [layer(level) for layer, level in zip(self.to_residual, base, strict=True)]
 
 
 class _ResidualEncoder(nn.Module):
@@ -214,20 +216,25 @@ class _Decoder(nn.Module):
             for parameter in head.parameters():
                 nn.init.zeros_(parameter)
 
+    def skips(self, base: list[Tensor]) -> list[Tensor]:
+        """What is taken of the base features, finest first; once per photo."""
+        return [lateral(features) for lateral, features in zip(self.laterals, base, strict=True)]
+
     def forward(
-        self, base: list[Tensor], residual: list[Tensor], flow: Tensor, gain: Tensor, alpha: Tensor
+        self, skips: list[Tensor], residual: list[Tensor], flow: Tensor, gain: Tensor, alpha: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Skips, finest first, and the renderer's maps (M, ., h4, w4) -> features at stride 4, flow (M, 2, h2, w2) and
-        gain (M, 1, h1, w1) in real numbers, landmarks (M, 136)."""
-        levels = zip(self.laterals, base, self.residual_laterals, residual, strict=True)
-        fine, middle, coarse = (_followed(lateral(skip) + change(sum_), flow) for lateral, skip, change, sum_ in levels)
+        """`skips` of the photo, the frame's residual features, and the renderer's maps (M, ., h4, w4) -> features at
+        stride 4, flow (M, 2, h2, w2) and gain (M, 1, h1, w1) in real numbers, landmarks (M, 136)."""
+        levels = zip(skips, self.residual_laterals, residual, strict=True)
+        fine, middle, coarse = (_followed(skip + lateral(change), flow) for skip, lateral, change in levels)
         hidden = self.at16(coarse)
         landmarks = self.to_landmarks(self.landmark_features(hidden).flatten(1))
         hidden = self.at8(middle + upsample2(self.down[0](hidden)))
         frame = self.frame(torch.cat([20 * flow, gain, alpha], 1).to(hidden.dtype))
         features = self.at4(fine + frame + upsample2(self.down[1](hidden)))
         hidden = self.at2(upsample2(features))
-        return features, self.to_flow(hidden).float(), F.pixel_shuffle(self.to_gain(hidden), 2).float(), landmarks
+        flow, gain = convolved_at_once(hidden, self.to_flow, self.to_gain)
+        return features, flow, F.pixel_shuffle(gain, 2), landmarks
 
 
 class _LocalDecoder(nn.Module):
@@ -279,7 +286,8 @@ class Generator(nn.Module):
     def encode(self, photo: Tensor, coordinates: Tensor, own: Tensor) -> Encoding:
         """photo (B, 3, input_px, input_px) RGB in [0, 1]; coordinates (B, 3, input_px/2, input_px/2) as of
         `head_coordinates.head_coordinates`; own units (B, U)."""
-        return self.encoder(2 * photo - 1, coordinates, own)
+        base, residual_input = self.encoder(2 * photo - 1, coordinates, own)
+        return Encoding(self.decoder.skips(base), residual_input)
 
     def residuals(self, encoding: Encoding, control: Tensor) -> Residuals:
         """Those of the units that a control (B, U) of the photos uses."""
@@ -291,39 +299,31 @@ class Generator(nn.Module):
     ) -> CorrectionMaps:
         """The frames at controls (M, U) of M photos, or of one: M = B, or B = 1."""
         control = self.effective(control)
-        weights = control[residuals.photo if len(encoding.base[0]) > 1 else slice(None), residuals.unit]
-        if len(encoding.base[0]) > 1 or len(control) == 1:
-            weights = weights.flatten()[:, None, None, None]
-            sums = [
-                torch.zeros(len(control), *r.shape[1:], dtype=r.dtype, device=r.device).index_add(
-                    0, residuals.photo, weights.to(r.dtype) * r
-                )
-                for r in residuals.values
-            ]
-        else:
-            sums = [torch.einsum("mn,nchw->mchw", weights.to(r.dtype), r) for r in residuals.values]
-        base = [level.expand(len(control), -1, -1, -1) for level in encoding.base]
+        sums = [_weighted(level, residuals, control, len(encoding.skips[0])) for level in residuals.values]
         side = self.config.input_px // 4
         small = [_resized(m, side) for m in (rendered.flow, rendered.log_gain, rendered.layers[:, 3:])]
-        features, flow, gain, landmarks = self.decoder(base, sums, *small)
+        features, flow, gain, landmarks = self.decoder(encoding.skips, sums, *small)
         strength = presence(control)[:, None, None, None]
         flow = strength * self.config.flow_reach * torch.tanh(flow)
         gain = strength * self.config.gain_reach * torch.tanh(gain)
         all_flow = _resized(rendered.flow, flow.shape[-1]) + flow
         all_gain = _resized(rendered.log_gain, gain.shape[-1]) + gain
-        patches, views, plain = {}, {}, {}
-        for name in PATCHES:
-            size = self.config.mouth_px if name == "mouth" else self.config.eye_px
-            view = patch_view(name, rendered.landmarks, rendered.eye_distance, size)
-            alpha = sampled(rendered.layers[:, 3:], view.grid)
-            plain[name] = composed(rendered.source, all_flow, all_gain, rendered.layers, view.grid)
-            crop = torch.cat([plain[name], alpha], 1)
-            near = sampled(features.float(), view.coarse)
-            local = self.mouth if name == "mouth" else self.eye
-            mirrored = name == "eye_right"  # one decoder for both eyes
-            residual = local(crop.flip(3), near.flip(3)).flip(3) if mirrored else local(crop, near)
-            patches[name] = strength * self.config.colour_reach * torch.tanh(residual) * view.window
-            views[name] = view
+        sizes = {name: self.config.mouth_px if name == "mouth" else self.config.eye_px for name in PATCHES}
+        views = {name: patch_view(name, rendered.landmarks, rendered.eye_distance, sizes[name]) for name in PATCHES}
+        # All views at once: many small steps would take longer.
+        fine, coarse = (_in_a_row(grids) for grids in zip(*((v.grid, v.coarse) for v in views.values()), strict=True))
+        frame, opacity = composed_over(rendered.source, all_flow, all_gain, rendered.layers, fine)
+        crops = _one_by_one(torch.cat([frame, opacity], 1), list(sizes.values()))
+        near = _one_by_one(sampled(features.float(), coarse), [(h // 4, w // 4) for h, w in sizes.values()])
+        (mouth, left, right), (mouth_near, left_near, right_near) = crops, near
+        eyes = self.eye(torch.cat([left, right.flip(3)]), torch.cat([left_near, right_near.flip(3)]))
+        left_residual, right_residual = eyes.chunk(2)  # one decoder for both eyes, the right one mirrored
+        residual = self.mouth(mouth, mouth_near), left_residual, right_residual.flip(3)
+        patches = {
+            name: strength * self.config.colour_reach * torch.tanh(each) * views[name].window
+            for name, each in zip(PATCHES, residual, strict=True)
+        }
+        plain = {name: crop[:, :3] for name, crop in zip(PATCHES, crops, strict=True)}
         displacement = 0.1 * strength[..., 0] * landmarks.float().unflatten(1, (LANDMARKS, 2))
         return CorrectionMaps(flow, gain, patches, views, plain, displacement)
 
@@ -340,6 +340,27 @@ def presence(control: Tensor) -> Tensor:
     much larger than the others."""
     strength = control.float().norm(dim=1)
     return (1 - torch.exp(-5 * strength)) * (strength / 0.3).clamp(max=1)
+
+
+def _weighted(values: Tensor, residuals: Residuals, control: Tensor, photos: int) -> Tensor:
+    """One level of residuals (N, R, h, w), weighted by the effective control (M, U) and summed up: (M, R, h, w)."""
+    if photos == 1:
+        rows = values.permute(0, 2, 3, 1)  # as they lie in memory
+        sums = control[:, residuals.unit].to(rows.dtype) @ rows.flatten(1)
+        return sums.unflatten(1, rows.shape[1:]).permute(0, 3, 1, 2)
+    weights = control[residuals.photo, residuals.unit][:, None, None, None].to(values.dtype)
+    return values.new_zeros(len(control), *values.shape[1:]).index_add(0, residuals.photo, weights * values)
+
+
+def _in_a_row(grids: Iterable[Tensor]) -> Tensor:
+    """Places (M, h, w, 2) of several views as (M, 1, n, 2)."""
+    return torch.cat([grid.flatten(1, 2) for grid in grids], 1)[:, None]
+
+
+def _one_by_one(row: Tensor, sizes: list[tuple[int, int]]) -> list[Tensor]:
+    """Maps (M, C, 1, n) of several views in a row as (M, C, h, w) each."""
+    parts = row.split([height * width for height, width in sizes], 3)
+    return [part.unflatten(3, size).squeeze(2) for part, size in zip(parts, sizes, strict=True)]
 
 
 def _followed(features: Tensor, flow: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from facemotion.device import Placement, single_threaded
 from facemotion.head.rig import Rig
+from facemotion.models.blocks import with_rough_convolutions
 from facemotion.models.generator import (
     PATCHES,
     CorrectionMaps,
@@ -24,11 +26,15 @@ from facemotion.models.head_coordinates import head_coordinates
 from facemotion.models.release import load_corrections
 from facemotion.rendering.correction import Correction
 from facemotion.rendering.face import Patch, Rendering
+from facemotion.rendering.kernels import lay_over, premultiplied
 
 log = logging.getLogger(__name__)
 
 VIEW_PX = 448
 """Side at which the network's crops of mouth and eyes are cut out of photo and layers, as in training."""
+
+
+Step = Literal["encode", "residual", "decode"]
 
 
 class CorrectionNetwork:
@@ -38,6 +44,9 @@ class CorrectionNetwork:
         self.placement = placement
         placed = generator.to(placement.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator: Generator = placed.eval().requires_grad_(False)
+        self._rough = self.generator
+        if placement.device.type == "cpu" and placement.dtype != torch.float32:
+            self._rough = with_rough_convolutions(self.generator, placement.dtype)
 
     @classmethod
     def load(cls, path: Path, placement: Placement, *, sha256: str | None = None) -> CorrectionNetwork:
@@ -49,20 +58,19 @@ class CorrectionNetwork:
         """What frames of one photo need: its crop (N, N, 3) uint8 RGB, and the rig on it."""
         return EncodedPhoto(self, crop, rig)
 
-    def run(self, function, *inputs):
-        """``function(*inputs)`` in the placement's precision, and again in fp32 where that is not finite.
+    def run(self, step: Step, *inputs: Any) -> Any:
+        """A step of the generator in the placement's precision, and again in fp32 where that is not finite.
 
         On a CPU on one core: the network is small, and frames are rendered on the others meanwhile.
         """
         device, dtype = self.placement.device, self.placement.dtype
         with torch.inference_mode(), single_threaded():
             if dtype != torch.float32:
-                with torch.autocast(device.type, dtype):
-                    result = function(*inputs)
+                with torch.autocast(device.type, dtype, enabled=self._rough is self.generator):
+                    result = getattr(self._rough, step)(*inputs)
                 if _finite(result):
                     return result
-            with torch.autocast(device.type, enabled=False):
-                return function(*_in_full(inputs))
+            return getattr(self.generator, step)(*_in_full(inputs))
 
 
 class EncodedPhoto:
@@ -117,9 +125,10 @@ class _PlacedPhoto:
         photo = _image(_shrunk(crop, config.input_px), device)
         coordinates = torch.from_numpy(head_coordinates(rig, config.input_px // 2)).permute(2, 0, 1)[None].to(device)
         own = torch.from_numpy(rig.fit.units.astype(np.float32))[None].to(device)
-        self._encoding: Encoding = network.run(network.generator.encode, photo, coordinates, own)
+        self._encoding: Encoding = network.run("encode", photo, coordinates, own)
         self._eyes = torch.tensor([rig.eye_px / rig.size_px], dtype=torch.float32, device=device)
-        self._known: dict[int, list[Tensor]] = {}
+        nothing = torch.zeros(0, dtype=torch.long, device=device)
+        self._known: Residuals = network.run("residual", self._encoding, nothing, nothing)
 
     @single_threaded()
     def correct(self, control: np.ndarray, rendering: Rendering) -> Correction:
@@ -127,24 +136,23 @@ class _PlacedPhoto:
         network, device = self.network, self.network.placement.device
         wanted = torch.from_numpy(np.asarray(control, np.float32))[None].to(device)
         residuals = self._residuals(wanted)
-        result = network.run(network.generator.decode, self._encoding, residuals, wanted, self._rendered(rendering))
+        result = network.run("decode", self._encoding, residuals, wanted, self._rendered(rendering))
         return _arrays(result)
 
     def _residuals(self, control: Tensor) -> Residuals:
         """Those of the units in use; each is computed when it is first needed."""
-        generator = self.network.generator
-        used = torch.nonzero(generator.effective(control)[0]).flatten()
-        new = [unit for unit in used.tolist() if unit not in self._known]
-        if new:
-            units = torch.tensor(new, device=control.device)
-            computed: Residuals = self.network.run(generator.residual, self._encoding, torch.zeros_like(units), units)
-            for row, unit in enumerate(new):
-                self._known[unit] = [level[row] for level in computed.values]
-        if not len(used):
-            nothing = [level[:0] for level in self._encoding.residual_input]
-            return Residuals(nothing, used, used)
-        levels = zip(*(self._known[unit] for unit in used.tolist()), strict=True)
-        return Residuals([torch.stack(level) for level in levels], torch.zeros_like(used), used)
+        used = torch.nonzero(self.network.generator.effective(control)[0]).flatten()
+        known = self._known
+        new = used[torch.isin(used, known.unit, invert=True)]
+        if len(new):
+            more: Residuals = self.network.run("residual", self._encoding, torch.zeros_like(new), new)
+            pairs = zip(known.values, more.values, strict=True)
+            values = [torch.cat(pair).to(memory_format=torch.channels_last) for pair in pairs]
+            self._known = known = Residuals(values, torch.cat([known.photo, more.photo]), torch.cat([known.unit, new]))
+        if 2 * len(used) > len(known.unit):
+            return known  # the others' weight is 0, and to copy these would take longer
+        rows = torch.isin(known.unit, used)
+        return Residuals([level[rows] for level in known.values], known.photo[rows], known.unit[rows])
 
     def _rendered(self, rendering: Rendering) -> RenderedMaps:
         device = self.network.placement.device
@@ -154,7 +162,7 @@ class _PlacedPhoto:
             # every pixel of the small crop takes the mean of the layer over its area
             x0, y0 = int(np.floor(layer.box.x0 * ratio)), int(np.floor(layer.box.y0 * ratio))
             x1, y1 = (min(VIEW_PX, int(np.ceil(end * ratio))) for end in (layer.box.x1, layer.box.y1))
-            colours = np.dstack([layer.colour * layer.opacity[..., None], layer.opacity])
+            colours = premultiplied(layer.colour, layer.opacity)
             to_small = np.array(
                 [
                     [ratio, 0, (layer.box.x0 + 0.5) * ratio - 0.5 - x0],
@@ -164,9 +172,7 @@ class _PlacedPhoto:
             if ratio < 1:
                 colours = cv2.GaussianBlur(colours, (0, 0), 0.4 / ratio)
             small = cv2.warpAffine(colours, to_small, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderValue=0)
-            part = layers[y0:y1, x0:x1]
-            part *= 1 - small[..., 3:]
-            part += small
+            lay_over(small, layers, x0, y0)
         landmarks = (rendering.landmarks + 0.5) / self._rig.size_px
         return RenderedMaps(
             self._source,
@@ -195,8 +201,8 @@ def _finite(result: Encoding | Residuals | CorrectionMaps) -> bool:
     if isinstance(result, CorrectionMaps):
         tensors = [result.flow, result.log_gain, *result.patches.values()]
     else:
-        tensors = result.base if isinstance(result, Encoding) else result.values
-    return all(bool(torch.isfinite(t).all()) for t in tensors)
+        tensors = result.skips if isinstance(result, Encoding) else result.values
+    return all(bool(torch.isfinite(t.float().sum())) for t in tensors)
 
 
 def _in_full(inputs: tuple) -> list:
@@ -206,7 +212,7 @@ def _in_full(inputs: tuple) -> list:
         if isinstance(each, Tensor):
             return each.float() if each.is_floating_point() else each
         if isinstance(each, Encoding):
-            return Encoding([t.float() for t in each.base], [t.float() for t in each.residual_input])
+            return Encoding([t.float() for t in each.skips], [t.float() for t in each.residual_input])
         if isinstance(each, Residuals):
             return Residuals([t.float() for t in each.values], each.photo, each.unit)
         return each
@@ -224,5 +230,5 @@ def _image(crop: np.ndarray, device: torch.device) -> Tensor:
 
 
 def _maps(array: np.ndarray, device: torch.device) -> Tensor:
-    """(h, w, C) as (1, C, h, w)."""
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1), np.float32))[None].to(device)
+    """(h, w, C) as (1, C, h, w), as it lies in memory."""
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32)).permute(2, 0, 1)[None].to(device)

@@ -21,6 +21,30 @@ def blend(image, opacity, fresh, x0, y0, colour, share, shown, fresh_share):
 
 
 @compiled()
+def premultiplied(colour, opacity):
+    """Colour (h, w, 3) times opacity (h, w), and opacity, as (h, w, 4); all float32."""
+    height, width = opacity.shape
+    content = np.empty((height, width, 4), np.float32)
+    for i in range(height):
+        for j in range(width):
+            for k in range(3):
+                content[i, j, k] = colour[i, j, k] * opacity[i, j]
+            content[i, j, 3] = opacity[i, j]
+    return content
+
+
+@compiled()
+def lay_over(content, picture, x0, y0):
+    """Premultiplied colours (h, w, 4) over a picture (., ., 4) of such, at (x0, y0) px; all float32."""
+    height, width = content.shape[:2]
+    for i in range(height):
+        for j in range(width):
+            rest = np.float32(1) - content[i, j, 3]
+            for k in range(4):
+                picture[y0 + i, x0 + j, k] = content[i, j, k] + rest * picture[y0 + i, x0 + j, k]
+
+
+@compiled()
 def relight(image, log_gain, gamma, luma, result):
     """`light.relit`, from image (h, w, 3) into result; all float32."""
     height, width = log_gain.shape

@@ -5,8 +5,9 @@
 
 Each photo is animated through strong and opposite expressions, every unit among them, with and without turns of the
 head. What the photo's face looks like (points, occlusion) is found anew each time. The photos are scikit-image's
-astronaut, whose face fills 1000 px, the portrait of the documentation, and each PHOTO. ``compare`` works in the precision
-that was recorded, and ends with exit code 1 where any pixel of any frame differs by more than one level, in bf16 two.
+astronaut, whose face fills 1000 px, the portrait of the documentation, and each PHOTO. ``compare`` works in the
+precision that was recorded, and ends with exit code 1 where any pixel of any frame differs by more than one level, in
+bf16 by more than two.
 """
 
 import argparse
