@@ -62,14 +62,20 @@ def apply(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def invert(transform: np.ndarray) -> np.ndarray:
     """The affine transform back. Raises numpy.linalg.LinAlgError where there is none."""
-    linear = np.linalg.inv(transform[:, :2])
-    return np.hstack([linear, -(linear @ transform[:, 2])[:, None]])
+    (a, b, _), (c, d, _) = transform.tolist()
+    determinant = a * d - b * c
+    if not determinant:
+        raise np.linalg.LinAlgError("a transform onto a line has no way back")
+    back = np.array([[d, -b, 0], [-c, a, 0]]) / determinant
+    back[:, 2] = -(back[:, :2] @ transform[:, 2])
+    return back
 
 
 def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The affine transform that does ``first``, then ``second``."""
-    linear = second[:, :2] @ first[:, :2]
-    return np.hstack([linear, (second[:, :2] @ first[:, 2] + second[:, 2])[:, None]])
+    both = second[:, :2] @ first
+    both[:, 2] += second[:, 2]
+    return both
 
 
 def fitted_similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -93,7 +99,8 @@ def fitted_similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def scale_of(transform: np.ndarray) -> float:
     """Length of a unit step after a similarity."""
-    return math.sqrt(abs(float(np.linalg.det(transform[:, :2]))))
+    (a, b, _), (c, d, _) = transform.tolist()
+    return math.sqrt(abs(a * d - b * c))
 
 
 def warp_crop(image: np.ndarray, photo_to_crop: np.ndarray, size: int) -> np.ndarray:

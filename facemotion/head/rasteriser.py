@@ -19,25 +19,30 @@ def _rasterise(points, triangles, attributes, depth_map, attribute_map):
             continue  # turned away
         top, bottom = max(0, int(np.ceil(min(y0, y1, y2)))), min(height - 1, int(np.floor(max(y0, y1, y2))))
         left, right = max(0, int(np.ceil(min(x0, x1, x2)))), min(width - 1, int(np.floor(max(x0, x1, x2))))
-        if right < left:
+        if right < left or bottom < top:
             continue
         inverse = 1 / area
         across1, across2 = (y2 - y0) * inverse, (y0 - y1) * inverse
         down1, down2 = (x0 - x2) * inverse, (x1 - x0) * inverse
+        row1 = (left - x0) * across1 + (top - y0) * down1
+        row2 = (left - x0) * across2 + (top - y0) * down2
+        z0, z1, z2 = points[a, 2], points[b, 2] - points[a, 2], points[c, 2] - points[a, 2]
         for y in range(top, bottom + 1):
-            row1, row2 = (y - y0) * down1, (y - y0) * down2
+            w1, w2 = row1, row2  # weights of the second and third corner
             for x in range(left, right + 1):
-                w1 = (x - x0) * across1 + row1
-                w2 = (x - x0) * across2 + row2
-                w0 = 1 - w1 - w2
-                if w0 >= -1e-6 and w1 >= -1e-6 and w2 >= -1e-6:
-                    z = w0 * points[a, 2] + w1 * points[b, 2] + w2 * points[c, 2]
+                if w1 >= -1e-6 and w2 >= -1e-6 and w1 + w2 <= 1 + 1e-6:
+                    z = z0 + w1 * z1 + w2 * z2
                     if z > depth_map[y, x]:
                         depth_map[y, x] = z
                         for j in range(channels):
+                            first = attributes[a, j]
                             attribute_map[y, x, j] = (
-                                w0 * attributes[a, j] + w1 * attributes[b, j] + w2 * attributes[c, j]
+                                first + w1 * (attributes[b, j] - first) + w2 * (attributes[c, j] - first)
                             )
+                w1 += across1
+                w2 += across2
+            row1 += down1
+            row2 += down2
 
 
 HIDDEN = np.float32(-1e9)

@@ -42,7 +42,7 @@ class _AvWriter:
         import av
 
         width, height = size_px = FORMATS["mp4"].written_size_px(spec.size_px)
-        self._size_px, self._pixel_format = size_px, pixel_format
+        self._size_px = size_px
         self._yuv = _YuvFrames(size_px, spec.changing) if pixel_format == "yuv420p" else None
         container_options = {"movflags": "+faststart"} if codec == "libx264" else {}
         # Without "file:" FFmpeg takes what precedes a colon for a protocol; and the format is not for it to guess.
@@ -60,10 +60,7 @@ class _AvWriter:
             )
 
     def write(self, frame: "np.ndarray") -> None:
-        width, height = self._size_px
-        picture = (
-            self._yuv.convert(frame) if self._yuv else _converted(frame, (0, 0, width, height), self._pixel_format)
-        )
+        picture = self._yuv.convert(frame) if self._yuv else _with_alpha(frame, self._size_px)
         with self._encoder_errors():
             self._container.mux(self._stream.encode(picture))
 
@@ -94,13 +91,11 @@ class _YuvFrames:
     """RGB to yuv420p, the whole of the first frame and of the others only the part that changes, in strips."""
 
     _STRIP_ROWS = 256
-    _REACH_PX = 16
-    """Beyond the reach of the chroma filter."""
 
     def __init__(self, size_px: tuple[int, int], changing: tuple[int, int, int, int] | None):
         self._width, self._height = size_px
         x0, y0, x1, y1 = changing or (0, 0, *size_px)
-        self._box = self._grown(x0, y0, x1, y1)
+        self._box = x0 // 2 * 2, y0 // 2 * 2, min(self._width, (x1 + 1) // 2 * 2), min(self._height, (y1 + 1) // 2 * 2)
         self._planes: np.ndarray | None = None
 
     def convert(self, frame: "np.ndarray") -> "VideoFrame":
@@ -117,51 +112,49 @@ class _YuvFrames:
         return VideoFrame.from_ndarray(self._planes, format="yuv420p")
 
     def _convert(self, frame: "np.ndarray", box: tuple[int, int, int, int], planes: "np.ndarray") -> None:
+        """One part of a frame, whose sides are even, into the planes Y, U and V as PyAV takes them."""
+        import cv2
+        import numpy as np
+
         x0, y0, x1, y1 = box
-        left, top, right, bottom = self._grown(*box)
-        part = _converted(frame, (left, top, right, bottom), "yuv420p").to_ndarray()
-        sources = _yuv_planes(part, right - left, bottom - top)
-        targets = _yuv_planes(planes, self._width, self._height)
-        for target, source, shrink in zip(targets, sources, (1, 2, 2), strict=True):
-            rows, columns = (
-                slice((y0 - top) // shrink, (y1 - top) // shrink),
-                slice((x0 - left) // shrink, (x1 - left) // shrink),
-            )
-            target[y0 // shrink : y1 // shrink, x0 // shrink : x1 // shrink] = source[rows, columns]
-
-    def _grown(self, x0: int, y0: int, x1: int, y1: int) -> tuple[int, int, int, int]:
-        """With even sides, as far as the picture goes."""
-        return (
-            max(0, x0 - self._REACH_PX) // 2 * 2,
-            max(0, y0 - self._REACH_PX) // 2 * 2,
-            min(self._width, (x1 + self._REACH_PX + 1) // 2 * 2),
-            min(self._height, (y1 + self._REACH_PX + 1) // 2 * 2),
-        )
+        luma = self._width * self._height
+        flat, half = planes.reshape(-1), (self._height // 2, self._width // 2)
+        u_plane, v_plane = (each.reshape(half) for each in np.split(flat[luma:], 2))
+        full = cv2.transform(_part(frame, box), np.array(_BT709, np.float32))
+        chroma = cv2.resize(full, ((x1 - x0) // 2, (y1 - y0) // 2), interpolation=cv2.INTER_AREA)
+        rows, columns = slice(y0 // 2, y1 // 2), slice(x0 // 2, x1 // 2)
+        planes[y0:y1, x0:x1] = cv2.extractChannel(full, 0)
+        u_plane[rows, columns] = cv2.extractChannel(chroma, 1)
+        v_plane[rows, columns] = cv2.extractChannel(chroma, 2)
 
 
-def _yuv_planes(packed: "np.ndarray", width: int, height: int) -> "list[np.ndarray]":
-    """Views of the planes Y, U and V of an array as PyAV gives it for yuv420p."""
-    flat, luma, chroma = packed.reshape(-1), width * height, width * height // 4
-    return [
-        flat[:luma].reshape(height, width),
-        flat[luma : luma + chroma].reshape(height // 2, width // 2),
-        flat[luma + chroma :].reshape(height // 2, width // 2),
-    ]
+_BT709 = (
+    (0.182586, 0.614231, 0.062007, 16.0),
+    (-0.100644, -0.338572, 0.439216, 128.0),
+    (0.439216, -0.398942, -0.040274, 128.0),
+)
+"""R, G, B and 1 to Y, U and V of ITU-R BT.709 in limited range, 8 bit."""
 
 
-def _converted(frame: "np.ndarray", box: tuple[int, int, int, int], pixel_format: str) -> "VideoFrame":
+def _part(frame: "np.ndarray", box: tuple[int, int, int, int]) -> "np.ndarray":
     """The part ``box`` of a frame; where that is one line larger than the frame, the last line is repeated."""
     import numpy as np
-    from av import VideoFrame
-    from av.video.reformatter import ColorRange, Colorspace
 
     x0, y0, x1, y1 = box
     part = frame[y0:y1, x0:x1]
     missing = y1 - y0 - part.shape[0], x1 - x0 - part.shape[1]
     if any(missing):
         part = np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-    picture = VideoFrame.from_ndarray(np.ascontiguousarray(part), format="rgba" if frame.shape[2] == 4 else "rgb24")
-    return picture.reformat(format=pixel_format, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+    return np.ascontiguousarray(part)
+
+
+def _with_alpha(frame: "np.ndarray", size_px: tuple[int, int]) -> "VideoFrame":
+    """An RGBA frame, its sides made even, for a codec that keeps alpha."""
+    from av import VideoFrame
+    from av.video.reformatter import ColorRange, Colorspace
+
+    picture = VideoFrame.from_ndarray(_part(frame, (0, 0, *size_px)), format="rgba")
+    return picture.reformat(format="yuva420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
 
 
 class _H264Writer(_AvWriter):
