@@ -29,8 +29,8 @@ Bounds = tuple[int, int, int, int]
 
 _STRIP_PX = 96  # rows worked on at a time: little memory, warm caches
 _SPAN_PX = round(FLOW_PX * TURN_SPAN)
-_STILL = np.float32(1e-3)
-"""Displacement in px, or log-gain, up to which a pixel is left as it is."""
+_STILL = np.float32(1 / 256), np.float32(4e-3)
+"""Displacement in px and log-gain up to which a pixel is left as it is: half a level at most."""
 _GAMMA = np.float32(GAMMA)
 _NO_GRAIN = np.zeros((1, 1), np.float32)
 _LEAST_LEVELS = 0.5  # of residual colour that is added at all
@@ -116,14 +116,13 @@ class FaceInPhoto:
 
     def _moved(self, rendering: Rendering, source: np.ndarray, frame: np.ndarray) -> np.ndarray | None:
         """Write a picture, moved and relit, into a frame; returns the turn of the head as `_turn` gives it."""
-        flow = rendering.flow * self._free[..., None]
-        maps = np.dstack([flow, rendering.log_gain * self._free]).astype(np.float32)
+        maps = kernels.faded(rendering.flow, rendering.log_gain, self._free, self._map_to_photo)
         transform, bounds, turn = self._photo_to_map, self.still, None
         if rendering.turn is not None:
             transform, bounds = self._photo_to_span, self.turning
             turn = self._turn(rendering.turn)
             maps = _after(turn, maps)
-        maps[..., :2] = maps[..., :2] @ self._map_to_photo.T
+            maps[..., :2] += turn @ (self._map_to_photo.T / FLOW_PX)
         x0, y0, x1, y1 = bounds
         strips = [(x0, y, x1, min(y + _STRIP_PX, y1)) for y in range(y0, y1, _STRIP_PX)]
         for_each(lambda strip: self._move(source, frame, maps, transform, strip), strips)
@@ -151,7 +150,7 @@ class FaceInPhoto:
         if picture.ndim == 3:
             kernels.write_relit(moved, seen, top, left, _STILL, _GAMMA, LUMA, frame, x0 + left, y0 + top)
         else:
-            changes = (np.abs(seen[top:bottom, left:right]) > _STILL).any(2)
+            changes = (np.abs(seen[top:bottom, left:right, :2]) > _STILL[0]).any(2)
             part = frame[y0 + top : y0 + bottom, x0 + left : x0 + right]
             part[changes] = moved[changes]
 
@@ -176,7 +175,7 @@ class FaceInPhoto:
         if self._tint is not None:
             levels = f32(self._tint.apply(levels))
         content, fresh = premultiplied(levels, opacity), layer.fresh * opacity
-        content, fresh, (x0, y0, _, _) = self._laid((content, fresh), crop_to_layer, opacity, turn, frame.shape)
+        (content, fresh), (x0, y0, _, _) = self._laid((content, fresh), crop_to_layer, opacity, turn, frame.shape)
         kernels.write_over(content, fresh, _NO_GRAIN if self._grain is None else self._grain, frame, x0, y0)
 
     def _add(self, frame: np.ndarray, patch: Patch, turn: np.ndarray | None) -> None:
@@ -188,16 +187,14 @@ class FaceInPhoto:
         levels = patch.residual * f32(255)
         if self._tint is not None:
             levels = np.repeat((levels @ LUMA_REC601)[..., None], 3, axis=2)
-        levels = f32(levels * self._uncovered_in(crop_to_patch, np.ones(levels.shape[:2], np.float32))[..., None])
-        levels[[0, -1]] = 0
-        levels[:, [0, -1]] = 0
-        strength = np.abs(levels).max(2)
+        if self._uncovered is not None:
+            levels *= self._uncovered_in(crop_to_patch, np.ones(levels.shape[:2], np.float32))[..., None]
+        content = kernels.measured(levels)
+        strength = content[..., 3]
         if strength.max() < _LEAST_LEVELS:
             return
-        levels, strength, (x0, y0, x1, y1) = self._laid((levels, strength), crop_to_patch, strength, turn, frame.shape)
-        part = frame[y0:y1, x0:x1].astype(np.float32) + levels
-        touched = (strength > _LEAST_LEVELS / 2).astype(np.uint8)
-        cv2.copyTo(cv2.convertScaleAbs(np.maximum(part, 0)), touched, frame[y0:y1, x0:x1])
+        (content,), (x0, y0, _, _) = self._laid((content,), crop_to_patch, strength, turn, frame.shape)
+        kernels.add_levels(content, np.float32(_LEAST_LEVELS / 2), frame, x0, y0)
 
     def _uncovered_in(self, crop_to_content: np.ndarray, opacity: np.ndarray) -> np.ndarray:
         """Opacity (h, w) of a rectangle of the crop, less where something lies in front of the face."""
@@ -210,39 +207,35 @@ class FaceInPhoto:
 
     def _laid(
         self,
-        content: tuple[np.ndarray, np.ndarray],
+        content: tuple[np.ndarray, ...],
         crop_to_content: np.ndarray,
         extent: np.ndarray,
         turn: np.ndarray | None,
         shape: tuple[int, ...],
-    ) -> tuple[np.ndarray, np.ndarray, Bounds]:
-        """Two maps of a rectangle of the crop at the photo's pixels within bounds, turned with the head; the bounds
+    ) -> tuple[list[np.ndarray], Bounds]:
+        """Maps of a rectangle of the crop at the photo's pixels within bounds, turned with the head; the bounds
         hold all pixels that see anything but zero in ``extent`` (h, w)."""
         photo_to_content = geometry.compose(self._photo_to_crop, crop_to_content)
         margin = 1 if turn is None else 1 + np.abs(turn).max()
         bounds = _bounds(extent, photo_to_content, shape, margin=margin)
         x0, y0, x1, y1 = bounds
-        (first, second), photo_to_content = _shrunk(content, photo_to_content)
+        content, photo_to_content = _shrunk(content, photo_to_content)
         if turn is None:
-            return _seen(first, photo_to_content, bounds), _seen(second, photo_to_content, bounds), bounds
+            return [_seen(each, photo_to_content, bounds) for each in content], bounds
         # content px of each pixel of the photo before the turn
         moved = _seen(turn, self._photo_to_span, bounds) * (1 / FLOW_PX) @ self._map_to_photo.T
         grid = np.dstack(np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32)))
         at = f32((grid + moved) @ f32(photo_to_content[:, :2].T) + f32(photo_to_content[:, 2]))
-        first, second = (
-            cv2.remap(each, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT) for each in (first, second)
-        )
-        return first, second, bounds
+        flags = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_CONSTANT}
+        return [cv2.remap(each, at, None, **flags) for each in content], bounds
 
 
 def _after(turn: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Flow and gain over the span, of a face that is moved by ``maps`` (n, n, 3) and then turned by ``turn`` px."""
+    """Flow and gain (n, n, 3) of a face over the span, where they are seen after it is turned by ``turn`` px."""
     margin = (_SPAN_PX - FLOW_PX) // 2
     line = np.arange(_SPAN_PX, dtype=np.float32) - margin
     at = np.dstack(np.meshgrid(line, line)) + turn
-    before = cv2.remap(maps, f32(at), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    before[..., :2] += turn / FLOW_PX
-    return before
+    return cv2.remap(maps, f32(at), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
 
 def _shrunk(content: tuple[np.ndarray, ...], photo_to_content: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
@@ -266,7 +259,7 @@ def _seen(values: np.ndarray, photo_to_values: np.ndarray, bounds: Bounds) -> np
 
 def _bounds(values: np.ndarray, photo_to_values: np.ndarray, shape: tuple[int, ...], *, margin: float = 1) -> Bounds:
     """Bounds of the photo's pixels that see anything but zero in a map; never empty."""
-    x, y, width, height = cv2.boundingRect((values > 0).astype(np.uint8))
+    x, y, width, height = cv2.boundingRect((values > 0).view(np.uint8))
     corners = np.array([[x, y], [x + width, y], [x, y + height], [x + width, y + height]], np.float64)
     corners += np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]]) * (margin + 1)
     at = geometry.apply(geometry.invert(photo_to_values), corners)
