@@ -305,9 +305,11 @@ class Animation:
 def _load_renderer() -> None:
     """What is needed as soon as the faces are found, and takes as long to load as that."""
     from facemotion.compositing import performer  # noqa: F401
-    from facemotion.head.model import load_head
+    from facemotion.faces.occlusion import occlusion_estimator
+    from facemotion.rendering.face import warm_up
 
-    load_head()
+    occlusion_estimator()
+    warm_up()
 
 
 def seed_of(photo: Photo) -> int:

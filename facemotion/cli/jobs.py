@@ -11,7 +11,7 @@ from facemotion.batch.journal import earlier_outputs
 from facemotion.batch.manifest import ManifestRow
 from facemotion.batch.plan import Shard, batch_folder, clip_stem, plan_tasks
 from facemotion.batch.run import BatchReport, Result, run_batch
-from facemotion.cli import console
+from facemotion.cli import console, process
 from facemotion.cli.downloads import show_downloads
 from facemotion.errors import FacemotionError
 from facemotion.media.atomic import check_output, fitting_name
@@ -181,7 +181,7 @@ class Job:
         return MadeClip(row.line, str(row.photo), result.out)
 
     def _animator(self) -> Animator:
-        with (self.profile or Profile()).stage("import"):
+        with (self.profile or Profile()).stage("import"), process.loading():
             return Animator(
                 self.settings,
                 weights=self.weights,

@@ -85,13 +85,14 @@ class OcclusionEstimator:
 
 
 @cache
-def _shared() -> OcclusionEstimator:
+def occlusion_estimator() -> OcclusionEstimator:
+    """The one of this process, loaded when first needed."""
     return OcclusionEstimator.load()
 
 
 def find_occlusion(photo: np.ndarray, landmarks: np.ndarray) -> Occlusion:
     """`OcclusionEstimator.estimate` of a network that is loaded once for the whole process."""
-    return _shared().estimate(photo, landmarks)
+    return occlusion_estimator().estimate(photo, landmarks)
 
 
 def share_in_front(front: np.ndarray, landmarks: np.ndarray) -> tuple[float, float, float]:

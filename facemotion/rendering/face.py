@@ -11,16 +11,16 @@ from functools import cache, cached_property
 import cv2
 import numpy as np
 
-from facemotion.head.model import FACE_VERTICES, Head
+from facemotion.head.model import FACE_VERTICES, Head, load_head
 from facemotion.head.rasteriser import HIDDEN, rasterise, vertex_normals
-from facemotion.head.rig import EYES, HeadMotion, Rig, within_outline
+from facemotion.head.rig import EYES, HeadMotion, Rig, landmark_spread, within_outline
 from facemotion.rendering import kernels, light
 from facemotion.rendering.boxes import Box, LayerCanvas, f32
-from facemotion.rendering.donors import choose_donor
+from facemotion.rendering.donors import choose_donor, teeth_donors
 from facemotion.rendering.eyes import EyeRenderer
 from facemotion.rendering.flow import continued, creases, untorn
 from facemotion.rendering.mouth import MouthRenderer
-from facemotion.rendering.wrinkles import Wrinkles, smile_gain
+from facemotion.rendering.wrinkles import Wrinkles, fold_paths, smile_gain, smile_shading
 
 FLOW_PX = 320
 """Side of the maps of flow and light."""
@@ -85,6 +85,18 @@ class Rendering:
     """(468, 2) px of the crop."""
     patches: tuple[Patch, ...] = ()
     """Added to the frame over its layers."""
+
+
+def warm_up() -> None:
+    """Load and work out what is the same for every photo, so that the first one need not wait for it."""
+    head = load_head()
+    vertex_normals(head.vertices, head.face_triangles)
+    rasterise(head.vertices, head.triangles, head.vertices, size=(1, 1))
+    landmark_spread(head)
+    within_outline(head)
+    fold_paths(head)
+    smile_shading()
+    teeth_donors()
 
 
 class FaceRenderer:

@@ -136,7 +136,7 @@ class Wrinkles:
         log_luminance = np.log(np.maximum(luminance, _DARKEST))
         own = own_units(rig.fit.units)
         self._folds: list[_PhotoFold] = []
-        for fold, side, nearest, weight in _paths(rig.head):
+        for fold, side, nearest, weight in fold_paths(rig.head):
             path = (points[nearest] * weight[..., None]).sum(1)
             width = fold.width_cm * rig.fit.scale * ratio
             where, profile = _profile(path, width, self._size_px)
@@ -175,7 +175,7 @@ def _smoothing(log_luminance: np.ndarray, profile: np.ndarray, width_px: float) 
 
 
 @cache
-def _paths(head: Head) -> list[tuple[FoldCurve, str, np.ndarray, np.ndarray]]:
+def fold_paths(head: Head) -> list[tuple[FoldCurve, str, np.ndarray, np.ndarray]]:
     """Every fold with its side, and as what mean of which vertices its points lie: (24, 6) indices and weights."""
     vertices = head.vertices[:FACE_VERTICES]
     front = np.flatnonzero(vertices[:, 2] > 4)
