@@ -50,32 +50,31 @@ class Box:
         return _grid(self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerCanvas:
-    """What is drawn over the moved skin of a crop: made once per frame, drawn into by one layer after the other."""
+    """A layer in the making: what is drawn over the moved skin in a box of the crop."""
 
+    box: Box
     image: np.ndarray
-    """(N, N, 3) float32 RGB in [0, 1]: the moved skin, and on it what has been drawn."""
+    """(h, w, 3) float32 RGB in [0, 1]: the moved skin, and on it what has been drawn."""
     opacity: np.ndarray
-    """(N, N) float32 in [0, 1]: where the drawing is to be seen."""
+    """(h, w) float32 in [0, 1]: where the drawing is to be seen."""
     fresh: np.ndarray
-    """(N, N) float32 in [0, 1]: how much of it is not made of the photo's own pixels, and wants their grain."""
+    """(h, w) float32 in [0, 1]: how much of it is not made of the photo's own pixels, and wants their grain."""
 
     @classmethod
-    def blank(cls, size_px: int) -> LayerCanvas:
-        """Of a crop of ``size_px``."""
-        square = (size_px, size_px)
-        return cls(np.zeros((*square, 3), np.float32), np.zeros(square, np.float32), np.zeros(square, np.float32))
+    def on(cls, box: Box, skin: np.ndarray) -> LayerCanvas:
+        """Nothing drawn yet on the skin (h, w, 3) in a box."""
+        return cls(box, skin, np.zeros(box.shape, np.float32), np.zeros(box.shape, np.float32))
 
-    def close(self, box: Box, opening: np.ndarray) -> None:
+    def close(self, opening: np.ndarray) -> None:
         """Continue the skin around an opening (h, w) over it, so that soft edges meet skin and nothing else."""
-        pull_push_known(self.image[box.of], opening < 0.04)
+        pull_push_known(self.image, opening < 0.04)
 
-    def draw(self, box: Box, colour: np.ndarray, share: np.ndarray, *, shown: np.ndarray, fresh: float = 0.0) -> None:
+    def draw(self, colour: np.ndarray, share: np.ndarray, *, shown: np.ndarray, fresh: float = 0.0) -> None:
         """Blend a colour (h, w, 3) in by a share (h, w) and show it; ``fresh`` of it is not of the photo's pixels."""
-        colour = np.broadcast_to(np.asarray(colour, np.float32), (*box.shape, 3))
-        share, shown = f32(share), f32(shown)
-        kernels.blend(self.image, self.opacity, self.fresh, box.x0, box.y0, colour, share, shown, np.float32(fresh))
+        colour = np.broadcast_to(np.asarray(colour, np.float32), self.image.shape)
+        kernels.blend(self.image, self.opacity, self.fresh, colour, f32(share), f32(shown), np.float32(fresh))
 
 
 @lru_cache(maxsize=4)

@@ -101,21 +101,21 @@ class EyeRenderer:
         """
         rig, eye, box = self._rig, self._rig.eye_px, self.box
         closing = self.closing(points)
-        moved = canvas.image[box.of].copy()
+        moved = canvas.image.copy()
         stretched = _stretched(at) * self._window
         if stretched.max() > 0.05:
-            canvas.draw(box, _sampled(self._soft, at - self._offset), stretched, shown=4 * stretched, fresh=0.5)
+            canvas.draw(_sampled(self._soft, at - self._offset), stretched, shown=4 * stretched, fresh=0.5)
         if closing > 0.2:
             # The lid is there already, crumpled above the eye; stretched out, its skin is that around the eye.
-            plain = self._lid_share(canvas.image[box.of], at - self._offset, min(1.0, (closing - 0.2) / 0.25))
-            canvas.draw(box, self._lid, plain, shown=plain, fresh=0.6)
+            plain = self._lid_share(canvas.image, at - self._offset, min(1.0, (closing - 0.2) / 0.25))
+            canvas.draw(self._lid, plain, shown=plain, fresh=0.6)
         margins = rig.landmarks_at(points)
         upper, lower = margins[self._upper] - self._offset, margins[self._lower] - self._offset
         inside = largest_opening(1 - cover)
         middle = _polygon(np.concatenate([upper, lower[-2:0:-1]]), box.shape, grown=0.03 * eye)
         inside = inside * middle * np.clip((self.gap(points) / eye - 0.004) / 0.012, 0, 1)
         if inside.max() > 0:
-            canvas.close(box, inside)
+            canvas.close(inside)
             shift = self.gaze_shift(control)
             ball = self._looking(shift)
             rows, columns = np.arange(box.shape[0], dtype=np.float32)[:, None], np.arange(box.shape[1])
@@ -128,13 +128,13 @@ class EyeRenderer:
             shade = _lid_shadow(rows - line, eye) / own_shade
             soft = cv2.GaussianBlur(inside, (0, 0), max(0.7, 0.005 * eye))
             soft = np.clip(1.2 * soft - 0.1, 0, 1)
-            canvas.draw(box, ball * np.clip(shade, 0.5, 1.5)[..., None], soft, shown=around(inside, 0.03 * eye))
+            canvas.draw(ball * np.clip(shade, 0.5, 1.5)[..., None], soft, shown=around(inside, 0.03 * eye))
             if not shift.any():  # where the lid stays, so does the photo's own eye with its rim
                 still = np.clip(1 - np.abs(line - own) / (_LID_MOVES * eye), 0, 1)
-                canvas.image[box.of] += still[:, None] * (moved - canvas.image[box.of])
+                canvas.image[:] += still[:, None] * (moved - canvas.image)
         if closing > 0.3:
             lashes = self._lash_line(upper, box.shape, strength=min(1.0, (closing - 0.2) / 0.25))
-            canvas.draw(box, np.broadcast_to(self._lashes, (*box.shape, 3)), lashes, shown=3 * lashes)
+            canvas.draw(np.broadcast_to(self._lashes, (*box.shape, 3)), lashes, shown=3 * lashes)
 
     def _lid_share(self, moved: np.ndarray, at: np.ndarray, share: float) -> np.ndarray:
         """(h, w) how much of each moved pixel is to become plain lid: where the photo shows eye, rim or lashes."""

@@ -5,6 +5,7 @@ The layers, from back to front: moved skin, the mouth's inside, eyeballs, lids. 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -198,13 +199,9 @@ class FaceRenderer:
         control = self._within_reach(np.asarray(control, np.float32))
         points = self.rig.moved(control)
         flow, gain = self._skin_motion(points, control)
-        canvas, boxes = self._drawn(flow, gain, points, control)
-        layers = tuple(
-            Layer(box, canvas.image[box.of], canvas.opacity[box.of], canvas.fresh[box.of])
-            for box in boxes
-            if canvas.opacity[box.of].any()
-        )
-        return Rendering(flow / FLOW_PX, gain, layers, self._turn(head), self.rig.landmarks_at(points))
+        drawn = self._drawn(flow, gain, points, control)
+        layers = [Layer(each.box, each.image, each.opacity, each.fresh) for each in drawn if each.opacity.any()]
+        return Rendering(flow / FLOW_PX, gain, tuple(layers), self._turn(head), self.rig.landmarks_at(points))
 
     def landmarks_at(self, control: np.ndarray, head: HeadMotion | None = None) -> np.ndarray:
         """(468, 2) px of the crop where the landmarks are at a control (52,), with the head turned."""
@@ -277,23 +274,23 @@ class FaceRenderer:
 
     def _drawn(
         self, flow: np.ndarray, gain: np.ndarray, points: np.ndarray, control: np.ndarray
-    ) -> tuple[LayerCanvas, tuple[Box, ...]]:
-        """The layers over the moved skin, at the crop's resolution, and the boxes in which they lie."""
-        canvas = LayerCanvas.blank(self.size_px)
+    ) -> Iterator[LayerCanvas]:
+        """The layers over the moved skin, at the crop's resolution, from back to front."""
         mouth = self.mouth.box_at(points)
         cover, at = self.mouth.view(points, mouth)
-        at = self._show_skin(canvas, mouth, cover, at, flow, gain)
-        self.mouth.draw(canvas, mouth, cover, at, points, control)
+        canvas, at = self._skin_in(mouth, cover, at, flow, gain)
+        self.mouth.draw(canvas, cover, at, points, control)
+        yield canvas
         for eye in self.eyes.values():
             cover, at = eye.view(points)
-            at = self._show_skin(canvas, eye.box, cover, at, flow, gain)
+            canvas, at = self._skin_in(eye.box, cover, at, flow, gain)
             eye.draw(canvas, cover, at, points, control)
-        return canvas, (mouth, *(eye.box for eye in self.eyes.values()))
+            yield canvas
 
-    def _show_skin(
-        self, canvas: LayerCanvas, box: Box, cover: np.ndarray, at: np.ndarray, flow: np.ndarray, gain: np.ndarray
-    ) -> np.ndarray:
-        """The moved skin in a box, as exactly as the mesh says; returns where in the photo it came from: ``at``
+    def _skin_in(
+        self, box: Box, cover: np.ndarray, at: np.ndarray, flow: np.ndarray, gain: np.ndarray
+    ) -> tuple[LayerCanvas, np.ndarray]:
+        """The moved skin in a box, as exactly as the mesh says, and where in the photo it came from: ``at``
         (h, w, 2), completed where the mesh does not say."""
         coarse = _enlarged(flow, box, self.size_px)
         kernels.place_uncovered(at, cover, coarse, box.x0, box.y0, np.float32(self.size_px / FLOW_PX))
@@ -302,8 +299,7 @@ class FaceRenderer:
             there = box.grid() + coarse * np.float32(self.size_px / FLOW_PX)
             at = at + torn[..., None] * (there - at)
         moved = cv2.remap(self._image, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        canvas.image[box.of] = light.relit(moved, _enlarged(gain, box, self.size_px))
-        return at
+        return LayerCanvas.on(box, light.relit(moved, _enlarged(gain, box, self.size_px))), at
 
 
 @cache

@@ -8,16 +8,16 @@ from facemotion.head.compiled import compiled
 
 
 @compiled()
-def blend(image, opacity, fresh, x0, y0, colour, share, shown, fresh_share):
-    """Blend a colour (h, w, 3) by a share (h, w) into a canvas at (x0, y0) px, and show it; all float32."""
+def blend(image, opacity, fresh, colour, share, shown, fresh_share):
+    """Blend a colour (h, w, 3) by a share (h, w) into a canvas, and show it; all float32."""
     height, width = share.shape
     for i in range(height):
         for j in range(width):
-            y, x, part = y0 + i, x0 + j, share[i, j]
+            part = share[i, j]
             for k in range(3):
-                image[y, x, k] += part * (colour[i, j, k] - image[y, x, k])
-            opacity[y, x] = max(opacity[y, x], min(max(shown[i, j], np.float32(0)), np.float32(1)))
-            fresh[y, x] += part * (fresh_share - fresh[y, x])
+                image[i, j, k] += part * (colour[i, j, k] - image[i, j, k])
+            opacity[i, j] = max(opacity[i, j], min(max(shown[i, j], np.float32(0)), np.float32(1)))
+            fresh[i, j] += part * (fresh_share - fresh[i, j])
 
 
 @compiled()

@@ -92,7 +92,6 @@ class MouthRenderer:
     def draw(
         self,
         canvas: LayerCanvas,
-        box: Box,
         cover: np.ndarray,
         source: np.ndarray,
         points: np.ndarray,
@@ -102,16 +101,16 @@ class MouthRenderer:
 
         source: (h, w, 2) px of the photo from which each pixel of the box came. points: (V, 3) the moved vertices.
         """
-        rig = self._rig
+        rig, box = self._rig, canvas.box
         at = rig.landmarks_at(points)
         inside = largest_opening(1 - cover)
         gap = float(rig.lip_gaps(points).max()) / rig.eye_px
-        self._hide_own_teeth(canvas, box, source, points)
+        self._hide_own_teeth(canvas, source, points)
         least = 0.012 if self._own is not None else max(0.012, self._own_gap / rig.eye_px + 0.004)
         strength = float(np.clip((gap - least) / 0.018, 0, 1))  # lips that only just part in the photo show no teeth
         if strength == 0 or inside.sum() < 6 or inside.max() <= 0.5:  # thinner than a pixel
             return
-        canvas.close(box, inside)
+        canvas.close(inside)
         cavity = self._cavity(box, inside, at, control, gap)
         fresh = 1.0
         if self._own is not None:
@@ -121,9 +120,9 @@ class MouthRenderer:
             fresh -= share
         edge = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.0035 * rig.eye_px))
         opacity = strength * np.clip(1.25 * edge - 0.12, 0, 1)
-        canvas.draw(box, cavity, opacity, shown=strength * around(inside, 0.02 * rig.eye_px), fresh=fresh)
+        canvas.draw(cavity, opacity, shown=strength * around(inside, 0.02 * rig.eye_px), fresh=fresh)
 
-    def _hide_own_teeth(self, canvas: LayerCanvas, box: Box, source: np.ndarray, points: np.ndarray) -> None:
+    def _hide_own_teeth(self, canvas: LayerCanvas, source: np.ndarray, points: np.ndarray) -> None:
         """Continue the lips over slivers of the photo's own teeth that closing lips bring along, since no mesh ends
         just where lips do."""
         gap = float(self._rig.lip_gaps(points).max())
@@ -132,10 +131,10 @@ class MouthRenderer:
         shown = cv2.remap(self._own_opening, source - self._own_from, None, cv2.INTER_LINEAR)
         slivers = np.clip((0.7 - gap / self._own_gap) / 0.3, 0, 1) * shown
         if slivers.max() > 0.05:
-            canvas.close(box, slivers)
+            canvas.close(slivers)
             shown = around(slivers, 0.015 * self._rig.eye_px)
-            line = self._line_of_lips(box, points) * np.clip(3 * slivers, 0, 1)
-            canvas.draw(box, _LINE * canvas.image[box.of], line, shown=shown)
+            line = self._line_of_lips(canvas.box, points) * np.clip(3 * slivers, 0, 1)
+            canvas.draw(_LINE * canvas.image, line, shown=shown)
 
     def _line_of_lips(self, box: Box, points: np.ndarray) -> np.ndarray:
         """(h, w) in [0, 1] the line along which closed lips meet."""

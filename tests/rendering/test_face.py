@@ -124,8 +124,8 @@ def test_an_opening_that_is_nowhere_a_pixel_high_is_none(portrait):
     box = renderer.mouth.box_at(points)
     cover = np.ones(box.shape, np.float32)
     cover[box.shape[0] // 2, 8:-8] = 0.6
-    canvas = LayerCanvas.blank(SIZE)
-    renderer.mouth.draw(canvas, box, cover, box.grid(), points, control)
+    canvas = LayerCanvas.on(box, np.zeros((*box.shape, 3), np.float32))
+    renderer.mouth.draw(canvas, cover, box.grid(), points, control)
     assert not canvas.opacity.any()
 
 
