@@ -7,6 +7,7 @@ photo's edge.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import cv2
@@ -156,11 +157,10 @@ class FaceInPhoto:
 
     def _source_bounds(self, strip: Bounds, low: tuple[float, float], high: tuple[float, float]) -> Bounds:
         """Where the pixels of a strip, moved by ``low`` to ``high`` (x, y) px, come from, within the photo."""
+        x0, y0, x1, y1 = strip
         height, width = self.photo.shape[:2]
-        left, top = (int(np.clip(np.floor(strip[k] + low[k]) - 3, 0, (width, height)[k] - 1)) for k in (0, 1))
-        right, bottom = (
-            int(np.clip(np.ceil(strip[k + 2] + high[k]) + 4, (left, top)[k] + 1, (width, height)[k])) for k in (0, 1)
-        )
+        left, right = _within(x0 + low[0] - 3, x1 + high[0] + 3, width)
+        top, bottom = _within(y0 + low[1] - 3, y1 + high[1] + 3, height)
         return left, top, right, bottom
 
     def _draw(self, frame: np.ndarray, layer: Layer, turn: np.ndarray | None) -> None:
@@ -263,7 +263,12 @@ def _bounds(values: np.ndarray, photo_to_values: np.ndarray, shape: tuple[int, .
     corners = np.array([[x, y], [x + width, y], [x, y + height], [x + width, y + height]], np.float64)
     corners += np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]]) * (margin + 1)
     at = geometry.apply(geometry.invert(photo_to_values), corners)
-    low, high = np.floor(at.min(0)).astype(int), np.ceil(at.max(0)).astype(int) + 1
-    x0, y0 = (int(np.clip(low[k], 0, shape[1 - k] - 1)) for k in (0, 1))
-    x1, y1 = (int(np.clip(high[k], (x0, y0)[k] + 1, shape[1 - k])) for k in (0, 1))
+    (left, top), (right, bottom) = at.min(0).tolist(), at.max(0).tolist()
+    (x0, x1), (y0, y1) = _within(left, right, shape[1]), _within(top, bottom, shape[0])
     return x0, y0, x1, y1
+
+
+def _within(low: float, high: float, size: int) -> tuple[int, int]:
+    """The whole pixels from ``low`` to ``high``, end excluded, that lie in a row of ``size``; at least one."""
+    first = min(max(math.floor(low), 0), size - 1)
+    return first, min(max(math.ceil(high) + 1, first + 1), size)

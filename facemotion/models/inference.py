@@ -135,23 +135,25 @@ class _PlacedPhoto:
         """As `EncodedPhoto.correct`."""
         network, device = self.network, self.network.placement.device
         wanted = torch.from_numpy(np.asarray(control, np.float32))[None].to(device)
-        residuals = self._residuals(wanted)
+        residuals = self._residuals(control)
         result = network.run("decode", self._encoding, residuals, wanted, self._rendered(rendering))
         return _arrays(result)
 
-    def _residuals(self, control: Tensor) -> Residuals:
+    def _residuals(self, control: np.ndarray) -> Residuals:
         """Those of the units in use; each is computed when it is first needed."""
-        used = torch.nonzero(self.network.generator.effective(control)[0]).flatten()
+        used = np.flatnonzero(np.abs(control) > self.network.generator.config.dead_zone)
         known = self._known
-        new = used[torch.isin(used, known.unit, invert=True)]
-        if len(new):
+        units = known.unit.cpu().numpy()
+        if missing := sorted(set(used.tolist()) - set(units.tolist())):
+            new = torch.tensor(missing, device=known.unit.device)
             more: Residuals = self.network.run("residual", self._encoding, torch.zeros_like(new), new)
             pairs = zip(known.values, more.values, strict=True)
             values = [torch.cat(pair).to(memory_format=torch.channels_last) for pair in pairs]
             self._known = known = Residuals(values, torch.cat([known.photo, more.photo]), torch.cat([known.unit, new]))
-        if 2 * len(used) > len(known.unit):
+            units = known.unit.cpu().numpy()
+        if 2 * len(used) > len(units):
             return known  # the others' weight is 0, and to copy these would take longer
-        rows = torch.isin(known.unit, used)
+        rows = torch.from_numpy(np.flatnonzero(np.isin(units, used))).to(known.unit.device)
         return Residuals([level[rows] for level in known.values], known.photo[rows], known.unit[rows])
 
     def _rendered(self, rendering: Rendering) -> RenderedMaps:

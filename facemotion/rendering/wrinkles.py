@@ -104,7 +104,6 @@ def smile_shading() -> np.ndarray:
 class _PhotoFold:
     """A fold in the place where one photo has or would have it; maps are log-gains over a part of its crop."""
 
-    units: dict[str, float]
     where: tuple[slice, slice]
     deepened: np.ndarray
     """What a depth of 1 adds."""
@@ -113,9 +112,8 @@ class _PhotoFold:
     shown: float
     """Depth that the photo's own units account for."""
 
-    def log_gain(self, control: np.ndarray, index: dict[str, int]) -> np.ndarray | None:
-        """At a control (U,): a new fold is drawn, but only what the photo shows of one is taken away."""
-        depth = _depth(self.units, control, index)
+    def log_gain(self, depth: float) -> np.ndarray | None:
+        """At a depth: a new fold is drawn, but only what the photo shows of one is taken away."""
         if abs(depth) <= _FAINTEST:
             return None
         if depth > 0:
@@ -128,7 +126,6 @@ class Wrinkles:
 
     def __init__(self, rig: Rig, likeness: np.ndarray, luminance: np.ndarray):
         """likeness: (n, n) in [0, 1], where the crop looks like the face's skin. luminance: (n, n), in linear light."""
-        self._index = rig.head.unit_index
         self._size_px = luminance.shape[0]
         ratio = self._size_px / rig.size_px
         points = (rig.source[:FACE_VERTICES, :2] + 0.5) * ratio - 0.5
@@ -136,31 +133,28 @@ class Wrinkles:
         log_luminance = np.log(np.maximum(luminance, _DARKEST))
         own = own_units(rig.fit.units)
         self._folds: list[_PhotoFold] = []
+        weights = []
         for fold, side, nearest, weight in fold_paths(rig.head):
             path = (points[nearest] * weight[..., None]).sum(1)
             width = fold.width_cm * rig.fit.scale * ratio
             where, profile = _profile(path, width, self._size_px)
             if profile.size:
-                units = _units_of(fold, side, self._index)
+                weights.append(_weights_of(fold, side, rig.head.unit_index))
                 smoothed = _smoothing(log_luminance[where], profile, width) * skin[where]
                 deepened = (fold.depth * profile * skin[where]).astype(np.float32)
-                self._folds.append(_PhotoFold(units, where, deepened, smoothed, _depth(units, own, self._index)))
+                self._folds.append(_PhotoFold(where, deepened, smoothed, float(weights[-1] @ own)))
+        self._weights = np.array(weights).reshape(-1, len(rig.head.unit_names))
 
     def log_gain(self, control: np.ndarray) -> np.ndarray | None:
         """(n, n) log-gain of the folds that a control (U,) deepens or smooths; None where it does neither."""
         total = None
-        for fold in self._folds:
-            gain = fold.log_gain(control, self._index)
+        for depth, fold in zip((self._weights @ control).tolist(), self._folds, strict=True):
+            gain = fold.log_gain(depth)
             if gain is not None:
                 if total is None:
                     total = np.zeros((self._size_px, self._size_px), np.float32)
                 total[fold.where] += gain
         return total
-
-
-def _depth(units: dict[str, float], strengths: np.ndarray, index: dict[str, int]) -> float:
-    """How deep units at these strengths (U,) make a fold."""
-    return sum(value * float(strengths[index[name]]) for name, value in units.items())
 
 
 def _smoothing(log_luminance: np.ndarray, profile: np.ndarray, width_px: float) -> np.ndarray:
@@ -200,13 +194,14 @@ def smile_gain(control: np.ndarray, index: dict[str, int], vertices: int) -> np.
     return gain
 
 
-def _units_of(fold: FoldCurve, side: str, index: dict[str, int]) -> dict[str, float]:
-    weights: dict[str, float] = {}
+def _weights_of(fold: FoldCurve, side: str, index: dict[str, int]) -> np.ndarray:
+    """(U,) how much each unit deepens one side's fold."""
+    weights = np.zeros(len(index))
     for unit, value in fold.units.items():
         names = [
             name for name in (unit, *(f"{unit}{s}" for s in ([side] if side else ["Left", "Right"]))) if name in index
         ]
-        weights |= {name: value / len(names) for name in names}
+        weights[[index[name] for name in names]] = value / max(len(names), 1)
     return weights
 
 
