@@ -1,5 +1,6 @@
 """Commands as processes of their own whose streams are closed, and that are stopped at any moment."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from facemotion.cli import process
 from tests.cli.test_interruption import COMMAND, ROOT, start, wait_for_part
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and streams of POSIX")
@@ -154,3 +156,12 @@ process.run(command)
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 130
     assert done.stderr == "Error: Interrupted.\nNothing half-written was left.\n"
+
+
+def test_no_garbage_is_looked_for_while_modules_are_loaded():
+    try:
+        with process.loading():
+            assert not gc.isenabled()
+        assert gc.isenabled() and gc.get_freeze_count()
+    finally:
+        gc.unfreeze()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from facemotion.errors import WeightsError
-from facemotion.models.compositor import composed, patch_view, relit, whole_grid, with_patches
+from facemotion.models.compositor import composed, patch_view, relit, sampled, whole_grid, with_patches
 from facemotion.models.generator import PATCHES, Generator, RenderedMaps, presence
 from facemotion.models.release import load_corrections, save_release
 from facemotion.rendering import light
@@ -122,8 +122,21 @@ def test_the_twin_composes_what_the_compositor_composes():
 def test_the_twin_of_relit_keeps_hue_where_it_would_leave_the_range():
     image = np.random.default_rng(0).random((8, 8, 3)).astype(np.float32)
     gain = np.full((8, 8), 1.2, np.float32)
-    twin = relit(torch.from_numpy(image.transpose(2, 0, 1))[None], torch.from_numpy(gain)[None, None])
-    np.testing.assert_allclose(twin[0].permute(1, 2, 0).numpy(), light.relit(image, gain), atol=1e-5)
+    expected = light.relit(image, gain)
+    for gradients in (True, False):
+        with torch.set_grad_enabled(gradients):
+            twin = relit(torch.from_numpy(image.transpose(2, 0, 1))[None], torch.from_numpy(gain)[None, None])
+        np.testing.assert_allclose(twin[0].permute(1, 2, 0).numpy(), expected, atol=1e-5)
+
+
+def test_maps_are_sampled_alike_with_and_without_gradients():
+    """Without them compiled loops do it."""
+    torch.manual_seed(0)
+    maps, at = torch.rand(2, 5, 9, 7), 1.4 * torch.rand(2, 6, 8, 2) - 0.2
+    expected = sampled(maps, at)
+    with torch.no_grad():
+        torch.testing.assert_close(sampled(maps, at), expected)
+        torch.testing.assert_close(sampled(maps.to(memory_format=torch.channels_last), at), expected)
 
 
 @pytest.mark.parametrize("name", PATCHES)
