@@ -70,7 +70,8 @@ class CorrectionNetwork:
                     result = getattr(self._rough, step)(*inputs)
                 if _finite(result):
                     return result
-            return getattr(self.generator, step)(*_in_full(inputs))
+            with torch.autocast(device.type, enabled=False):
+                return getattr(self.generator, step)(*_in_full(inputs))
 
 
 class EncodedPhoto:

@@ -8,6 +8,15 @@ from facemotion.head.compiled import compiled
 
 
 @compiled()
+def _within(place, size):
+    """A place in widths of a map as px of it; no number at all, as of a network gone wrong, is its first pixel."""
+    px = place * np.float32(size) - np.float32(0.5)
+    if not px > 0:
+        return np.float32(0)
+    return min(px, np.float32(size - 1))
+
+
+@compiled()
 def sample(maps, at, result):
     """Maps (M, H, W, C) at places (M, h, w, 2) in their widths into (M, h, w, C), bilinearly; borders repeat.
 
@@ -17,10 +26,7 @@ def sample(maps, at, result):
     for m in range(frames):
         for i in range(at.shape[1]):
             for j in range(at.shape[2]):
-                x = min(max(at[m, i, j, 0] * np.float32(width) - np.float32(0.5), np.float32(0)), np.float32(width - 1))
-                y = min(
-                    max(at[m, i, j, 1] * np.float32(height) - np.float32(0.5), np.float32(0)), np.float32(height - 1)
-                )
+                x, y = _within(at[m, i, j, 0], width), _within(at[m, i, j, 1], height)
                 left, top = int(x), int(y)
                 right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
                 across, down = x - np.float32(left), y - np.float32(top)

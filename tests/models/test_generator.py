@@ -137,6 +137,7 @@ def test_maps_are_sampled_alike_with_and_without_gradients():
     with torch.no_grad():
         torch.testing.assert_close(sampled(maps, at), expected)
         torch.testing.assert_close(sampled(maps.to(memory_format=torch.channels_last), at), expected)
+        assert sampled(maps, torch.full((2, 1, 1, 2), torch.nan)).isfinite().all()  # and nothing beyond the map is read
 
 
 @pytest.mark.parametrize("name", PATCHES)
