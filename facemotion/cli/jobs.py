@@ -181,6 +181,7 @@ class Job:
         return MadeClip(row.line, str(row.photo), result.out)
 
     def _animator(self) -> Animator:
+        process.share_heaps()
         with (self.profile or Profile()).stage("import"), process.loading():
             return Animator(
                 self.settings,
