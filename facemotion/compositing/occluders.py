@@ -33,8 +33,9 @@ _LENS, _LENS_FADE = (0.07, 0.045), 0.5
 _BESIDE, _ABOVE, _BELOW = (0.34, 0.2), (0.24, 0.35), (0.44, 0.22)
 """How far around the middle of an eye rims are found, and over how much more skin may begin to move, in distances of
 the outer eye corners."""
-_EYE_BEHIND, _EYE_FADE = (0.14, 0.06), 0.45
-"""Half width and height of the eye itself, whose lids move behind the lens, in the same unit; and how that ends."""
+_EYE_BEHIND, _EYE_FADE, _EYE_LOWER = (0.14, 0.07), 0.45, 0.02
+"""Half width and height of the eye itself, whose lids move behind the lens, how that ends, and how far below the middle
+of the eye it lies, since that is where closed lids meet; lengths in the same unit."""
 _MOUTH_FREE, _MOUTH_HELD = 0.35, 0.7
 """Share of the lips held still up to which the mouth is painted as ever, and from which on not at all."""
 
@@ -144,7 +145,7 @@ def _rims(landmarks: np.ndarray, size: int) -> np.ndarray:
         x, y = (each / span for each in _from_eye(eye, landmarks, size))
         beyond = [(far - reach) / fade for far, (reach, fade) in ((np.abs(x), _BESIDE), (-y, _ABOVE), (y, _BELOW))]
         around = np.maximum(around, smoothstep(1 - np.sqrt(np.square(np.maximum(beyond, 0)).sum(0))))
-        eyes = np.maximum(eyes, _rounded(x / _EYE_BEHIND[0], y / _EYE_BEHIND[1], _EYE_FADE))
+        eyes = np.maximum(eyes, _rounded(x / _EYE_BEHIND[0], (y - _EYE_LOWER) / _EYE_BEHIND[1], _EYE_FADE))
     return around * (1 - eyes)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from facemotion.faces.geometry import smoothstep
 from facemotion.head.rig import EYES, Rig
 from facemotion.rendering.boxes import Box, LayerCanvas, MeshPart, around, f32, largest_opening
+from facemotion.rendering.light import LUMA
 
 IRISES = {"Right": (468, 469, 470, 471, 472), "Left": (473, 474, 475, 476, 477)}
 """Face Mesh landmarks of the irises: centre, then four on the rim."""
@@ -18,8 +20,17 @@ _LID_LIGHT = 0.99, 0.16
 """Brightness of a closed lid at its edges, and how much more of it the bulge over the eyeball has."""
 _LID_MOVES = 0.012
 """Motion of a lid, in distances of the outer eye corners, from which the eyeball is continued under its rim."""
+_LEAVES = 0.12
+"""Motion of an iris, in its radii, from which what it leaves behind is white."""
 _RIM, _LASHES = 0.022, 0.10
 """How far the rim of an eye and its upper lashes reach beyond it, in distances of the outer eye corners."""
+_LASH_TINT = np.array([1.1, 0.98, 0.92], np.float32)
+"""Colour of lashes of luminance 1: brown, whatever iris they hang before."""
+_MOST_LASH_LIGHT = 0.35
+"""Brightness of lashes at most, of that of the lid."""
+_MEETS, _SAGS = 0.018, 0.018
+"""How far below the landmarks of the lower lid closed lids meet, since its wet rim is covered, and how much further in
+the middle than at the corners; in distances of the outer eye corners."""
 _SKIN_SPREAD = 0.06
 """How far around an eye its lids' colour is read."""
 _SUM = np.ones((1, 3), np.float32)
@@ -40,6 +51,9 @@ class EyeRenderer:
         patch = image[self.box.of]
         self._outline = outline - self._offset
         self._opening = _polygon(self._outline, patch.shape[:2], grown=0.006 * eye)
+        lowered = self._outline.copy()
+        lowered[len(upper) :] += self._meeting(len(lower))[-2:0:-1]
+        self._rim = _polygon(lowered, patch.shape[:2], grown=0.006 * eye)
         head = rig.head
         middle = head.vertices[head.landmark_vertices[self._upper + self._lower]].mean(0)
         near = np.linalg.norm((head.vertices - middle) / (2.6, 2.2, 3.5), axis=1) < 1
@@ -51,8 +65,8 @@ class EyeRenderer:
         self.aperture = self.gap(rig.source)
         self._find_iris(patch)
         self._ball, self._white = self._extended(patch)
-        self._lashes = _lash_colour(patch, rig.landmarks[self._upper] - self._offset, eye)
         self._lid, self._band = self._lid_skin(patch)
+        self._lashes = self._lash_colour(patch)
         self._lid_sum = self._lid.sum(2) + np.float32(1e-3)
         self._soft = cv2.GaussianBlur(patch, (0, 0), 0.02 * eye)
         self._window = _faded(patch.shape[:2], 0.03 * eye)
@@ -129,19 +143,36 @@ class EyeRenderer:
             soft = cv2.GaussianBlur(inside, (0, 0), max(0.7, 0.005 * eye))
             soft = np.clip(1.2 * soft - 0.1, 0, 1)
             canvas.draw(ball * np.clip(shade, 0.5, 1.5)[..., None], soft, shown=around(inside, 0.03 * eye))
-            if not shift.any():  # where the lid stays, so does the photo's own eye with its rim
-                still = np.clip(1 - np.abs(line - own) / (_LID_MOVES * eye), 0, 1)
-                canvas.image[:] += still[:, None] * (moved - canvas.image)
+            # Where the lid stays and no iris comes or goes, so does the photo's own eye with its rim.
+            still = np.clip(1 - np.abs(line - own) / (_LID_MOVES * eye), 0, 1) * (1 - self._crossed(shift))
+            canvas.image[:] += still[..., None] * (moved - canvas.image)
         if closing > 0.3:
-            lashes = self._lash_line(upper, box.shape, strength=min(1.0, (closing - 0.2) / 0.25))
+            line = upper + smoothstep(np.array(2 * closing - 1)) * self._meeting(len(upper))
+            lashes = self._lash_line(line, box.shape, strength=min(1.0, (closing - 0.2) / 0.25))
             canvas.draw(np.broadcast_to(self._lashes, (*box.shape, 3)), lashes, shown=3 * lashes)
 
     def _lid_share(self, moved: np.ndarray, at: np.ndarray, share: float) -> np.ndarray:
         """(h, w) how much of each moved pixel is to become plain lid: where the photo shows eye, rim or lashes."""
-        band, rim = _sampled(self._band, at), _sampled(self._opening, at)
+        band, rim = _sampled(self._band, at), _sampled(self._rim, at)
         darker = 1 - cv2.transform(moved, _SUM) / self._lid_sum
         plain = np.maximum(rim, band * np.clip((darker - 0.02) / 0.1, 0, 1))
         return share * np.clip(cv2.GaussianBlur(plain, (0, 0), 0.02 * self._rig.eye_px + 0.3), 0, 1)
+
+    def _lash_colour(self, patch: np.ndarray) -> np.ndarray:
+        """(3,) colour of the dark line along the upper lid, dark enough to be seen before a closed one."""
+        eye, upper = self._rig.eye_px, self._outline[: len(self._upper)]
+        line = np.zeros(patch.shape[:2], np.uint8)
+        thickness = max(1, round(0.012 * eye))
+        cv2.polylines(line, [np.round(upper * 16).astype(np.int32)], False, 1, thickness, cv2.LINE_8, 4)
+        lid = float(np.average(self._lid @ LUMA, weights=self._opening + 1e-6))
+        own = np.sort(patch[line > 0] @ LUMA)
+        darkest = 0.8 * float(own[: max(1, len(own) // 3)].mean()) if len(own) else lid
+        return min(darkest, _MOST_LASH_LIGHT * lid) * _LASH_TINT
+
+    def _meeting(self, count: int) -> np.ndarray:
+        """(n, 2) px from the margins of the mesh, where they meet, to where closed lids do, at so many places along."""
+        along = np.linspace(-1, 1, count)
+        return self._rig.eye_px * np.outer(_MEETS + _SAGS * (1 - along**2), f32([0, 1]))
 
     def _lash_line(self, upper: np.ndarray, shape: tuple[int, int], *, strength: float) -> np.ndarray:
         """(h, w) opacity of lashes along the upper margin: a dense line, and strands that hang below it."""
@@ -151,7 +182,7 @@ class EyeRenderer:
         curve = np.polyval(np.polyfit(upper[:, 0], upper[:, 1], 3), columns)
         below = (np.arange(height, dtype=np.float32)[:, None] - curve) / eye
         along = (columns - upper[0, 0]) / max(upper[-1, 0] - upper[0, 0], 1)
-        taper = np.where((along > -0.02) & (along < 1.02), np.sin(np.pi * np.clip(0.06 + 0.9 * along, 0, 1)) ** 0.6, 0)
+        taper = np.where((along > -0.02) & (along < 1.02), np.sin(np.pi * np.clip(0.06 + 0.9 * along, 0, 1)) ** 0.55, 0)
         line = np.exp(-((below / (0.011 + 0.4 / eye)) ** 2))
         # strands fan outwards; the same for the same face
         outwards = (along - 0.5) * np.maximum(below, 0) * eye * 0.9
@@ -167,12 +198,24 @@ class EyeRenderer:
         """(h, w, 3) the eyeball with its iris moved by ``shift`` px; the photo's own where it does not move."""
         if not shift.any():
             return self._ball
-        height, width = self._ball.shape[:2]
-        grid = np.dstack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)))
-        away = np.linalg.norm(grid - shift - self._centre.astype(np.float32), axis=2)
-        disc = np.clip((1.1 * self._radius - away) / (0.12 * self._radius) + 0.5, 0, 1)[..., None]
+        grid = Box(0, 0, *self._ball.shape[1::-1]).grid()
         moved = _sampled(self._ball, grid - shift)
-        return self._white + disc * (moved - self._white)
+        bare = self._ball + (self._left(shift) * self._iris(shift * 0, 1.2))[..., None] * (self._white - self._ball)
+        return bare + self._iris(shift, 1.1)[..., None] * (moved - bare)
+
+    def _crossed(self, shift: np.ndarray) -> np.ndarray:
+        """(h, w) in [0, 1] where the eyeball is not the photo's own once its iris is moved by ``shift`` px."""
+        return self._left(shift) * np.maximum(self._iris(shift * 0, 1.2), self._iris(shift, 1.1))
+
+    def _left(self, shift: np.ndarray) -> float:
+        """How far the iris has left its place, 0 to 1."""
+        return min(1.0, float(np.hypot(*shift)) / (_LEAVES * self._radius))
+
+    def _iris(self, shift: np.ndarray, reach: float) -> np.ndarray:
+        """(h, w) in [0, 1] a disc of ``reach`` radii about the iris moved by ``shift`` px."""
+        grid = Box(0, 0, *self._ball.shape[1::-1]).grid()
+        away = np.linalg.norm(grid - f32(shift + self._centre), axis=2)
+        return np.clip((reach * self._radius - away) / (0.12 * self._radius) + 0.5, 0, 1)
 
     def _extended(self, patch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The eyeball (h, w, 3) continued under the lids, and its white alone.
@@ -189,7 +232,8 @@ class EyeRenderer:
         white = seen & ~iris
         colour = 0.92 * np.percentile(patch[white], 30, axis=0) if white.sum() > 8 else f32([0.74, 0.71, 0.69])
         spread = max(2.0, radius)
-        weight = white.astype(np.float32)
+        weight = white * np.maximum(patch.mean(2), 0.02) ** 2  # lashes and the limbus say less
+        weight = f32(weight / max(weight.max(), 1e-6))
         values = cv2.GaussianBlur(patch * weight[..., None], (0, 0), spread) + 0.03 * colour
         filled = values / (cv2.GaussianBlur(weight, (0, 0), spread)[..., None] + 0.03)
         mirrored_y = 2 * np.float32(centre[1]) - grid_y
@@ -287,17 +331,6 @@ def _polygon(outline: np.ndarray, shape: tuple[int, int], *, grown: float) -> np
 def _disc(radius: float) -> np.ndarray:
     size = 2 * max(1, round(radius)) + 1
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-
-
-def _lash_colour(patch: np.ndarray, upper: np.ndarray, eye: float) -> np.ndarray:
-    """(3,) colour of the dark line along the upper lid."""
-    line = np.zeros(patch.shape[:2], np.uint8)
-    cv2.polylines(line, [np.round(upper * 16).astype(np.int32)], False, 1, max(1, round(0.012 * eye)), cv2.LINE_8, 4)
-    values = patch[line > 0]
-    if not len(values):
-        return f32([0.2, 0.15, 0.12])
-    darkest = values[np.argsort(values.sum(1))[: max(1, len(values) // 3)]]
-    return 0.8 * darkest.mean(0)
 
 
 def _sampled(values: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -11,10 +11,11 @@ from facemotion.faces import geometry
 from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.faces.landmarker.landmarker import Landmarker
 from facemotion.head.own_units import own_units, prior_of
-from facemotion.head.rig import LOWER_LIP, UPPER_LIP, HeadMotion
+from facemotion.head.rig import EYES, LOWER_LIP, UPPER_LIP, HeadMotion
 from facemotion.rendering.boxes import LayerCanvas
 from facemotion.rendering.compose import composed
 from facemotion.rendering.donors import teeth_donors
+from facemotion.rendering.eyes import IRISES
 from facemotion.rendering.face import FaceRenderer
 from facemotion.rendering.light import LUMA
 
@@ -144,6 +145,31 @@ def test_blinking_covers_the_eyes(portrait):
         x, y = np.round(portrait.points[pupil]).astype(int)
         here = np.s_[y - 2 : y + 3, x - 2 : x + 3]
         assert closed[here].mean() > open_eyes[here].mean() + 0.05
+
+
+def test_closed_lids_meet_below_the_eye_in_a_dark_line(portrait):
+    luminance = portrait.frame(both("eyeBlink", 1.0)) @ LUMA
+    reach = round(0.1 * portrait.renderer.rig.eye_px)
+    for lower in (145, 374):  # the middle of the lower lid
+        x, y = np.round(portrait.points[lower]).astype(int)
+        column = luminance[y - reach : y + reach, x - 3 : x + 4].mean(1)
+        assert column.argmin() > reach
+        assert column.min() < 0.6 * column[: reach // 2].mean()
+
+
+def test_a_glance_leaves_the_whites_that_the_iris_does_not_cross(portrait):
+    still, glancing = portrait.frame({}), portrait.frame({"eyeLookOutLeft": 0.15, "eyeLookInRight": 0.15})
+    for side, iris in IRISES.items():
+        upper, lower = (portrait.points[list(margin)] for margin in EYES[side])
+        white = np.zeros(still.shape[:2], np.uint8)
+        cv2.fillPoly(white, [np.round(np.concatenate([upper, lower[::-1]])).astype(np.int32)], 1)
+        white = cv2.erode(white, np.ones((3, 3), np.uint8))
+        centre, *rim = portrait.points[list(iris)]
+        radius = np.linalg.norm(rim - centre, axis=1).mean()
+        cv2.circle(white, np.round(centre).astype(int).tolist(), round(1.45 * radius), 0, -1)
+        assert white.sum() > 30
+        assert np.abs(glancing - still)[white > 0].mean() < 0.025
+        assert np.abs(glancing - still)[white == 0].max() > 0.2, "the iris moves"
 
 
 @pytest.mark.parametrize(
