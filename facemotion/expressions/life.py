@@ -22,7 +22,7 @@ BLINKS_PER_MINUTE = 15.0
 _BLINK_RATE_SPREAD, _BLINK_RATES = 0.25, (8.0, 21.0)  # log-normal between people, kept within the usual range
 _REFRACTORY_S = 1.0  # no blink so soon after another
 _NO_BLINK_AT_START_S = 0.2
-_IDLE_NEEDS_BLINK_S = 2.5  # a loop of this length has one
+_NEEDS_BLINK_S = 2.5  # a clip of this length has one
 
 _CLOSING_S, _CLOSED_S, _OPENING_S = (0.07, 0.1), (0.03, 0.06), (0.14, 0.2)
 _SHUT = 0.4  # eyes that are closed more than this by the performance itself do not blink
@@ -50,8 +50,8 @@ class Level:
 
 LEVELS: dict[str, Level | None] = {
     "off": None,
-    "subtle": Level(gaze_deg=1.0, most_gaze_deg=3.0, sway_deg=(0.5, 0.3, 0.25), breath_deg=0.15),
-    "full": Level(gaze_deg=2.5, most_gaze_deg=8.0, sway_deg=(1.6, 0.9, 0.8), breath_deg=0.35),
+    "subtle": Level(gaze_deg=1.5, most_gaze_deg=3.0, sway_deg=(0.7, 0.45, 0.35), breath_deg=0.2),
+    "full": Level(gaze_deg=3.5, most_gaze_deg=8.0, sway_deg=(1.8, 1.1, 0.9), breath_deg=0.35),
 }
 """By the words of ``--life``."""
 
@@ -97,7 +97,7 @@ def add_life(performance: Performance, *, level: str, fps: float, seed: int, loo
         _turn(units, f"eyeLookUp{eye}", f"eyeLookDown{eye}", gaze[:, 1] / GAZE_RANGE_DEG)
     lids = performance.units[:, [UNIT_INDEX["eyeBlinkLeft"], UNIT_INDEX["eyeBlinkRight"]]]
     busy = lids.max(axis=1) > _SHUT
-    blinks = blink_times(length_s, fps=fps, source=_source(seed, "blinks"), needs_one=loop)
+    blinks = blink_times(length_s, fps=fps, source=_source(seed, "blinks"), needs_one=True)
     for blink in blinks:
         closure = blink.closure(time_s)
         if not (busy & (time_s >= blink.start_s - 0.1) & (time_s <= blink.end_s + 0.1)).any():
@@ -122,8 +122,8 @@ def blink_times(
     """The blinks of a clip, all of them whole: a Poisson process with a refractory time.
 
     ``per_minute`` is the person's rate, drawn where it is None. The lids are closed in at least one frame, and a blink
-    lasts from 0.24 to 0.36 seconds however long the clip is. ``needs_one`` for clips that
-    would look lifeless without.
+    lasts from 0.24 to 0.36 seconds however long the clip is. ``needs_one``: a clip that lasts
+    long enough to look lifeless without has at least one.
     """
     if per_minute is None:
         drawn = BLINKS_PER_MINUTE * np.exp(_BLINK_RATE_SPREAD * source.standard_normal())
@@ -143,7 +143,7 @@ def blink_times(
             break
         blinks.append(blink)
         now = blink.end_s + _REFRACTORY_S
-    if needs_one and not blinks and length_s >= _IDLE_NEEDS_BLINK_S:
+    if needs_one and not blinks and length_s >= _NEEDS_BLINK_S:
         blinks.append(one(length_s * float(source.uniform(0.25, 0.7))))
     return blinks
 

@@ -88,6 +88,12 @@ def test_short_clips_blink_at_most_once_and_idle_loops_at_least_once():
         assert blink_times(3, fps=25, source=np.random.default_rng(seed), needs_one=True)
 
 
+@pytest.mark.parametrize("level", ["subtle", "full"])
+def test_a_living_clip_of_three_seconds_blinks(level):
+    for seed in range(30):
+        assert alive(75, level=level, seed=seed).units[:, LEFT_LID].max() > 0.99
+
+
 def test_both_lids_close_over_wide_eyes():
     own = np.zeros(52, np.float32)
     own[UNIT_INDEX["eyeWideLeft"]] = own[UNIT_INDEX["eyeWideRight"]] = 0.8
