@@ -34,6 +34,7 @@ _VERTICAL_GAZE = 0.5  # glances go sideways rather than up and down
 _BREATHS_PER_MINUTE = (12.0, 20.0)
 _SWAY_HZ = 0.45  # fastest part of the head's sway
 _SWAY_PERIOD_S = 12.0
+_SWAY_PLACES = 512  # of a period, among which the one is sought where it begins
 _CALM_S = 4.0  # loops shorter than this move less, so as not to hurry
 
 
@@ -186,14 +187,21 @@ def _head(time_s: np.ndarray, length_s: float, level: Level, *, source: np.rando
 
 
 def _sway(time_s: np.ndarray, period_s: float, source: np.random.Generator) -> np.ndarray:
-    """(T,) a wander of unit variance about its start, where it is 0; of the given period."""
+    """(T,) a wander of unit variance, of the given period; it begins at 0 and at rest, where it turns back."""
     count = max(1, int(_SWAY_HZ * period_s))
     harmonics = np.arange(1, count + 1)
     sizes = source.rayleigh(size=count) / harmonics
     sizes *= np.sqrt(2 / (sizes**2).sum())
     phases = source.uniform(0, 2 * np.pi, count)
-    turns = 2 * np.pi * harmonics / period_s
-    return (sizes * (np.sin(turns * time_s[:, None] + phases) - np.sin(phases))).sum(axis=1)
+
+    def wander(at_s: np.ndarray) -> np.ndarray:
+        return (sizes * np.sin(2 * np.pi * harmonics / period_s * at_s[:, None] + phases)).sum(axis=1)
+
+    around_s = np.linspace(0, period_s, _SWAY_PLACES, endpoint=False)
+    values = wander(around_s)
+    turns_back = (values - np.roll(values, 1)) * (np.roll(values, -1) - values) <= 0
+    start_s = around_s[np.where(turns_back, np.abs(values), np.inf).argmin()]
+    return wander(start_s + time_s) - wander(np.array([start_s]))
 
 
 def _turn(units: np.ndarray, towards: str, away: str, by: np.ndarray) -> None:

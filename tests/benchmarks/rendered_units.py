@@ -99,7 +99,14 @@ def performances(number: int, seed: int) -> Iterator[tuple[np.ndarray, HeadMotio
             yield units, head
 
 
-def neutral_face(pixels: np.ndarray, name: str) -> Face | None:
+def shrunk(photo: np.ndarray) -> np.ndarray:
+    """A photo no larger than `LONGEST_PX`."""
+    ratio = min(1, LONGEST_PX / max(photo.shape[:2]))
+    size = (round(photo.shape[1] * ratio), round(photo.shape[0] * ratio))
+    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+
+
+def neutral_face(pixels: np.ndarray) -> Face | None:
     """The face of a photo, where it is one, at rest and towards the camera."""
     faces = find_faces(pixels, aligner="builtin")
     if len(faces) != 1:
@@ -116,11 +123,8 @@ def neutral_face(pixels: np.ndarray, name: str) -> Face | None:
 
 def measured(item: PhotoItem, number: int, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
     """Scores (N, 52) and strengths (N, 52) of the ``number``-th person; None where they are passed over."""
-    photo = read_photo(item.path).pixels
-    ratio = min(1, LONGEST_PX / max(photo.shape[:2]))
-    size = (round(photo.shape[1] * ratio), round(photo.shape[0] * ratio))
-    photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-    face = neutral_face(photo, item.path.name)
+    photo = shrunk(read_photo(item.path).pixels)
+    face = neutral_face(photo)
     if face is None:
         return None
     occlusion = find_occlusion(photo, face.landmarks)
