@@ -19,6 +19,7 @@ from facemotion.compositing.grain import grain_tile
 from facemotion.compositing.occluders import Occluders
 from facemotion.compositing.tint import LUMA_REC601, Tint
 from facemotion.faces import geometry
+from facemotion.faces.ibug68 import OUTLINE
 from facemotion.media.prefetch import for_each
 from facemotion.rendering.boxes import f32
 from facemotion.rendering.face import FLOW_PX, TURN_SPAN, Layer, Patch, Rendering
@@ -35,7 +36,8 @@ _STILL = np.float32(1 / 256), np.float32(4e-3)
 _GAMMA = np.float32(GAMMA)
 _NO_GRAIN = np.zeros((1, 1), np.float32)
 _LEAST_LEVELS = 0.5  # of residual colour that is added at all
-_EDGE_FADE = 0.14  # crop widths from the photo's edge within which a turn of the head ends
+_TURN_WIDTHS = 1.45  # face widths from its middle where a turn of the head has ended
+_EDGE_FADE = 0.14  # crop widths from there, and from the photo's edge, within which it ends
 
 
 class FaceInPhoto:
@@ -72,25 +74,34 @@ class FaceInPhoto:
             )
             self._free = self._free * motion
         self.still = _bounds(self._free, self._photo_to_map, photo.shape)
-        self.turning = _bounds(np.ones((_SPAN_PX, _SPAN_PX), np.float32), self._photo_to_span, photo.shape)
-        self._edge = self._edge_fade()
+        line = np.arange(_SPAN_PX, dtype=np.float32) - (_SPAN_PX - FLOW_PX) // 2
+        self._span = np.dstack(np.meshgrid(line, line))
+        self._edge = self._edge_fade(landmarks)
+        self.turning = _bounds(self._edge[..., 0], self._photo_to_span, photo.shape)
         x0, y0, x1, y1 = self.still
         face = photo[y0:y1, x0:x1]
         self._tint = Tint.of(face)
         on_face = _seen(self._free, self._photo_to_map, self.still) > 0.98
         self._grain = grain_tile(face, on_face) if grain else None
-        self._map_to_photo = np.linalg.inv(self._photo_to_map[:, :2]).astype(np.float32) * FLOW_PX
+        # of displacements in crop widths, beside which a third value stays as it is
+        self._map_to_photo = np.eye(3, dtype=np.float32)
+        self._map_to_photo[:2, :2] = np.linalg.inv(self._photo_to_map[:, :2]) * FLOW_PX
 
-    def _edge_fade(self) -> np.ndarray:
-        """(span, span) float32: 0 at the photo's edges and beyond, 1 well within them and the span."""
+    def _edge_fade(self, landmarks: np.ndarray) -> np.ndarray:
+        """(span, span, 2) float32 px by crop width: 0 at the photo's edges, far from the face and beyond."""
         height, width = self.photo.shape[:2]
         grid = np.stack(np.meshgrid(np.arange(_SPAN_PX), np.arange(_SPAN_PX)), -1).astype(np.float64)
         at = geometry.apply(geometry.invert(self._photo_to_span), grid)
         inside = np.minimum.reduce([at[..., 0], at[..., 1], width - 1 - at[..., 0], height - 1 - at[..., 1]])
         inside = inside * geometry.scale_of(self._photo_to_map) / FLOW_PX
+        outline = geometry.apply(self._photo_to_span, landmarks[OUTLINE])
+        (left, top), (right, bottom) = outline.min(0), outline.max(0)
+        away = np.hypot(*np.moveaxis(grid - [(left + right) / 2, (top + bottom) / 2], -1, 0))
+        inside = np.minimum(inside, (_TURN_WIDTHS * (right - left) - away) / FLOW_PX)
         line = (np.minimum(np.arange(_SPAN_PX), np.arange(_SPAN_PX)[::-1]) + 0.5) / FLOW_PX
         inside = np.minimum(inside, np.minimum(line[None], line[:, None]))
-        return geometry.smoothstep(inside / _EDGE_FADE).astype(np.float32)
+        fade = FLOW_PX * geometry.smoothstep(inside / _EDGE_FADE)
+        return f32(np.dstack([fade, fade]))
 
     def region(self, *, turns: bool) -> Bounds:
         """Outside of which no pixel changes."""
@@ -122,8 +133,7 @@ class FaceInPhoto:
         if rendering.turn is not None:
             transform, bounds = self._photo_to_span, self.turning
             turn = self._turn(rendering.turn)
-            maps = _after(turn, maps)
-            maps[..., :2] += turn @ (self._map_to_photo.T / FLOW_PX)
+            maps = self._after(turn, maps)
         x0, y0, x1, y1 = bounds
         strips = [(x0, y, x1, min(y + _STRIP_PX, y1)) for y in range(y0, y1, _STRIP_PX)]
         for_each(lambda strip: self._move(source, frame, maps, transform, strip), strips)
@@ -132,7 +142,12 @@ class FaceInPhoto:
     def _turn(self, turn: np.ndarray) -> np.ndarray:
         """(span, span, 2) displacement in px of the small crop, ending before the photo's edge."""
         turn = cv2.resize(turn, (_SPAN_PX, _SPAN_PX), interpolation=cv2.INTER_LINEAR)
-        return turn * (FLOW_PX * self._edge)[..., None]
+        return cv2.multiply(turn, self._edge)
+
+    def _after(self, turn: np.ndarray, maps: np.ndarray) -> np.ndarray:
+        """Flow in photo px and gain over the span, of a face that is moved by ``maps`` (n, n, 3) and then turned."""
+        before = cv2.remap(maps, cv2.add(turn, self._span), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        return cv2.add(before, cv2.transform(turn, self._map_to_photo[:, :2] / f32(FLOW_PX)))
 
     def _move(
         self, picture: np.ndarray, frame: np.ndarray, maps: np.ndarray, transform: np.ndarray, strip: Bounds
@@ -218,24 +233,16 @@ class FaceInPhoto:
         photo_to_content = geometry.compose(self._photo_to_crop, crop_to_content)
         margin = 1 if turn is None else 1 + np.abs(turn).max()
         bounds = _bounds(extent, photo_to_content, shape, margin=margin)
-        x0, y0, x1, y1 = bounds
         content, photo_to_content = _shrunk(content, photo_to_content)
         if turn is None:
             return [_seen(each, photo_to_content, bounds) for each in content], bounds
         # content px of each pixel of the photo before the turn
-        moved = _seen(turn, self._photo_to_span, bounds) * (1 / FLOW_PX) @ self._map_to_photo.T
+        x0, y0, x1, y1 = bounds
         grid = np.dstack(np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32)))
-        at = f32((grid + moved) @ f32(photo_to_content[:, :2].T) + f32(photo_to_content[:, 2]))
+        moved = cv2.transform(_seen(turn, self._photo_to_span, bounds), self._map_to_photo[:2, :2] / f32(FLOW_PX))
+        at = cv2.transform(cv2.add(moved, grid), f32(photo_to_content))
         flags = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_CONSTANT}
         return [cv2.remap(each, at, None, **flags) for each in content], bounds
-
-
-def _after(turn: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Flow and gain (n, n, 3) of a face over the span, where they are seen after it is turned by ``turn`` px."""
-    margin = (_SPAN_PX - FLOW_PX) // 2
-    line = np.arange(_SPAN_PX, dtype=np.float32) - margin
-    at = np.dstack(np.meshgrid(line, line)) + turn
-    return cv2.remap(maps, f32(at), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
 
 def _shrunk(content: tuple[np.ndarray, ...], photo_to_content: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     Points = TypeVar("Points", np.ndarray, torch.Tensor)
 
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
+OUTLINE = slice(0, 27)
+"""Jaw and brows: around the face."""
 
 FROM_FACE_MESH: tuple[int, ...] = (
     *(127, 234, 93, 132, 58, 172, 136, 150, 152, 379, 365, 397, 288, 361, 323, 454, 356),  # jaw

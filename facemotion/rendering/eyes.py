@@ -64,6 +64,7 @@ class EyeRenderer:
         self._own_gaps = (rig.landmarks[self._lower, 1] - rig.landmarks[self._upper, 1])[2:-2]
         self.aperture = self.gap(rig.source)
         self._find_iris(patch)
+        self._grid = self.box.grid() - self._offset
         self._ball, self._white = self._extended(patch)
         self._lid, self._band = self._lid_skin(patch)
         self._lashes = self._lash_colour(patch)
@@ -198,8 +199,7 @@ class EyeRenderer:
         """(h, w, 3) the eyeball with its iris moved by ``shift`` px; the photo's own where it does not move."""
         if not shift.any():
             return self._ball
-        grid = Box(0, 0, *self._ball.shape[1::-1]).grid()
-        moved = _sampled(self._ball, grid - shift)
+        moved = _sampled(self._ball, self._grid - shift)
         bare = self._ball + (self._left(shift) * self._iris(shift * 0, 1.2))[..., None] * (self._white - self._ball)
         return bare + self._iris(shift, 1.1)[..., None] * (moved - bare)
 
@@ -213,8 +213,7 @@ class EyeRenderer:
 
     def _iris(self, shift: np.ndarray, reach: float) -> np.ndarray:
         """(h, w) in [0, 1] a disc of ``reach`` radii about the iris moved by ``shift`` px."""
-        grid = Box(0, 0, *self._ball.shape[1::-1]).grid()
-        away = np.linalg.norm(grid - f32(shift + self._centre), axis=2)
+        away = np.linalg.norm(self._grid - f32(shift + self._centre), axis=2)
         return np.clip((reach * self._radius - away) / (0.12 * self._radius) + 0.5, 0, 1)
 
     def _extended(self, patch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from facemotion.faces.ibug68 import OUTLINE
+from facemotion.rendering.face import FLOW_PX
 from tests.compositing.renderings import everything, placed, rendering, still, textured
 from tests.faces.faces import frontal_landmarks
 
@@ -22,6 +24,24 @@ def test_outside_of_the_region_no_pixel_changes():
     x0, y0, x1, y1 = face.region(turns=False)
     assert x0 > 0 and y0 > 0 and x1 < 300 and y1 < 320
     assert changed[y0:y1, x0:x1].mean() > 0.4
+    changed[y0:y1, x0:x1] = False
+    assert not changed.any()
+
+
+def test_a_turn_of_the_head_ends_before_one_and_a_half_face_widths():
+    photo = textured(600, 600)
+    landmarks = frontal_landmarks(centre=(300, 300), eye_distance_px=60)
+    turn = np.full((FLOW_PX, FLOW_PX, 2), 0.1, np.float32)
+    face = placed(photo, landmarks)
+    frame = face.frame(rendering(turn=turn))
+    low, high = landmarks[OUTLINE].min(0), landmarks[OUTLINE].max(0)
+    rows, columns = np.indices(photo.shape[:2])
+    x, y = (low + high) / 2
+    widths = np.hypot(columns - x, rows - y) / (high - low)[0]
+    changed = (frame != photo).any(axis=2)
+    assert changed[widths < 1].mean() > 0.9
+    assert not changed[widths > 1.5].any()
+    x0, y0, x1, y1 = face.region(turns=True)
     changed[y0:y1, x0:x1] = False
     assert not changed.any()
 
