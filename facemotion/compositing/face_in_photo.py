@@ -90,16 +90,15 @@ class FaceInPhoto:
     def _edge_fade(self, landmarks: np.ndarray) -> np.ndarray:
         """(span, span, 2) float32 px by crop width: 0 at the photo's edges, far from the face and beyond."""
         height, width = self.photo.shape[:2]
-        grid = np.stack(np.meshgrid(np.arange(_SPAN_PX), np.arange(_SPAN_PX)), -1).astype(np.float64)
-        at = geometry.apply(geometry.invert(self._photo_to_span), grid)
-        inside = np.minimum.reduce([at[..., 0], at[..., 1], width - 1 - at[..., 0], height - 1 - at[..., 1]])
-        inside = inside * geometry.scale_of(self._photo_to_map) / FLOW_PX
-        outline = geometry.apply(self._photo_to_span, landmarks[OUTLINE])
+        in_photo = cv2.transform(self._span, f32(geometry.invert(self._photo_to_map)))
+        x, y = cv2.split(in_photo)
+        inside = np.minimum.reduce([x, y, width - 1 - x, height - 1 - y]) * f32(geometry.scale_of(self._photo_to_map))
+        outline = geometry.apply(self._photo_to_map, landmarks[OUTLINE])
         (left, top), (right, bottom) = outline.min(0), outline.max(0)
-        away = np.hypot(*np.moveaxis(grid - [(left + right) / 2, (top + bottom) / 2], -1, 0))
-        inside = np.minimum(inside, (_TURN_WIDTHS * (right - left) - away) / FLOW_PX)
-        line = (np.minimum(np.arange(_SPAN_PX), np.arange(_SPAN_PX)[::-1]) + 0.5) / FLOW_PX
-        inside = np.minimum(inside, np.minimum(line[None], line[:, None]))
+        x, y = cv2.split(self._span - f32([(left + right) / 2, (top + bottom) / 2]))
+        inside = np.minimum(inside, f32(_TURN_WIDTHS * (right - left)) - cv2.magnitude(x, y))
+        line = np.minimum(np.arange(_SPAN_PX), np.arange(_SPAN_PX)[::-1]) + f32(0.5)
+        inside = np.minimum(inside, np.minimum(line[None], line[:, None])) / FLOW_PX
         fade = FLOW_PX * geometry.smoothstep(inside / _EDGE_FADE)
         return f32(np.dstack([fade, fade]))
 

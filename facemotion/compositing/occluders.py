@@ -157,5 +157,5 @@ def _lens(eye: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
 
 def _rounded(x: np.ndarray, y: np.ndarray, fade: float) -> np.ndarray:
     """1 within a rounded rectangle that reaches to 1 both ways, falling to 0 over ``fade`` of that."""
-    far = (x**4 + y**4) ** 0.25
+    far = np.sqrt(np.hypot(x * x, y * y))
     return smoothstep((1 + fade - far) / fade)

@@ -215,9 +215,9 @@ def head(studio: Studio) -> Iterator[Finding]:
 
 
 def _turn(studio: Studio, photo: Path, angles: np.ndarray) -> np.ndarray:
-    """(3,) degrees by which a head is seen to turn."""
+    """(3,) degrees by which a head is seen to turn whose face stays as it is."""
     yaw, pitch, roll = angles.tolist()
-    clip = studio.clip(photo, AnimateSettings("neutral", frames=12, head=(yaw, pitch, roll)))
+    clip = studio.clip(photo, AnimateSettings("neutral", relative=True, frames=12, head=(yaw, pitch, roll)))
     faces = clip.faces()
     return np.subtract(faces[-1].pose, faces[0].pose)
 
