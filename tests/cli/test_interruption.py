@@ -76,7 +76,7 @@ def test_a_full_disk_is_said_so_and_leaves_nothing(photo, tiny_weights, name):
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
 
-    process = start(photo, tiny_weights, "--frames", "40", "--out", str(photo.with_name(name)), preexec_fn=limit)
+    process = start(photo, tiny_weights, "--frames", "12", "--out", str(photo.with_name(name)), preexec_fn=limit)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "No space left" in errors

@@ -85,7 +85,7 @@ def test_signals_that_were_ignored_at_the_start_stay_ignored(photo, tiny_weights
     def ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
-    process = start(photo, tiny_weights, "--frames", "60", "--out", str(target), preexec_fn=ignore)
+    process = start(photo, tiny_weights, "--frames", "25", "--out", str(target), preexec_fn=ignore)
     wait_for_part(photo.parent, process)
     process.send_signal(number)
     _, errors = process.communicate(timeout=120)
