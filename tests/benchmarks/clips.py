@@ -186,29 +186,28 @@ def seam(studio: Studio) -> Iterator[Finding]:
             around = itertools.pairwise([*clip.frames, clip.frames[0]])
             *steps, last = (cv2.norm(one, other, cv2.NORM_L1) for one, other in around)
             ratios[expression] = last / statistics.median(steps)
-        yield _seam_finding(f"seam by median step, pixels, {len(ratios)} expressions, {shape}, life {life}", ratios)
+        what = f"seam by median step, pixels, {len(ratios)} expressions, {shape}, life {life}"
+        yield Finding(what, "1", _ratios_in_words(ratios), max(ratios.values()) <= 1)
 
 
 def seam_of_points(studio: Studio) -> Iterator[Finding]:
     """The same of the landmarker's points, in video, whose pixels differ more by compression than by motion."""
     for shape, life in itertools.product(("loop", "idle"), ("subtle", "full")):
-        ratios = {}
+        ratios, most_px = {}, 0.0
         for photo in studio.people:
             clip = studio.clip(photo, AnimateSettings("smile", frames=40, shape=shape, life=life))
             points = [face.require_points()[:, :2] for face in seen([*clip.frames, clip.frames[0]], clip.fps)]
             *steps, last = (np.linalg.norm(other - one, axis=1).mean() for one, other in itertools.pairwise(points))
-            ratios[photo.name] = float(last) / statistics.median(steps)
-        yield _seam_finding(f"seam by median step, landmarks of mp4, smile, {shape}, life {life}", ratios)
+            ratios[photo.name.split(".")[0]] = float(last) / statistics.median(steps)
+            most_px = max(most_px, float(last))
+        what = f"seam by median step, landmarks of mp4, smile, {shape}, life {life}"
+        words = f"{_ratios_in_words(ratios)}, at most {most_px:.2f} px"
+        yield Finding(what, "1", words, max(ratios.values()) <= 1)
 
 
-def _seam_finding(what: str, ratios: dict[str, float]) -> Finding:
+def _ratios_in_words(ratios: dict[str, float]) -> str:
     worst = max(ratios, key=lambda name: ratios[name])
-    return Finding(
-        what,
-        "1",
-        f"median {statistics.median(ratios.values()):.2f}, largest {ratios[worst]:.2f} ({worst.split('.')[0]})",
-        ratios[worst] <= 1,
-    )
+    return f"median {statistics.median(ratios.values()):.2f}, largest {ratios[worst]:.2f} ({worst})"
 
 
 def head(studio: Studio) -> Iterator[Finding]:

@@ -4,16 +4,17 @@
     python tests/benchmarks/rendered_units.py validation FOLDER... --out HELD.npz --people 30
     python -m facemotion.faces.landmarker.calibration TRAIN.npz facemotion/assets/unit_calibration.json \
         --held-out HELD.npz --table TABLE.md
+    python tests/benchmarks/rendered_units.py lids FOLDER... --out PICTURES --people 60
 
 FOLDER holds portraits, as for ``facemotion prepare``; people who do not look neutral into the camera are passed over.
 Of each, every unit alone, at one of five strengths in turn, and random mixes are rendered into the photo as in a clip,
 and measured as in a video, where the face was. The split is that of `datasets.splits`. Some 4 seconds a person on one
-core.
+core. ``lids`` closes the eyes of validation people alone, and keeps the pictures in which that is not seen.
 """
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from facemotion.datasets.splits import Splits
 from facemotion.errors import FacemotionError
 from facemotion.expressions.units import UNIT_COUNT, UNIT_INDEX, UNIT_NAMES, UNITS, words_for
 from facemotion.faces.find import find_faces
+from facemotion.faces.landmarker.calibration import shipped_calibration
 from facemotion.faces.mesh import landmarker, measure_face
 from facemotion.faces.occlusion import find_occlusion
 from facemotion.faces.types import Face
@@ -55,6 +57,9 @@ _AGAINST = (
     ("mouthRollLower", "mouthPucker"),
 )  # fmt: skip
 """No face does both."""
+CLOSED = 0.5
+"""What eyeBlink should read at least on closed lids."""
+_LIDS = [UNIT_INDEX["eyeBlinkLeft"], UNIT_INDEX["eyeBlinkRight"]]
 
 
 def words() -> dict[str, tuple[str, ...]]:
@@ -121,29 +126,74 @@ def neutral_face(pixels: np.ndarray) -> Face | None:
     return face
 
 
+class Subject:
+    """A person at rest, in a photo of at most `LONGEST_PX`, who can perform."""
+
+    def __init__(self, photo: np.ndarray, face: Face, *, seed: int):
+        occlusion = find_occlusion(photo, face.landmarks)
+        self.face, self.eyes_hidden = face, occlusion.eyes_hidden
+        self.performer = Performer(
+            photo,
+            face.require_points(),
+            face.landmarks,
+            scores=face.scores,
+            occluders=occluders_of(occlusion, photo, face.landmarks),
+            seed=seed,
+        )
+
+    @classmethod
+    def of(cls, item: PhotoItem, *, seed: int) -> "Subject | None":
+        """None where they are passed over."""
+        photo = shrunk(read_photo(item.path).pixels)
+        face = neutral_face(photo)
+        return None if face is None else cls(photo, face, seed=seed)
+
+    def frame(self, units: np.ndarray, head: HeadMotion | None = None) -> np.ndarray:
+        """The photo with the face showing units (52,)."""
+        return self.performer.composite(self.performer.render(units - self.performer.own, head))
+
+    def scores(self, frame: np.ndarray) -> np.ndarray | None:
+        """(52,) what the landmarker says of a frame, None where it sees no face."""
+        seen = landmarker().follow(frame, self.face.require_points())
+        return None if seen is None else seen.require_scores()
+
+
 def measured(item: PhotoItem, number: int, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
     """Scores (N, 52) and strengths (N, 52) of the ``number``-th person; None where they are passed over."""
-    photo = shrunk(read_photo(item.path).pixels)
-    face = neutral_face(photo)
-    if face is None:
+    subject = Subject.of(item, seed=number)
+    if subject is None:
         return None
-    occlusion = find_occlusion(photo, face.landmarks)
-    performer = Performer(
-        photo,
-        face.require_points(),
-        face.landmarks,
-        scores=face.scores,
-        occluders=occluders_of(occlusion, photo, face.landmarks),
-        seed=number,
-    )
     scores, strengths = [], []
     for units, head in performances(number, seed):
-        frame = performer.composite(performer.render(units - performer.own, head))
-        seen = landmarker().follow(frame, face.require_points())
-        if seen is not None:
-            scores.append(seen.require_scores())
+        read = subject.scores(subject.frame(units, head))
+        if read is not None:
+            scores.append(read)
             strengths.append(units)
     return np.array(scores), np.array(strengths)
+
+
+def measure_lids(items: Iterable[PhotoItem], *, people: int, pictures: Path) -> None:
+    """Print how eyeBlink reads closed lids whose eyes are in sight; frames that fail go to a folder, at full size."""
+    read, count = [], 0
+    pictures.mkdir(parents=True, exist_ok=True)
+    for item in items:
+        subject = Subject.of(item, seed=0) if count < people else None
+        if subject is None or any(subject.eyes_hidden):
+            continue
+        count += 1
+        units = subject.performer.own.copy()
+        units[_LIDS] = 1
+        frame = subject.frame(units)
+        scores = subject.scores(frame)
+        scores = np.zeros(UNIT_COUNT, np.float32) if scores is None else scores
+        strengths = np.stack([scores, shipped_calibration().strengths(scores)])[:, _LIDS]
+        read.append(strengths)
+        if strengths[1].min() < CLOSED:
+            cv2.imwrite(str(pictures / f"{item.person}.png"), frame[..., ::-1])
+            print(f"{item.person}: score {strengths[0].round(2)}, calibrated {strengths[1].round(2)}", flush=True)
+    raw, fitted = (np.array(read)[:, kind] for kind in (0, 1))
+    print(f"{raw.size} lids of {count} people: mean score of eyeBlink {raw.mean():.2f}")
+    print(f"at least {CLOSED:g}: score {(raw >= CLOSED).mean():.1%}, calibrated {(fitted >= CLOSED).mean():.1%}")
 
 
 def drawn(items: Sequence[PhotoItem], split: str, seed: int) -> list[PhotoItem]:
@@ -159,14 +209,18 @@ def drawn(items: Sequence[PhotoItem], split: str, seed: int) -> list[PhotoItem]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("split", choices=["train", "validation"])
+    parser.add_argument("what", choices=["train", "validation", "lids"])
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--people", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    portraits = find_portraits(options.folders)
+    if options.what == "lids":
+        measure_lids(drawn(portraits, "validation", options.seed), people=options.people, pictures=options.out)
+        return 0
     scores, strengths, people = [], [], []
-    for item in drawn(find_portraits(options.folders), options.split, options.seed):
+    for item in drawn(portraits, options.what, options.seed):
         if len(scores) == options.people:
             break
         try:
