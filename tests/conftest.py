@@ -3,6 +3,7 @@
 No test reaches the network or the user's own cache.
 """
 
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -40,8 +41,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("smoke")
 
 
-def pytest_configure() -> None:
-    """Commands that tests start can be interrupted, also where a shell ran the tests in the background."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Commands that tests start can be interrupted, also where a shell ran the tests in the background; and they take
+    what Numba compiled from this process and earlier runs."""
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(config.rootpath / ".pytest_cache" / "kernels"))
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -110,7 +110,7 @@ def test_what_the_work_raises_comes_back_and_ends_it(reason):
 
 
 INTERRUPTED = """
-import signal, sys, threading
+import signal, time
 from facemotion.media.prefetch import Prefetcher, BackgroundWriter, for_each
 
 def interrupt(*_):
@@ -122,8 +122,9 @@ class Writer:
     def write(self, frame): pass
     def close(self): pass
 
-def numbers():
-    while True:
+def numbers():  # not for ever: an interrupt that comes in a destructor is lost
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
         yield 1
 
 for _ in range(400):
