@@ -44,6 +44,8 @@ _DARKEST_WHITE = 0.6
 """Luminance of eye whites, in that of the bright skin, below which something hides them."""
 _COLDEST = -0.15
 """log(red / blue) of eye whites, less `_STUDIO_HUE`, below which they are none."""
+_BRIGHTEST = 1.05
+"""Most that light is believed to exceed the studio's: photographed teeth are hardly whiter (0.89 at most of 45)."""
 _GREY_SKIN = 0.35
 """log(red / blue) that cheeks are believed to have where the photo says nothing about hue."""
 
@@ -64,7 +66,7 @@ def light_on_face(skin: np.ndarray, bright: float, white: np.ndarray | None) -> 
     white_ratio = ratio if white is None else np.log(max(float(white @ LUMA), 0.02)) - np.polyval(_STUDIO_WHITE, own)
     level = np.exp(np.dot((white_ratio, ratio), _POWERS))
     tint = np.exp(0.7 * np.clip(warmth, -0.5, 0.5) * np.array([0.42, -0.06, -0.58]))
-    return (np.clip(level, 0.2, 1.18) * tint).astype(np.float32)
+    return (np.clip(level, 0.2, _BRIGHTEST) * tint).astype(np.float32)
 
 
 def _redness(colour: np.ndarray) -> float:
