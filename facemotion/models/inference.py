@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,8 @@ from facemotion.rendering.kernels import lay_over, premultiplied
 
 log = logging.getLogger(__name__)
 
+_REMEMBERED = 4
+"""Sets of units whose residuals are kept together."""
 VIEW_PX = 448
 """Side at which the network's crops of mouth and eyes are cut out of photo and layers, as in training."""
 
@@ -128,8 +131,8 @@ class _PlacedPhoto:
         own = torch.from_numpy(rig.fit.units.astype(np.float32))[None].to(device)
         self._encoding: Encoding = network.run("encode", photo, coordinates, own)
         self._eyes = torch.tensor([rig.eye_px / rig.size_px], dtype=torch.float32, device=device)
-        nothing = torch.zeros(0, dtype=torch.long, device=device)
-        self._known: Residuals = network.run("residual", self._encoding, nothing, nothing)
+        self._known: dict[int, Residuals] = {}
+        self._together: dict[tuple[int, ...], Residuals] = {}
 
     @single_threaded()
     def correct(self, control: np.ndarray, rendering: Rendering) -> Correction:
@@ -141,21 +144,26 @@ class _PlacedPhoto:
         return _arrays(result)
 
     def _residuals(self, control: np.ndarray) -> Residuals:
-        """Those of the units in use; each is computed when it is first needed."""
-        used = np.flatnonzero(np.abs(control) > self.network.generator.config.dead_zone)
-        known = self._known
-        units = known.unit.cpu().numpy()
-        if missing := sorted(set(used.tolist()) - set(units.tolist())):
-            new = torch.tensor(missing, device=known.unit.device)
-            more: Residuals = self.network.run("residual", self._encoding, torch.zeros_like(new), new)
-            pairs = zip(known.values, more.values, strict=True)
-            values = [torch.cat(pair).to(memory_format=torch.channels_last) for pair in pairs]
-            self._known = known = Residuals(values, torch.cat([known.photo, more.photo]), torch.cat([known.unit, new]))
-            units = known.unit.cpu().numpy()
-        if 2 * len(used) > len(units):
-            return known  # the others' weight is 0, and to copy these would take longer
-        rows = torch.from_numpy(np.flatnonzero(np.isin(units, used))).to(known.unit.device)
-        return Residuals([level[rows] for level in known.values], known.photo[rows], known.unit[rows])
+        """Those of the units in use; each is computed when it is first needed, by itself and in one order, so that
+        frames do not depend on which thread comes first."""
+        used = tuple(np.flatnonzero(np.abs(control) > self.network.generator.config.dead_zone).tolist())
+        together = self._together.get(used)
+        if together is None:
+            together = _stacked([self._residual(unit) for unit in used] or [self._run_residual([])])
+            if len(self._together) >= _REMEMBERED:  # most frames of a clip use the same units
+                self._together = {}
+            self._together[used] = together
+        return together
+
+    def _residual(self, unit: int) -> Residuals:
+        if unit not in self._known:
+            self._known[unit] = self._run_residual([unit])
+        return self._known[unit]
+
+    def _run_residual(self, units: list[int]) -> Residuals:
+        device = self.network.placement.device
+        photo, unit = torch.zeros(len(units), dtype=torch.long, device=device), torch.tensor(units, device=device)
+        return self.network.run("residual", self._encoding, photo, unit.long())
 
     def _rendered(self, rendering: Rendering) -> RenderedMaps:
         device = self.network.placement.device
@@ -185,6 +193,16 @@ class _PlacedPhoto:
             torch.from_numpy(landmarks.astype(np.float32))[None].to(device),
             self._eyes,
         )
+
+
+def _stacked(residuals: Sequence[Residuals]) -> Residuals:
+    """Residuals one after another."""
+    if len(residuals) == 1:
+        return residuals[0]
+    levels = zip(*(each.values for each in residuals), strict=True)
+    values = [torch.cat(level).contiguous(memory_format=torch.channels_last) for level in levels]
+    photo, unit = (torch.cat([getattr(each, name) for each in residuals]) for name in ("photo", "unit"))
+    return Residuals(values, photo, unit)
 
 
 def _arrays(result: CorrectionMaps) -> Correction:

@@ -8,7 +8,7 @@ import torch
 
 from facemotion.errors import WeightsError
 from facemotion.models.compositor import composed, patch_view, relit, sampled, whole_grid, with_patches
-from facemotion.models.generator import PATCHES, Generator, RenderedMaps, presence
+from facemotion.models.generator import PATCHES, Generator, GeneratorConfig, RenderedMaps, presence
 from facemotion.models.release import load_corrections, save_release
 from facemotion.rendering import light
 from facemotion.rendering.boxes import Box
@@ -18,10 +18,10 @@ from facemotion.rendering.face import Layer, Patch, Rendering
 from tests.models.tiny_generator import TINY_GENERATOR
 
 
-def lively() -> Generator:
-    """A tiny generator whose outputs are not those it starts with, zero."""
+def lively(config: GeneratorConfig = TINY_GENERATOR) -> Generator:
+    """A generator whose outputs are not those it starts with, zero."""
     torch.manual_seed(0)
-    generator = Generator(TINY_GENERATOR).eval()
+    generator = Generator(config).eval()
     decoder = generator.decoder
     heads = (decoder.to_flow, decoder.to_gain, decoder.to_landmarks, generator.mouth.to_colour, generator.eye.to_colour)
     for head in heads:

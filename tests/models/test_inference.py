@@ -13,7 +13,7 @@ from facemotion.device import Placement
 from facemotion.faces import geometry
 from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.faces.landmarker import Landmarker
-from facemotion.models.generator import Encoding, Generator
+from facemotion.models.generator import Encoding, Generator, GeneratorConfig
 from facemotion.models.inference import CorrectionNetwork
 from facemotion.rendering.compose import composed
 from facemotion.rendering.correction import corrected
@@ -71,6 +71,25 @@ def test_units_are_remembered_and_bf16_is_near_fp32(face):
     assert np.array_equal(first.patches[0].residual, second.patches[0].residual)
     half = CorrectionNetwork(lively(), BF16).photo(crop, renderer.rig).correct(control, rendering)
     assert np.abs(half.patches[0].residual - first.patches[0].residual).mean() < 0.02
+
+
+@pytest.mark.parametrize("placement", [FP32, BF16], ids=["fp32", "bf16"])
+def test_a_frame_is_the_same_whichever_frame_came_before(face, placement):
+    crop, renderer = face
+    generator = np.random.default_rng(0)
+    controls = []
+    for units in (3, 9, 17):
+        control = np.zeros(52, np.float32)
+        control[generator.choice(50, units, replace=False)] = generator.uniform(0.1, 0.6, units)
+        controls.append(control)
+    frames = [(control, renderer.render(control)) for control in controls]
+    network = CorrectionNetwork(lively(GeneratorConfig()), placement)  # in a tiny one nothing is rounded otherwise
+    forth, back = network.photo(crop, renderer.rig), network.photo(crop, renderer.rig)
+    one_way = [forth.correct(*frame) for frame in frames]
+    other_way = [back.correct(*frame) for frame in reversed(frames)][::-1]
+    for first, second in zip(one_way, other_way, strict=True):
+        assert np.array_equal(first.flow, second.flow)
+        assert np.array_equal(first.patches[0].residual, second.patches[0].residual)
 
 
 def test_numbers_that_are_not_finite_are_computed_again_in_fp32(monkeypatch):
