@@ -25,7 +25,7 @@ _TEETH = 0.78
 _CRISP = 0.3
 """How much of what lies between teeth is added to them once more: drawn in another mouth, at another size, they have
 lost a quarter of its contrast beside 18 photographed smiles."""
-_NARROW = 0.1, 0.05, 0.16
+_NARROW = 0.085, 0.045, 0.14
 """Opening of the lips, in distances of the outer eye corners, from which on the lips shade the teeth; how much narrower
 it is where they do so fully; and how much light they then take (45 smiles: 0.69 instead of 0.81)."""
 _LIPS_GLOW = np.array([0.8, 1.03, 0.9], np.float32)
