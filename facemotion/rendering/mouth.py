@@ -14,8 +14,11 @@ _UPPER_CM, _LOWER_CM = 0.38, 0.3
 """How much lower than the head's the teeth stand, seen on photographed smiles."""
 _TOOTH = 0.105
 """How much of an upper tooth smiles show, in distances of the outer eye corners; wider ones show a part more."""
-_TO_LIP = 0.9
+_TO_LIP = 0.95
 """How much of a narrow opening the teeth fill: below their edges, and between those, it is dark."""
+_MIDDLE, _FOLLOWED = 0.3, 0.35
+"""Part of the mouth's width, from its middle, in which teeth reach for the lower lip; how far they do so beside it:
+they keep an edge of their own."""
 _LONGEST = 1.7
 """How many times longer than the donor showed it a tooth may be made before gums are seen above it."""
 _LOWER_ROW = 1.22
@@ -28,6 +31,9 @@ lost a quarter of its contrast beside 18 photographed smiles."""
 _NARROW = 0.085, 0.045, 0.14
 """Opening of the lips, in distances of the outer eye corners, from which on the lips shade the teeth; how much narrower
 it is where they do so fully; and how much light they then take (45 smiles: 0.69 instead of 0.81)."""
+_DARKER_BESIDE = 0.9
+"""How much darker teeth are towards the corners of the mouth, in log luminance at a corner; on 18 smiles those beside the
+incisors are at -0.16."""
 _LIPS_GLOW = np.array([0.8, 1.03, 0.9], np.float32)
 """Powers of a shade on teeth, by channel: what light is left there comes from lips and gums (red over green is 1.05 in
 the donors' bright teeth, 1.13 in shaded ones)."""
@@ -69,10 +75,10 @@ class MouthRenderer:
     def _donor_scale(self) -> float:
         """How much smaller than on the donor's face the donor's mouth is, so that a wide smile shows it whole."""
         rig = self._rig
-        smile = rig.head.strengths({"mouthSmileLeft": 0.75, "mouthSmileRight": 0.75})
+        smile = rig.head.strengths({"mouthSmileLeft": 0.85, "mouthSmileRight": 0.85})
         corners = rig.landmarks_at(rig.moved(np.maximum(smile - rig.fit.units, 0) * (smile > 0)))[[78, 308], 0]
         first, last = self._donor.span
-        return float(np.clip((last - first) * rig.eye_px / EYE_PX / max(1.0, corners[1] - corners[0]), 0.85, 1.15))
+        return float(np.clip((last - first) * rig.eye_px / EYE_PX / max(1.0, corners[1] - corners[0]), 0.8, 1.1))
 
     def _own_inside(self) -> np.ndarray | None:
         """(2, 11, 2) px the lips' inner edges where the photo shows the mouth's inside, None where it is closed."""
@@ -190,12 +196,15 @@ class MouthRenderer:
         upper, lower = upper.astype(np.float32), lower.astype(np.float32)
         height = bottom - top
         shown = upper - top
-        # a smile's lower lip follows the upper teeth
-        longest = _TO_LIP * height - 0.2 * np.maximum(_TO_LIP * height - _TOOTH * eye, 0)
-        upper = upper + np.maximum(longest - shown, 0) * self._lip_follows_teeth(control)
         middle = float(rig.teeth_edges(control)[0][:, 0].mean())
         left, right = float(lips[0][0, 0]), float(lips[0][-1, 0])
         from_middle = np.abs(x - (left + right) / 2) / max(1.0, (right - left) / 2)
+        # A smile's lower lip follows the upper teeth: in the middle, and beside it a little less than wholly.
+        longest = _TO_LIP * height - 0.1 * np.maximum(_TO_LIP * height - _TOOTH * eye, 0)
+        lower_by = np.maximum(longest - shown, 0)
+        in_middle = lower_by[from_middle < _MIDDLE].mean()
+        lower_by = in_middle + _FOLLOWED * (lower_by - in_middle)
+        upper = upper + lower_by * self._lip_follows_teeth(control)
         unit = self._unit
         across, soft = unit * (x - middle), 0.6 * unit
         upper_teeth, upper_alpha = self._row(across, unit * (y - upper), unit * (upper - top))
@@ -214,7 +223,7 @@ class MouthRenderer:
         behind = 0.62 - 0.25 * from_middle[..., None] ** 2
         inner = inner + lower_alpha[..., None] * (lower_teeth * behind - inner)
         shadow = 1 - 0.2 * np.exp(-np.maximum(y - top, 0) / (0.012 * eye))  # of the upper lip
-        corridor = 1 - 0.5 * np.clip(from_middle, 0, 1) ** 6
+        corridor = np.exp(-_DARKER_BESIDE * from_middle**2) * (1 - 0.4 * np.clip(from_middle, 0, 1) ** 6)
         wide, narrower, taken = _NARROW
         corridor *= 1 - taken * min(max((wide - gap) / narrower, 0.0), 1.0)
         shade = (shadow * corridor)[..., None] ** _LIPS_GLOW
