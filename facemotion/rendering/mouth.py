@@ -32,8 +32,8 @@ _NARROW = 0.085, 0.045, 0.14
 """Opening of the lips, in distances of the outer eye corners, from which on the lips shade the teeth; how much narrower
 it is where they do so fully; and how much light they then take (45 smiles: 0.69 instead of 0.81)."""
 _DARKER_BESIDE = 0.9
-"""How much darker teeth are towards the corners of the mouth, in log luminance at a corner; on 18 smiles those beside the
-incisors are at -0.16."""
+"""How much darker teeth are towards the corners of the mouth, in log luminance at a corner; on 18 photographed smiles
+those beside the incisors are at -0.16."""
 _LIPS_GLOW = np.array([0.8, 1.03, 0.9], np.float32)
 """Powers of a shade on teeth, by channel: what light is left there comes from lips and gums (red over green is 1.05 in
 the donors' bright teeth, 1.13 in shaded ones)."""
