@@ -206,7 +206,8 @@ class Trainer:
         config = self.config
         terms, views = self._method.terms(self._generator, batch, step=self.step, autocast=self._bf16)
         adversarial = self.step >= config.adversarial_from and config.adversarial > 0
-        adversarial = adversarial and bool(batch.photographed.any())
+        if adversarial:  # in all processes or in none
+            adversarial = self.world.most(int(not batch.photographed.any())) == 0
         if adversarial:
             fakes, reals, photos = views.for_discriminators(batch.photographed)
             terms |= self._adversarial_terms(fakes, reals, photos)
