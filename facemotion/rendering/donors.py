@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 
@@ -32,9 +32,12 @@ PEOPLE = (
 """Smiles of the Face Research Lab London Set whose upper teeth fill the mouth; nobody of the validation list."""
 _TIPS = 0.8
 """Quantile of the lower ends of teeth, per stretch of the mouth, through which the biting edge is drawn."""
+_CRISP = 0.3
+"""How much of what lies between teeth is added to them once more: drawn in another mouth, at another size, they have
+lost a quarter of its contrast beside 18 photographed smiles."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TeethDonor:
     """What one person's smile shows between the lips."""
 
@@ -53,7 +56,14 @@ class TeethDonor:
         columns = np.flatnonzero(np.isfinite(self.edge))
         return int(columns[0]), int(columns[-1])
 
-    @property
+    @cached_property
+    def crisp(self) -> np.ndarray:
+        """The image with darker gaps between the teeth."""
+        luminance = np.log(np.maximum(self.image @ LUMA, 0.03))
+        gaps = luminance - cv2.GaussianBlur(luminance, (0, 0), 0.022 * EYE_PX)
+        return self.image * np.exp(_CRISP * gaps)[..., None].astype(np.float32)
+
+    @cached_property
     def luminance(self) -> float:
         """Of its bright teeth: the 90th percentile of what is between the lips."""
         rows = np.arange(SIZE[1])[:, None]

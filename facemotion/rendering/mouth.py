@@ -25,9 +25,6 @@ _LOWER_ROW = 1.22
 """How much narrower than the upper row the lower one is."""
 _TEETH = 0.78
 """Luminance of bright teeth in the studio of the London set: median of 44 smiles, whatever the skin."""
-_CRISP = 0.3
-"""How much of what lies between teeth is added to them once more: drawn in another mouth, at another size, they have
-lost a quarter of its contrast beside 18 photographed smiles."""
 _NARROW = 0.085, 0.045, 0.14
 """Opening of the lips, in distances of the outer eye corners, from which on the lips shade the teeth; how much narrower
 it is where they do so fully; and how much light they then take (45 smiles: 0.69 instead of 0.81)."""
@@ -52,7 +49,6 @@ class MouthRenderer:
         """image: (N, N, 3) float32 RGB in [0, 1]. lit: (3,) of `light_on_face`. colourfulness: 0 in a grey photo."""
         self._image, self._rig, self._donor, self._colourfulness = image, rig, donor, colourfulness
         self._light = _TEETH / donor.luminance * lit
-        self._teeth = _crisp(donor.image)
         self._unit = EYE_PX / rig.eye_px * self._donor_scale()
         head = rig.head
         self._smiles = [head.unit_index[f"mouthSmile{side}"] for side in ("Left", "Right")]
@@ -202,7 +198,7 @@ class MouthRenderer:
         # A smile's lower lip follows the upper teeth: in the middle, and beside it a little less than wholly.
         longest = _TO_LIP * height - 0.1 * np.maximum(_TO_LIP * height - _TOOTH * eye, 0)
         lower_by = np.maximum(longest - shown, 0)
-        in_middle = lower_by[from_middle < _MIDDLE].mean()
+        in_middle = lower_by[nearest_middle(from_middle)].mean()
         lower_by = in_middle + _FOLLOWED * (lower_by - in_middle)
         upper = upper + lower_by * self._lip_follows_teeth(control)
         unit = self._unit
@@ -257,7 +253,7 @@ class MouthRenderer:
         longer = cv2.GaussianBlur((shown / lent).astype(np.float32), (0, 0), 0.03 * EYE_PX / self._unit)
         rows = edge + np.where(below_edge < 0, below_edge / np.clip(longer, 1, _LONGEST), below_edge)
         inside = np.clip(rows, top + 2, bottom - 1).astype(np.float32)
-        teeth = cv2.remap(self._teeth, columns, inside, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        teeth = cv2.remap(donor.crisp, columns, inside, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         sides = np.clip(np.minimum(columns - first - 2, last - 2 - columns) / 6, 0, 1)
         beyond = np.clip((top - rows) / 14, 0, 1)[..., None]
         gums = _GUMS * np.clip(1 - 0.012 * (top - rows), 0.5, 1)[..., None]
@@ -266,8 +262,9 @@ class MouthRenderer:
         return teeth, np.clip((np.minimum(bottom, edge + _BELOW_EDGE) + 1 - rows) / 3, 0, 1) * sides
 
 
-def _crisp(teeth: np.ndarray) -> np.ndarray:
-    """A donor's image (h, w, 3) with darker gaps between the teeth."""
-    luminance = np.log(np.maximum(teeth @ LUMA, 0.03))
-    gaps = luminance - cv2.GaussianBlur(luminance, (0, 0), 0.022 * EYE_PX)
-    return teeth * np.exp(_CRISP * gaps)[..., None].astype(np.float32)
+def nearest_middle(from_middle: np.ndarray) -> np.ndarray:
+    """(1, w) bool which columns of a mouth are its middle ones; in one that is a pixel or two wide, the nearest.
+
+    from_middle: (1, w) distance from the middle, 1 at the corners.
+    """
+    return from_middle <= max(_MIDDLE, float(from_middle.min()))
