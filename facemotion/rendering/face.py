@@ -117,7 +117,7 @@ class FaceRenderer:
         self._wrinkles = Wrinkles(self.rig, likeness, light.linear_luminance(self._small))
         self._fit_light(likeness)
         self.eyes = {side: EyeRenderer(self._image, self.rig, side) for side in EYES}
-        lit = light.light_on_face(skin, *self._light_signs(likeness))
+        lit = light.light_on_face(skin, self._bright_skin(likeness), self._eye_white())
         colourfulness = light.colourfulness(skin)
         self.mouth = MouthRenderer(self._image, self.rig, choose_donor(seed), lit=lit, colourfulness=colourfulness)
 
@@ -178,9 +178,9 @@ class FaceRenderer:
                 return float(np.percentile((self._small @ light.LUMA)[place], 90))
         return _TYPICAL_SKIN
 
-    def _light_signs(self, likeness: np.ndarray) -> tuple[float, np.ndarray | None]:
-        """Luminance of the bright skin around the mouth, and colour (3,) of the eye whites, as bright as the brightest
-        fifth of the eyes' openings; None where they are closed."""
+    def _eye_white(self) -> np.ndarray | None:
+        """(3,) colour of the eye whites, as bright as the brightest fifth of the eyes' openings; None where they are
+        closed."""
         mask = np.zeros(self._image.shape[:2], np.uint8)
         for upper, lower in EYES.values():
             upper_lid, lower_lid = (self.rig.landmarks[list(lid)] for lid in (upper, lower))
@@ -189,10 +189,10 @@ class FaceRenderer:
                 cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
         colours = self._image[mask > 0]
         if len(colours) < _FEWEST_WHITE:
-            return self._bright_skin(likeness), None
+            return None
         luminance = colours @ light.LUMA
         colour = np.median(colours[luminance >= np.percentile(luminance, 75)], axis=0) + 1e-3
-        return self._bright_skin(likeness), colour * (float(np.percentile(luminance, 80)) / (colour @ light.LUMA))
+        return colour * (float(np.percentile(luminance, 80)) / (colour @ light.LUMA))
 
     def render(self, control: np.ndarray, head: HeadMotion | None = None) -> Rendering:
         """The face at a control (52,): units beyond the photo's own, negative where they are to go away; and turned."""

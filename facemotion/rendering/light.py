@@ -12,24 +12,6 @@ LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 """Luminance of linear RGB (ITU-R BT.709)."""
 GAMMA = 2.2
 """Of the curve that stands for sRGB's where shading is computed."""
-
-
-def linear_luminance(image: np.ndarray) -> np.ndarray:
-    """(h, w) luminance in linear light of RGB (h, w, 3) in [0, 1]."""
-    return np.maximum(image, 0) ** GAMMA @ LUMA
-
-
-def fit_light(normals: np.ndarray, luminance: np.ndarray) -> np.ndarray:
-    """(4,) first-order light: ambient, and a direction times its strength, by ridge least squares.
-
-    normals: (n, 3) unit; luminance (n,) of Lambertian skin there. Ramamoorthi & Hanrahan, "On the relationship between
-    radiance and irradiance" (2001), to first order.
-    """
-    rows = np.column_stack([np.ones(len(normals)), normals])
-    ridge = np.diag([1e-3, 0.05, 0.05, 0.05]) * max(1, len(rows))
-    return np.linalg.solve(rows.T @ rows + ridge, rows.T @ luminance).astype(np.float32)
-
-
 _STUDIO_BRIGHT = -1.15, -0.08
 _STUDIO_WHITE = -0.65, -0.43
 """In the studio of the London set's 90 people: how log luminance of the bright skin around the mouth, and of the eye
@@ -48,6 +30,26 @@ _BRIGHTEST = 1.05
 """Most that light is believed to exceed the studio's: photographed teeth are hardly whiter (0.89 at most of 45)."""
 _GREY_SKIN = 0.35
 """log(red / blue) that cheeks are believed to have where the photo says nothing about hue."""
+_WARMER = np.array([0.42, -0.06, -0.58])
+"""What a light whose log(red / blue) is larger by 1 adds to the log of each channel; luminance stays."""
+_TINTS = 0.7
+"""How much of the eye whites' warmth is believed to be the light's."""
+
+
+def linear_luminance(image: np.ndarray) -> np.ndarray:
+    """(h, w) luminance in linear light of RGB (h, w, 3) in [0, 1]."""
+    return np.maximum(image, 0) ** GAMMA @ LUMA
+
+
+def fit_light(normals: np.ndarray, luminance: np.ndarray) -> np.ndarray:
+    """(4,) first-order light: ambient, and a direction times its strength, by ridge least squares.
+
+    normals: (n, 3) unit; luminance (n,) of Lambertian skin there. Ramamoorthi & Hanrahan, "On the relationship between
+    radiance and irradiance" (2001), to first order.
+    """
+    rows = np.column_stack([np.ones(len(normals)), normals])
+    ridge = np.diag([1e-3, 0.05, 0.05, 0.05]) * max(1, len(rows))
+    return np.linalg.solve(rows.T @ rows + ridge, rows.T @ luminance).astype(np.float32)
 
 
 def light_on_face(skin: np.ndarray, bright: float, white: np.ndarray | None) -> np.ndarray:
@@ -65,7 +67,7 @@ def light_on_face(skin: np.ndarray, bright: float, white: np.ndarray | None) -> 
     ratio = np.log(max(bright, 0.02)) - np.polyval(_STUDIO_BRIGHT, own)
     white_ratio = ratio if white is None else np.log(max(float(white @ LUMA), 0.02)) - np.polyval(_STUDIO_WHITE, own)
     level = np.exp(np.dot((white_ratio, ratio), _POWERS))
-    tint = np.exp(0.7 * np.clip(warmth, -0.5, 0.5) * np.array([0.42, -0.06, -0.58]))
+    tint = np.exp(_TINTS * np.clip(warmth, -0.5, 0.5) * _WARMER)
     return (np.clip(level, 0.2, _BRIGHTEST) * tint).astype(np.float32)
 
 

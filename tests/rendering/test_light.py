@@ -1,39 +1,48 @@
 """What a face tells about the light on it."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
 from facemotion.rendering.light import GAMMA, LUMA, light_on_face
 
-FAIR, DARK = np.array([0.79, 0.66, 0.60], np.float32), np.array([0.47, 0.34, 0.26], np.float32)
-"""Cheeks of two people of the London set, in the same studio."""
-BRIGHT = {id(FAIR): 0.70, id(DARK): 0.475}
-WHITE = {id(FAIR): 0.55, id(DARK): 0.50}
+
+class Signs(NamedTuple):
+    """Cheeks of somebody, and luminance of the bright skin around the mouth and of the eye whites."""
+
+    skin: np.ndarray
+    bright: float
+    white: float
+
+
+FAIR = Signs(np.array([0.79, 0.66, 0.60], np.float32), 0.70, 0.55)
+DARK = Signs(np.array([0.47, 0.34, 0.26], np.float32), 0.475, 0.50)
+"""Two people of the London set, in the same studio."""
 EYE_WHITE = np.array([1.04, 1.0, 0.93], np.float32)
 
 
-def seen(skin: np.ndarray, lamp: np.ndarray) -> np.ndarray:
+def seen(face: Signs, lamp: np.ndarray) -> np.ndarray:
     """The light found on a face under a lamp (3,), in linear light."""
     factor = np.asarray(lamp, np.float32) ** (1 / GAMMA)
-    white = WHITE[id(skin)] * EYE_WHITE * factor
-    return light_on_face(skin * factor, BRIGHT[id(skin)] * float(factor @ LUMA), white)
+    return light_on_face(face.skin * factor, face.bright * float(factor @ LUMA), face.white * EYE_WHITE * factor)
 
 
 def test_a_dark_face_and_a_fair_one_under_the_same_lamp_have_the_same_light():
-    fair, dark = (seen(skin, np.ones(3)) for skin in (FAIR, DARK))
+    fair, dark = (seen(face, np.ones(3)) for face in (FAIR, DARK))
     np.testing.assert_allclose(fair, 1, atol=0.12)
     np.testing.assert_allclose(dark, 1, atol=0.12)
 
 
-@pytest.mark.parametrize("skin", [FAIR, DARK])
-def test_less_light_is_less(skin):
-    levels = [float(seen(skin, np.full(3, lamp)) @ LUMA) for lamp in (1.0, 0.5, 0.2)]
+@pytest.mark.parametrize("face", [FAIR, DARK])
+def test_less_light_is_less(face):
+    levels = [float(seen(face, np.full(3, lamp)) @ LUMA) for lamp in (1.0, 0.5, 0.2)]
     assert levels[0] > 1.15 * levels[1] > 1.3 * levels[2]
 
 
-@pytest.mark.parametrize("skin", [FAIR, DARK])
-def test_a_warm_lamp_is_warm_and_makes_no_skin_darker(skin):
-    cold, warm = seen(skin, np.ones(3)), seen(skin, np.array([1.3, 1.0, 0.7]))
+@pytest.mark.parametrize("face", [FAIR, DARK])
+def test_a_warm_lamp_is_warm_and_makes_no_skin_darker(face):
+    cold, warm = seen(face, np.ones(3)), seen(face, np.array([1.3, 1.0, 0.7]))
     assert warm[0] / warm[2] > 1.15 * cold[0] / cold[2]
     assert warm @ LUMA == pytest.approx(cold @ LUMA, rel=0.1)
 
@@ -45,6 +54,6 @@ def test_a_grey_photo_says_nothing_about_hue():
 
 @pytest.mark.parametrize("white", [None, np.array([0.02, 0.03, 0.05]), np.array([0.4, 0.6, 0.9])])
 def test_closed_eyes_and_dark_glasses_say_nothing(white):
-    for skin in (FAIR, DARK):
-        found = light_on_face(skin, BRIGHT[id(skin)], white)
+    for face in (FAIR, DARK):
+        found = light_on_face(face.skin, face.bright, white)
         np.testing.assert_allclose(found, 1, atol=0.12)
