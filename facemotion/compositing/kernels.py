@@ -11,7 +11,7 @@ from facemotion.head.compiled import compiled
 def faded(flow, log_gain, free, map_to_photo):
     """Flow (n, n, 2) in photo px and log-gain (n, n), (n, n, 3), by how free (n, n) each place is to change; float32.
 
-    map_to_photo: (2, 2), from what flow is measured in.
+    map_to_photo: (2, 2) or the beginning of a larger one, from what flow is measured in.
     """
     height, width = free.shape
     maps = np.empty((height, width, 3), np.float32)

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facemotion.models.blocks import ConvNormAct, ResidualBlock, convolved_at_once, upsample2
-from facemotion.models.compositor import View, composed_over, patch_view, sampled
+from facemotion.models.compositor import View, composed_over, patch_view, sampled, whole_grid
 
 LANDMARKS = 68
 PATCHES = ("mouth", "eye_left", "eye_right")
@@ -366,9 +366,7 @@ def _one_by_one(row: Tensor, sizes: list[tuple[int, int]]) -> list[Tensor]:
 def _followed(features: Tensor, flow: Tensor) -> Tensor:
     """Features (M, C, h, w) of the photo where the frame shows them, by the renderer's flow (M, 2, h', w')."""
     side = features.shape[-1]
-    step = (torch.arange(side, device=flow.device, dtype=torch.float32) + 0.5) / side
-    grid = torch.stack([step.expand(side, side), step[:, None].expand(side, side)], -1)
-    at = grid + _resized(flow.float(), side).permute(0, 2, 3, 1)
+    at = whole_grid(side, len(flow), flow.device) + _resized(flow.float(), side).permute(0, 2, 3, 1)
     return sampled(features.float(), at).to(features.dtype)
 
 

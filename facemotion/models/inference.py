@@ -162,8 +162,8 @@ class _PlacedPhoto:
 
     def _run_residual(self, units: list[int]) -> Residuals:
         device = self.network.placement.device
-        photo, unit = torch.zeros(len(units), dtype=torch.long, device=device), torch.tensor(units, device=device)
-        return self.network.run("residual", self._encoding, photo, unit.long())
+        unit = torch.tensor(units, dtype=torch.long, device=device)
+        return self.network.run("residual", self._encoding, torch.zeros_like(unit), unit)
 
     def _rendered(self, rendering: Rendering) -> RenderedMaps:
         device = self.network.placement.device
