@@ -100,14 +100,7 @@ class MeasuredPerson:
             if renderer is None:
                 continue
             own = renderer.rig.fit.units.astype(np.float32)
-            for draw in range(BACK_DRAWS):
-                if len(self.expressive) and (draw or shown(crop.scores) <= EXPRESSIVE):
-                    lent = self.expressive[generator.integers(len(self.expressive))]
-                    other = np.clip(generator.uniform(0.7, 1.3) * lent, 0, 1)
-                elif draw:
-                    break
-                else:
-                    other = np.zeros_like(own)
+            for draw, other in enumerate(self._others(crop, generator)):
                 away = np.where(_GAZE, 0, other - own).astype(np.float32)
                 with attempts:
                     yield back_sample(crop, away, seed=seeds[-1] + draw, renderer=renderer)
@@ -116,6 +109,17 @@ class MeasuredPerson:
                     control = random_control(own, renderer.rig.head.unit_names, generator)
                     yield still_sample(crop, control, renderer=renderer)
         attempts.check()
+
+    def _others(self, photo: MeasuredPhoto, generator: np.random.Generator) -> Iterator[np.ndarray]:
+        """(52,) units of `BACK_DRAWS` expressions to which the renderer brings a photo: of one that shows something
+        first none; the others are lent, where there is anybody to lend them."""
+        lent = BACK_DRAWS if len(self.expressive) else 0
+        if shown(photo.scores) > EXPRESSIVE or not lent:
+            yield np.zeros(len(UNIT_NAMES), np.float32)
+            lent -= 1
+        for _ in range(lent):
+            scores = self.expressive[generator.integers(len(self.expressive))]
+            yield np.clip(generator.uniform(0.7, 1.3) * scores, 0, 1)
 
 
 @dataclass(frozen=True)

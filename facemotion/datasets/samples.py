@@ -64,6 +64,9 @@ class Sample:
     """(468, 2) float32 of the target."""
 
 
+IMAGES = ("source", "target", "mask", "layers")
+MAPS = ("flow", "log_gain", "coordinates")
+POINTS = ("source_landmarks", "rendered_landmarks", "target_landmarks")
 ARRAYS = tuple(f.name for f in fields(Sample) if f.name not in ("person", "kind"))
 
 
@@ -138,9 +141,7 @@ def _opened(path: Path) -> tuple[list[str], list[str], dict[str, Any]]:
         n, m, k = (shapes[name][1] for name in ("source", "flow", "coordinates"))
         images = {"source": (n, n, 3), "target": (n, n, 3), "mask": (n, n), "layers": (n, n, 4)}
         maps = {"flow": (m, m, 2), "log_gain": (m, m), "coordinates": (k, k, 3)}
-        rows = {"control": (52,), "own": (52,)} | {
-            f"{of}_landmarks": (468, 2) for of in ("source", "rendered", "target")
-        }
+        rows = {"control": (52,), "own": (52,)} | dict.fromkeys(POINTS, (468, 2))
         if len(kinds) != len(people) or not people:
             raise MalformedError("as many kinds as people expected")
         for kind, expected in (("U8", images), ("F16", maps), ("F32", rows)):

@@ -13,13 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facemotion.datasets.samples import IMAGES, MAPS, POINTS
 from facemotion.head.mirror import mirrored_landmarks, mirrored_units
+from facemotion.models.compositor import whole_grid
 from facemotion.models.head_coordinates import NOWHERE
 from facemotion.rendering.light import LUMA
-
-_IMAGES = ("source", "target", "mask", "layers")
-_MAPS = ("flow", "log_gain", "coordinates")
-_POINTS = ("source_landmarks", "rendered_landmarks", "target_landmarks")
 
 
 @dataclass(frozen=True)
@@ -80,12 +78,12 @@ def mirrored(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
     """Stacked samples in the mirror."""
     device = arrays["source"].device
     units, landmarks = (torch.from_numpy(index).to(device) for index in (mirrored_units(), mirrored_landmarks()))
-    other = {name: arrays[name].flip(2) for name in (*_IMAGES, *_MAPS)}
+    other = {name: arrays[name].flip(2) for name in (*IMAGES, *MAPS)}
     other["flow"] = other["flow"] * torch.tensor([-1, 1], dtype=other["flow"].dtype, device=device)
     places = other["coordinates"]
     across = torch.where(places[..., :1] > NOWHERE + 0.5, -places[..., :1], places[..., :1])
     other["coordinates"] = torch.cat([across, places[..., 1:]], -1)
-    for name in _POINTS:
+    for name in POINTS:
         points = arrays[name][:, landmarks]
         other[name] = torch.stack([1 - points[..., 0], points[..., 1]], -1)
     return other | {name: arrays[name][:, units] for name in ("control", "own")}
@@ -97,13 +95,10 @@ def moved(arrays: dict[str, Tensor], similarity: Tensor) -> dict[str, Tensor]:
     linear, offset = similarity[..., :2], similarity[..., 2]
     inverse = torch.linalg.inv(linear)
     other = dict(arrays)
-    for name in (*_IMAGES, *_MAPS):
-        maps = arrays[name].float()
-        maps = maps.permute(0, 3, 1, 2) if maps.ndim == 4 else maps[:, None]
-        height, width = maps.shape[-2:]
-        y, x = ((torch.arange(side, device=maps.device) + 0.5) / side for side in (height, width))
-        grid = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1)
-        at = torch.einsum("bij,hwj->bhwi", linear, grid) + offset[:, None, None]
+    for name in (*IMAGES, *MAPS):
+        maps = channels_first(arrays[name])
+        grid = whole_grid(maps.shape[-1], len(maps), maps.device)
+        at = torch.einsum("bij,bhwj->bhwi", linear, grid) + offset[:, None, None]
         seen = F.grid_sample(
             maps,
             2 * at - 1,
@@ -114,6 +109,11 @@ def moved(arrays: dict[str, Tensor], similarity: Tensor) -> dict[str, Tensor]:
         if name == "flow":
             seen = torch.einsum("bij,bjhw->bihw", inverse, seen)
         other[name] = seen.permute(0, 2, 3, 1) if arrays[name].ndim == 4 else seen[:, 0]
-    for name in _POINTS:
+    for name in POINTS:
         other[name] = torch.einsum("bij,bnj->bni", inverse, arrays[name] - offset[:, None])
     return other
+
+
+def channels_first(images: Tensor) -> Tensor:
+    """Images or maps (B, n, n, C) or (B, n, n) as float32 (B, C, n, n)."""
+    return images.float().permute(0, 3, 1, 2) if images.ndim == 4 else images.float()[:, None]

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facemotion.datasets.samples import ARRAYS, Sample, SampleFolder
+from facemotion.datasets.samples import ARRAYS, IMAGES, MAPS, Sample, SampleFolder
 from facemotion.faces.ibug68 import FROM_FACE_MESH
 from facemotion.models.generator import RenderedMaps
-from facemotion.training.augmentation import Augmentation, augmented
+from facemotion.training.augmentation import Augmentation, augmented, channels_first
 from facemotion.training.config import TrainConfig
 
 AHEAD = 4
@@ -124,11 +124,7 @@ def batch_of(samples: Sequence[Sample], input_px: int) -> SampleBatch:
 
 def collated(arrays: dict[str, Tensor], photographed: Tensor, input_px: int) -> SampleBatch:
     """Stacked samples as one batch, on their device."""
-    maps = {
-        name: array.float().permute(0, 3, 1, 2) if array.ndim == 4 else array.float()[:, None]
-        for name, array in arrays.items()
-        if array.shape[1:2] == array.shape[2:3]
-    }
+    maps = {name: channels_first(arrays[name]) for name in (*IMAGES, *MAPS)}
     source, target, layers, mask = (maps[name] / 255 for name in ("source", "target", "layers", "mask"))
     layers = torch.cat([layers[:, :3] * layers[:, 3:], layers[:, 3:]], 1)
     coordinates, half = maps["coordinates"], input_px // 2
