@@ -24,7 +24,7 @@ from facemotion.media.prefetch import for_each
 from facemotion.rendering.boxes import f32
 from facemotion.rendering.face import FLOW_PX, TURN_SPAN, Layer, Patch, Rendering
 from facemotion.rendering.kernels import premultiplied
-from facemotion.rendering.light import GAMMA, LUMA
+from facemotion.rendering.light import GAMMA, LUMA, RICHER
 
 Bounds = tuple[int, int, int, int]
 """(x0, y0, x1, y1) in photo px, ends excluded."""
@@ -33,7 +33,7 @@ _STRIP_PX = 96  # rows worked on at a time: little memory, warm caches
 _SPAN_PX = round(FLOW_PX * TURN_SPAN)
 _STILL = np.float32(1 / 256), np.float32(4e-3)
 """Displacement in px and log-gain up to which a pixel is left as it is: half a level at most."""
-_GAMMA = np.float32(GAMMA)
+_GAMMA, _RICHER = np.float32(GAMMA), np.float32(RICHER)
 _NO_GRAIN = np.zeros((1, 1), np.float32)
 _LEAST_LEVELS = 0.5  # of residual colour that is added at all
 _TURN_WIDTHS = 1.45  # face widths from its middle where a turn of the head has ended
@@ -163,7 +163,7 @@ class FaceInPhoto:
         source = picture[row:end_y, column:end_x]
         moved = cv2.remap(source, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         if picture.ndim == 3:
-            kernels.write_relit(moved, seen, top, left, _STILL, _GAMMA, LUMA, frame, x0 + left, y0 + top)
+            kernels.write_relit(moved, seen, top, left, _STILL, _GAMMA, _RICHER, LUMA, frame, x0 + left, y0 + top)
         else:
             changes = (np.abs(seen[top:bottom, left:right, :2]) > _STILL[0]).any(2)
             part = frame[y0 + top : y0 + bottom, x0 + left : x0 + right]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from facemotion.head.compiled import compiled
+from facemotion.rendering.kernels import in_light
 
 
 @compiled()
@@ -63,11 +64,11 @@ def aim(seen, top, left, column, row, at):
 
 
 @compiled()
-def write_relit(moved, seen, top, left, still, gamma, luma, frame, x0, y0):
+def write_relit(moved, seen, top, left, still, gamma, richer, luma, frame, x0, y0):
     """Moved pixels (h, w, 3) uint8 into a frame at (x0, y0), their luminance changed by log-gain in linear light.
 
     Displacement and log-gain are ``seen`` (., ., 3) from (top, left) on; what does not change is left as it is. Colours
-    that would leave the range go towards white of their luminance, as in `rendering.light.relit`.
+    go as in `rendering.light.relit`.
     """
     height, width = moved.shape[:2]
     one, most = np.float32(1), np.float32(255)
@@ -83,15 +84,9 @@ def write_relit(moved, seen, top, left, still, gamma, luma, frame, x0, y0):
             factor *= factor
             factor *= factor
             factor *= factor
-            red, green, blue = moved[i, j, 0] * factor, moved[i, j, 1] * factor, moved[i, j, 2] * factor
-            brightest = max(red, green, blue)
-            if brightest > most:
-                grey = luma[0] * red + luma[1] * green + luma[2] * blue
-                share = (most - grey) / max(brightest - grey, np.float32(0.255))
-                share = min(max(share, np.float32(0)), one)
-                red = min(grey + share * (red - grey), most)
-                green = min(grey + share * (green - grey), most)
-                blue = min(grey + share * (blue - grey), most)
+            richness = min(max(one - richer * gain, np.float32(0)), one + one)
+            red, green, blue = np.float32(moved[i, j, 0]), np.float32(moved[i, j, 1]), np.float32(moved[i, j, 2])
+            red, green, blue = in_light(red, green, blue, factor, richness, luma, most)
             frame[y0 + i, x0 + j, 0] = np.uint8(np.rint(red))
             frame[y0 + i, x0 + j, 1] = np.uint8(np.rint(green))
             frame[y0 + i, x0 + j, 2] = np.uint8(np.rint(blue))

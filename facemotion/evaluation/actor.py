@@ -27,12 +27,13 @@ class Actor:
 
     @classmethod
     def of(cls, path: Path, *, longest_px: int, network: CorrectionNetwork | None = None) -> Actor:
-        """A photo, no larger than ``longest_px``; ``network`` corrects its frames.
+        """A photo, no larger than ``longest_px``; ``network`` corrects its frames. Its pixels tell whose teeth it has.
 
         Raises InputError where there is no face to be animated.
         """
         from facemotion.compositing.occluders import occluders_of
         from facemotion.compositing.performer import Performer
+        from facemotion.expressions.recipes import seed_from_bytes
         from facemotion.faces.find import find_faces
         from facemotion.faces.mesh import landmarker, measure_face
         from facemotion.faces.occlusion import find_occlusion
@@ -49,6 +50,7 @@ class Actor:
             face.landmarks,
             scores=measured.scores,
             occluders=occluders,
+            seed=seed_from_bytes(photo.tobytes()),
             network=network,
         )
         # Read as the frames will be, from the same part of the picture.

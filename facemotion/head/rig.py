@@ -35,6 +35,8 @@ _LOWER_LID_SHARE = 0.12
 """How much of a blink the lower lid does."""
 _NEARLY_SHUT = 0.45, 0.75
 """Share of a photo's open mouth that units close, from which and at which it closes wholly."""
+_LIPS_NARROWER = 4.5
+"""Power of `lip_falloff` that ends within a lip: the square of how much narrower it is."""
 _PIVOT_CM = (0.0, -5.0, -1.0)
 """About where a head turns: the top of the spine."""
 _NECK_CM = (-16.0, -8.5)
@@ -137,6 +139,20 @@ class Rig:
         nearest, weight = landmark_spread(head)
         source[:, :2] += (residual[nearest] * weight[..., None]).sum(1)
         return cls(head, fit, size_px, points, source.astype(np.float32))
+
+    def with_lips_lower(self, by: np.ndarray) -> Rig:
+        """The rig with the inner edges of both lips lower in the photo, (11,) px along the mouth as `UPPER_LIP`.
+
+        What the landmarks say of units, and the lips' outer edges, stay.
+        """
+        near, upper, lower = lip_falloff(self.head)
+        weight = upper + lower
+        across = np.maximum(weight.sum(1, keepdims=True), 1e-9)
+        landmarks, source = self.landmarks.copy(), self.source.copy()
+        source[near, 1] += (weight * across ** (_LIPS_NARROWER - 1)) @ by
+        for lip in (UPPER_LIP, LOWER_LIP):
+            landmarks[list(lip), 1] = self.landmarks[list(lip), 1] + by
+        return Rig(self.head, self.fit, self.size_px, landmarks, source)
 
     @cached_property
     def eye_px(self) -> float:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from facemotion.models import kernels
 from facemotion.rendering import light
-from facemotion.rendering.light import GAMMA, LUMA
+from facemotion.rendering.light import GAMMA, LUMA, RICHER
 
 MOUTH_WIDTH, EYE_WIDTH = 1.2, 0.56
 """Widths of the canonical crops, in distances of the outer eye corners: photo and frame have the same scale."""
@@ -95,12 +95,14 @@ def relit(image: Tensor, log_gain: Tensor) -> Tensor:
         rows, gain = (each.permute(0, 2, 3, 1).flatten(0, 1).numpy() for each in (image, log_gain))
         lit = torch.from_numpy(light.relit(rows, gain[..., 0]))
         return lit.unflatten(0, (len(image), -1)).permute(0, 3, 1, 2)
-    brighter = image * torch.exp(log_gain / GAMMA)
     weights = torch.from_numpy(LUMA).to(image.device)[None, :, None, None]
-    luma = (brighter * weights).sum(1, keepdim=True)
-    top = brighter.amax(1, keepdim=True)
-    share = torch.where(top > 1, (1 - luma) / (top - luma).clamp(min=1e-3), torch.ones_like(top)).clamp(0, 1)
-    return (luma + share * (brighter - luma)).clamp(0, 1)
+    luma = (image * weights).sum(1, keepdim=True)
+    factor = torch.exp(log_gain / GAMMA)
+    chroma = (image - luma) * factor * (1 - RICHER * log_gain).clamp(0, 2)
+    luma = luma * factor
+    beyond = chroma.amax(1, keepdim=True)
+    share = torch.where(luma + beyond > 1, (1 - luma) / beyond.clamp(min=1e-3), torch.ones_like(luma)).clamp(0, 1)
+    return (luma + share * chroma).clamp(0, 1)
 
 
 def composed(

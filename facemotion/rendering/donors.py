@@ -26,7 +26,7 @@ SIZE = (300, 160)
 MIDDLE = (150.0, 70.0)
 """Where the middle between the corners of the mouth lies."""
 PEOPLE = (
-    "002", "009", "013", "022", "026", "034", "036", "064", "094", "097", "099", "100", "102", "107", "113", "120",
+    "002", "009", "022", "026", "034", "036", "064", "094", "097", "100", "102", "107", "113", "120",
     "126", "127", "128", "130", "132",
 )  # fmt: skip
 """Smiles of the Face Research Lab London Set whose upper teeth fill the mouth; nobody of the validation list."""
@@ -35,6 +35,11 @@ _TIPS = 0.8
 _CRISP = 0.3
 """How much of what lies between teeth is added to them once more: drawn in another mouth, at another size, they have
 lost a quarter of its contrast beside 18 photographed smiles."""
+
+_PALE, _BRIGHT = 4.0, 0.3
+"""How much redder (in a* of CIELAB) and darker (in log luminance) than a tooth's middle its end still is."""
+_BELOW_EDGE = 4.0
+"""Donor px below the biting edge at which the last of a tooth ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +62,43 @@ class TeethDonor:
         return int(columns[0]), int(columns[-1])
 
     @cached_property
+    def mirrored(self) -> TeethDonor:
+        """The donor seen in a mirror: other teeth, as far as anybody can tell."""
+        columns = np.clip(2 * round(MIDDLE[0]) - np.arange(SIZE[0]), 0, SIZE[0] - 1)
+        return TeethDonor(self.image[:, columns], self.top[columns], self.bottom[columns], self.edge[columns])
+
+    @cached_property
+    def lines(self) -> np.ndarray:
+        """(3, 300) float32 top, bottom and edge, with their last values beside the mouth."""
+        known = np.flatnonzero(np.isfinite(self.edge))
+        columns = np.arange(SIZE[0])
+        return np.stack([np.interp(columns, known, c[known]) for c in (self.top, self.bottom, self.edge)]).astype(
+            np.float32
+        )
+
+    @cached_property
     def crisp(self) -> np.ndarray:
         """The image with darker gaps between the teeth."""
         luminance = np.log(np.maximum(self.image @ LUMA, 0.03))
         gaps = luminance - cv2.GaussianBlur(luminance, (0, 0), 0.022 * EYE_PX)
         return self.image * np.exp(_CRISP * gaps)[..., None].astype(np.float32)
+
+    @cached_property
+    def teeth(self) -> np.ndarray:
+        """(160, 300) float32 in [0, 1] where the lower halves of the upper teeth are, scalloped as they end, and not
+        lips, gaps or lower teeth; 1 above, 0 below."""
+        rows = np.arange(SIZE[1])[:, None]
+        inside = (rows > self.top) & (rows < self.bottom)
+        luminance = np.log(np.maximum(self.image @ LUMA, 0.03))
+        redness = cv2.cvtColor(self.image, cv2.COLOR_RGB2LAB)[..., 1]
+        brightest = cv2.GaussianBlur(np.where(inside, luminance, luminance.min()).max(0)[None], (0, 0), 4)
+        white = np.median(redness[inside & (luminance > np.percentile(luminance[inside], 85) - 0.25)])
+        pale = np.clip(1 - (redness - white - _PALE) / 8, 0, 1)
+        bright = np.clip(1 - (brightest - luminance - _BRIGHT) / 0.5, 0, 1)
+        top, _, edge = self.lines
+        ends = pale * bright * np.clip((edge + _BELOW_EDGE - rows) / 2, 0, 1)
+        likely = np.where(rows < (2 * edge + top) / 3, 1, ends)
+        return cv2.GaussianBlur(likely.astype(np.float32), (0, 0), 0.7)
 
     @cached_property
     def luminance(self) -> float:
@@ -81,9 +118,10 @@ def teeth_donors() -> tuple[TeethDonor, ...]:
 
 
 def choose_donor(seed: int) -> TeethDonor:
-    """One of the donors, the same for the same seed."""
+    """One of the donors, as photographed or mirrored; the same for the same seed."""
     donors = teeth_donors()
-    return donors[int(np.random.default_rng(seed).integers(len(donors)))]
+    number, mirrored = divmod(int(np.random.default_rng(seed).integers(2 * len(donors))), 2)
+    return donors[number].mirrored if mirrored else donors[number]
 
 
 def donor_of(photo: np.ndarray, landmarks: np.ndarray) -> TeethDonor:

@@ -20,8 +20,10 @@ from facemotion.rendering.boxes import Box, LayerCanvas, f32
 from facemotion.rendering.donors import choose_donor, teeth_donors
 from facemotion.rendering.eyes import EyeRenderer
 from facemotion.rendering.flow import continued, creases, untorn
+from facemotion.rendering.lip_line import on_lip_line
 from facemotion.rendering.mouth import MouthRenderer
-from facemotion.rendering.wrinkles import Wrinkles, fold_paths, smile_gain, smile_shading
+from facemotion.rendering.smile_relief import SmileRelief, smile_relief
+from facemotion.rendering.wrinkles import Wrinkles, fold_paths
 
 FLOW_PX = 320
 """Side of the maps of flow and light."""
@@ -96,7 +98,7 @@ def warm_up() -> None:
     landmark_spread(head)
     within_outline(head)
     fold_paths(head)
-    smile_shading()
+    smile_relief()
     teeth_donors()
 
 
@@ -107,14 +109,15 @@ class FaceRenderer:
         """crop: (N, N, 3) uint8 RGB, upright. landmarks: (478, 2) px Face Mesh landmarks with irises.
         prior: (52,) the photo's own units as measured. seed: whose teeth are lent."""
         self.size_px = crop.shape[0]
-        self.rig = Rig.on(landmarks, self.size_px, prior=prior)
         self._image = crop.astype(np.float32) / 255
+        self.rig = on_lip_line(Rig.on(landmarks, self.size_px, prior=prior), self._image)
         self._small = cv2.resize(self._image, (FLOW_PX, FLOW_PX), interpolation=cv2.INTER_AREA)
         self._to_small = FLOW_PX / self.size_px
         self._index = self.rig.head.unit_index
         self._burnt = light.burnt_out(self._small)
         skin, likeness = self._skin()
-        self._wrinkles = Wrinkles(self.rig, likeness, light.linear_luminance(self._small))
+        luminance = light.linear_luminance(self._small)
+        self._folds = Wrinkles(self.rig, likeness, luminance), SmileRelief(self.rig, likeness, luminance)
         self._fit_light(likeness)
         self.eyes = {side: EyeRenderer(self._image, self.rig, side) for side in EYES}
         lit = light.light_on_face(skin, self._bright_skin(likeness), self._eye_white())
@@ -249,8 +252,7 @@ class FaceRenderer:
         small = self._in_small(points)
         normals = vertex_normals(small, self.rig.head.face_triangles)
         shade = (np.log(light.irradiance(self._light, normals)) - self._neutral) * self._believed
-        shade = np.clip(shade, -0.7, 0.5) + smile_gain(control, self._index, len(points))
-        shade *= within_outline(self.rig.head)
+        shade = np.clip(shade, -0.7, 0.5) * within_outline(self.rig.head)
         attributes = np.column_stack([self._source[:, :2], shade]).astype(np.float32)
         depth, values = rasterise(small, self.rig.head.triangles, attributes, size=(FLOW_PX, FLOW_PX))
         known = depth > HIDDEN
@@ -264,9 +266,10 @@ class FaceRenderer:
         flow = continued(flow, known, solid.astype(bool), reach, full=reach, beyond=np.zeros_like(flow))
         flow = untorn(flow)
         gain = light.smooth(np.where(known, values[..., 2], 0), FLOW_PX / 160)
-        folds = self._wrinkles.log_gain(control)
-        if folds is not None:
-            gain = gain + cv2.remap(folds, grid + flow, None, cv2.INTER_LINEAR)
+        for each in self._folds:
+            folds = each.log_gain(control)
+            if folds is not None:
+                gain = gain + cv2.remap(folds, grid + flow, None, cv2.INTER_LINEAR)
         if self._burnt is not None:
             burnt = cv2.remap(self._burnt, grid + flow, None, cv2.INTER_LINEAR)
             gain = np.where(gain < 0, gain * (1 - burnt), gain)

@@ -45,24 +45,31 @@ def lay_over(content, picture, x0, y0):
 
 
 @compiled()
-def relight(image, log_gain, gamma, luma, result):
+def in_light(red, green, blue, factor, richness, luma, most):
+    """A colour, 0 to ``most``, times a factor, with its chroma times ``richness``, towards white beyond the range."""
+    grey = luma[0] * red + luma[1] * green + luma[2] * blue
+    chroma = factor * richness
+    red, green, blue = red - grey, green - grey, blue - grey
+    grey *= factor
+    top = grey + chroma * max(red, green, blue)
+    if top > most:
+        chroma *= min(max((most - grey) / max(top - grey, np.float32(1e-3) * most), np.float32(0)), np.float32(1))
+    red, green, blue = grey + chroma * red, grey + chroma * green, grey + chroma * blue
+    zero = np.float32(0)
+    return min(max(red, zero), most), min(max(green, zero), most), min(max(blue, zero), most)
+
+
+@compiled()
+def relight(image, log_gain, gamma, richer, luma, result):
     """`light.relit`, from image (h, w, 3) into result; all float32."""
     height, width = log_gain.shape
-    one, zero = np.float32(1), np.float32(0)
+    one = np.float32(1)
     for i in range(height):
         for j in range(width):
             factor = np.exp(log_gain[i, j] / gamma)
-            red, green, blue = image[i, j, 0] * factor, image[i, j, 1] * factor, image[i, j, 2] * factor
-            top = max(red, green, blue)
-            if top > one:
-                grey = luma[0] * red + luma[1] * green + luma[2] * blue
-                share = min(max((one - grey) / max(top - grey, np.float32(1e-3)), zero), one)
-                red = grey + share * (red - grey)
-                green = grey + share * (green - grey)
-                blue = grey + share * (blue - grey)
-            result[i, j, 0] = min(max(red, zero), one)
-            result[i, j, 1] = min(max(green, zero), one)
-            result[i, j, 2] = min(max(blue, zero), one)
+            richness = min(max(one - richer * log_gain[i, j], np.float32(0)), one + one)
+            red, green, blue = in_light(image[i, j, 0], image[i, j, 1], image[i, j, 2], factor, richness, luma, one)
+            result[i, j, 0], result[i, j, 1], result[i, j, 2] = red, green, blue
 
 
 @compiled()

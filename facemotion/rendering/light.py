@@ -12,6 +12,10 @@ LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 """Luminance of linear RGB (ITU-R BT.709)."""
 GAMMA = 2.2
 """Of the curve that stands for sRGB's where shading is computed."""
+RICHER = 0.45
+"""Share by which chroma grows, beside luminance, in skin that is darker by 1 in log luminance. In photographs of 82
+people log luminance and log red, green, blue of folds go as 1 to 0.78, 1.06, 1.10, of what a smile shades as 1 to 0.80,
+1.04, 1.21; this gives 0.79, 1.06, 1.22 in fair skin."""
 _STUDIO_BRIGHT = -1.15, -0.08
 _STUDIO_WHITE = -0.65, -0.43
 """In the studio of the London set's 90 people: how log luminance of the bright skin around the mouth, and of the eye
@@ -32,8 +36,11 @@ _GREY_SKIN = 0.35
 """log(red / blue) that cheeks are believed to have where the photo says nothing about hue."""
 _WARMER = np.array([0.42, -0.06, -0.58])
 """What a light whose log(red / blue) is larger by 1 adds to the log of each channel; luminance stays."""
-_TINTS = 0.7
-"""How much of the eye whites' warmth is believed to be the light's."""
+_OWN_WARMTH = 0.08
+"""How much warmer or colder than others' eye whites may be by themselves: within one studio, that of 39 people says
+nothing about the hue of their teeth (correlation -0.1)."""
+_TINTS = 0.9
+"""How much of what is beyond that is believed to be the light's."""
 
 
 def linear_luminance(image: np.ndarray) -> np.ndarray:
@@ -67,7 +74,8 @@ def light_on_face(skin: np.ndarray, bright: float, white: np.ndarray | None) -> 
     ratio = np.log(max(bright, 0.02)) - np.polyval(_STUDIO_BRIGHT, own)
     white_ratio = ratio if white is None else np.log(max(float(white @ LUMA), 0.02)) - np.polyval(_STUDIO_WHITE, own)
     level = np.exp(np.dot((white_ratio, ratio), _POWERS))
-    tint = np.exp(_TINTS * np.clip(warmth, -0.5, 0.5) * _WARMER)
+    beyond = np.sign(warmth) * np.clip(abs(warmth) - _OWN_WARMTH, 0, 0.5)
+    tint = np.exp(_TINTS * beyond * _WARMER)
     return (np.clip(level, 0.2, _BRIGHTEST) * tint).astype(np.float32)
 
 
@@ -97,14 +105,14 @@ def burnt_out(image: np.ndarray) -> np.ndarray | None:
 
 
 def relit(image: np.ndarray, log_gain: np.ndarray) -> np.ndarray:
-    """RGB (h, w, 3) float32 in [0, 1] with its luminance changed by a factor in linear light; hue and saturation stay.
+    """RGB (h, w, 3) float32 in [0, 1] with its luminance changed by a factor in linear light, its hue kept.
 
-    Where a channel would leave the range, the colour goes towards white of the wanted luminance instead of changing
-    its hue.
+    What is darker is richer in colour, since light reaches it by way of more skin. Where a channel would leave the
+    range, the colour goes towards white of the wanted luminance instead of changing its hue.
     """
     result = np.empty(image.shape, np.float32)
     image, log_gain = (np.ascontiguousarray(each, np.float32) for each in (image, log_gain))
-    kernels.relight(image, log_gain, np.float32(GAMMA), LUMA, result)
+    kernels.relight(image, log_gain, np.float32(GAMMA), np.float32(RICHER), LUMA, result)
     return result
 
 

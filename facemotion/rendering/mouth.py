@@ -7,35 +7,39 @@ import numpy as np
 
 from facemotion.head.rig import LOWER_LIP, UPPER_LIP, Rig
 from facemotion.rendering.boxes import Box, LayerCanvas, MeshPart, around, f32, largest_opening
-from facemotion.rendering.donors import EYE_PX, MIDDLE, TeethDonor
+from facemotion.rendering.donors import EYE_PX, MIDDLE, SIZE, TeethDonor
 from facemotion.rendering.light import LUMA
 
 _UPPER_CM, _LOWER_CM = 0.38, 0.3
 """How much lower than the head's the teeth stand, seen on photographed smiles."""
 _TOOTH = 0.105
 """How much of an upper tooth smiles show, in distances of the outer eye corners; wider ones show a part more."""
-_TO_LIP = 0.95
+_TO_LIP = 0.91
 """How much of a narrow opening the teeth fill: below their edges, and between those, it is dark."""
 _MIDDLE, _FOLLOWED = 0.3, 0.35
 """Part of the mouth's width, from its middle, in which teeth reach for the lower lip; how far they do so beside it:
 they keep an edge of their own."""
-_LONGEST = 1.7
+_LONGEST = 1.4
 """How many times longer than the donor showed it a tooth may be made before gums are seen above it."""
 _LOWER_ROW = 1.22
 """How much narrower than the upper row the lower one is."""
 _TEETH = 0.78
 """Luminance of bright teeth in the studio of the London set: median of 44 smiles, whatever the skin."""
-_NARROW = 0.085, 0.045, 0.14
-"""Opening of the lips, in distances of the outer eye corners, from which on the lips shade the teeth; how much narrower
-it is where they do so fully; and how much light they then take (45 smiles: 0.69 instead of 0.81)."""
-_DARKER_BESIDE = 0.9
-"""How much darker teeth are towards the corners of the mouth, in log luminance at a corner; on 18 photographed smiles
-those beside the incisors are at -0.16."""
+_WIDE, _SHADED, _SHADING = 0.095, 0.4, 1.3
+"""Height of the opening, in distances of the outer eye corners, from which on the lips leave teeth their light; the
+share that they take of it where they all but meet; and the power with which they do so (39 photographed smiles)."""
 _LIPS_GLOW = np.array([0.8, 1.03, 0.9], np.float32)
 """Powers of a shade on teeth, by channel: what light is left there comes from lips and gums (red over green is 1.05 in
 the donors' bright teeth, 1.13 in shaded ones)."""
-_BELOW_EDGE = 3.0
-"""Donor px below the biting edge that are lent with the teeth: their scalloped ends, and no lip."""
+_TO_CORNERS = 0.94
+"""Width of the donor's mouth in that of the smile that it fills: of 20 wide smiles teeth at six tenths of the way to
+the corners were a fifth too dark where both were equally wide."""
+_LAST_TOOTH = 18
+"""Donor px from the corner of its mouth at which the last tooth in the light stands; farther back others like it are
+lost in the dark."""
+_SLIT, _IN_SLIT = 0.04, 0.25
+"""Height, in distances of the outer eye corners, from which on it is dark below the upper teeth; and how light, of the
+lips' colour, it is where they all but touch the lip."""
 _LINE = 0.5
 """How dark the line between closed lips is, of the lips' colour."""
 _GUMS = np.array([0.47, 0.27, 0.26], np.float32)
@@ -74,7 +78,8 @@ class MouthRenderer:
         smile = rig.head.strengths({"mouthSmileLeft": 0.85, "mouthSmileRight": 0.85})
         corners = rig.landmarks_at(rig.moved(np.maximum(smile - rig.fit.units, 0) * (smile > 0)))[[78, 308], 0]
         first, last = self._donor.span
-        return float(np.clip((last - first) * rig.eye_px / EYE_PX / max(1.0, corners[1] - corners[0]), 0.8, 1.1))
+        scale = (last - first) * rig.eye_px / EYE_PX / max(1.0, corners[1] - corners[0])
+        return float(np.clip(_TO_CORNERS * scale, 0.75, 1.05))
 
     def _own_inside(self) -> np.ndarray | None:
         """(2, 11, 2) px the lips' inner edges where the photo shows the mouth's inside, None where it is closed."""
@@ -208,7 +213,8 @@ class MouthRenderer:
         lower_teeth, lower_alpha = self._row(_LOWER_ROW * across, below, unit * (bottom - lower))
         lower_alpha = lower_alpha * np.clip(0.5 - below / (2 * soft), 0, 1)
         depth = np.clip((y - top) / np.maximum(height, 1), 0, 1)[..., None]
-        throat = _LIPS * 0.12 * (0.5 + 0.9 * depth)
+        slit = np.clip(1 - (bottom - upper) / (_SLIT * eye), 0, 1)[..., None]  # light from the lip reaches all of it
+        throat = _LIPS * (0.12 * (0.5 + 0.9 * depth) + _IN_SLIT * slit)
         rise = float(np.clip((gap - 0.08) / 0.1, 0, 1))
         tongue_top = bottom - 0.13 * eye * rise * np.sqrt(np.clip(1 - (from_middle / 0.8) ** 2, 0, 1))
         tongue = np.clip((y - tongue_top) / (0.05 * eye), 0, 1) * np.clip((0.85 - from_middle) / 0.2, 0, 1) * rise
@@ -218,11 +224,10 @@ class MouthRenderer:
         inner = throat + tongue[..., None] * (_LIPS * tone - throat)
         behind = 0.62 - 0.25 * from_middle[..., None] ** 2
         inner = inner + lower_alpha[..., None] * (lower_teeth * behind - inner)
-        shadow = 1 - 0.2 * np.exp(-np.maximum(y - top, 0) / (0.012 * eye))  # of the upper lip
-        corridor = np.exp(-_DARKER_BESIDE * from_middle**2) * (1 - 0.4 * np.clip(from_middle, 0, 1) ** 6)
-        wide, narrower, taken = _NARROW
-        corridor *= 1 - taken * min(max((wide - gap) / narrower, 0.0), 1.0)
-        shade = (shadow * corridor)[..., None] ** _LIPS_GLOW
+        shadow = 1 - 0.2 * np.exp(-np.maximum(y - top, 0) / (0.006 * eye))  # of the upper lip
+        narrow = np.clip(1 - height / (_WIDE * eye), 0, 1)
+        lit = 1 - _SHADED * cv2.GaussianBlur(narrow**_SHADING, (0, 0), 0.02 * eye)
+        shade = (shadow * lit)[..., None] ** _LIPS_GLOW
         inner = inner + upper_alpha[..., None] * (upper_teeth * shade - inner)
         inner = inner * self._light
         grey = (inner @ LUMA)[..., None]
@@ -244,22 +249,23 @@ class MouthRenderer:
         donor = self._donor
         columns = np.broadcast_to(x + np.float32(MIDDLE[0]), below_edge.shape).astype(np.float32)
         first, last = donor.span
-        line = np.arange(first, last + 1)
-        edge, top, bottom = (
-            np.interp(columns[:1], line, values[first : last + 1]).astype(np.float32)
-            for values in (donor.edge, donor.top, donor.bottom)
-        )
+        left, right = first + _LAST_TOOTH, last - _LAST_TOOTH
+        farther = np.maximum(np.maximum(left - columns, columns - right), 0)
+        columns = np.clip(columns, 2 * left - columns, 2 * right - columns)
+        every = np.arange(SIZE[0])
+        top, bottom, edge = (np.interp(columns[:1], every, line).astype(np.float32) for line in donor.lines)
         lent = np.maximum(edge - top - 2, 4)
         longer = cv2.GaussianBlur((shown / lent).astype(np.float32), (0, 0), 0.03 * EYE_PX / self._unit)
         rows = edge + np.where(below_edge < 0, below_edge / np.clip(longer, 1, _LONGEST), below_edge)
         inside = np.clip(rows, top + 2, bottom - 1).astype(np.float32)
         teeth = cv2.remap(donor.crisp, columns, inside, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        sides = np.clip(np.minimum(columns - first - 2, last - 2 - columns) / 6, 0, 1)
+        sides = np.clip(3 - farther / _LAST_TOOTH, 0, 1)
         beyond = np.clip((top - rows) / 14, 0, 1)[..., None]
         gums = _GUMS * np.clip(1 - 0.012 * (top - rows), 0.5, 1)[..., None]
         teeth = teeth * (1 - beyond) + gums * beyond
-        teeth = teeth * (1 - 0.8 * np.clip((rows - edge) / _BELOW_EDGE, 0, 1))[..., None]  # lips of the donor's
-        return teeth, np.clip((np.minimum(bottom, edge + _BELOW_EDGE) + 1 - rows) / 3, 0, 1) * sides
+        teeth = teeth * np.exp(-farther / _LAST_TOOTH)[..., None] ** _LIPS_GLOW
+        ends = cv2.remap(donor.teeth, columns, rows.astype(np.float32), cv2.INTER_LINEAR)
+        return teeth, ends * sides
 
 
 def nearest_middle(from_middle: np.ndarray) -> np.ndarray:

@@ -1,10 +1,9 @@
-"""Folds that units deepen, as log-gains in the photo's own place, and the shading of real smiles."""
+"""Folds that units deepen, as log-gains in the photo's own place; those of smiles are in `smile_relief`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 import cv2
 import numpy as np
@@ -15,7 +14,7 @@ from facemotion.head.rig import Rig
 from facemotion.rendering.light import smooth
 
 _BROW_RAISE = {"browInnerUp": 0.5, "browOuterUp": 0.5}
-_CROW = {"cheekSquint": 0.6, "mouthSmile": 0.3, "eyeSquint": 0.3}
+_CROW = {"cheekSquint": 0.6, "eyeSquint": 0.3}
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,8 @@ class FoldCurve:
     units: dict[str, float]
     """Weight of each unit, written without side: each side's fold listens to its own side's unit."""
     mirrored: bool = True
+    smile: float = 0.0
+    """Weight of ``mouthSmile`` where a photo's own fold is to go; the fold of a new smile is in `smile_relief`."""
 
 
 FOLDS = (
@@ -58,16 +59,18 @@ FOLDS = (
         ((1.5, -0.35), (2.0, -0.95), (2.7, -1.9), (3.2, -2.9), (3.35, -3.7)),
         0.34,
         0.6,
-        {"mouthSmile": 0.85, "noseSneer": 0.6, "mouthUpperUp": 0.45, "mouthStretch": 0.2},
+        {"noseSneer": 0.6, "mouthUpperUp": 0.45, "mouthStretch": 0.2},
+        smile=0.85,
     ),
-    FoldCurve("crow upper", ((4.85, 3.75), (5.5, 4.1)), 0.15, 0.32, _CROW),
-    FoldCurve("crow lower", ((4.85, 3.15), (5.5, 2.85)), 0.15, 0.36, _CROW),
+    FoldCurve("crow upper", ((4.85, 3.75), (5.5, 4.1)), 0.15, 0.32, _CROW, smile=0.3),
+    FoldCurve("crow lower", ((4.85, 3.15), (5.5, 2.85)), 0.15, 0.36, _CROW, smile=0.3),
     FoldCurve(
         "lower lid",
         ((1.9, 2.55), (2.7, 2.25), (3.6, 2.2), (4.5, 2.6)),
         0.18,
         0.42,
-        {"eyeSquint": 0.5, "cheekSquint": 0.5, "noseSneer": 0.3, "mouthSmile": 0.25},
+        {"eyeSquint": 0.5, "cheekSquint": 0.5, "noseSneer": 0.3},
+        smile=0.25,
     ),
     FoldCurve("mouth corner", ((2.75, -3.7), (3.05, -4.4), (3.1, -5.1)), 0.30, 0.5, {"mouthFrown": 0.9}),
     FoldCurve("dimple", ((3.0, -3.0), (3.15, -3.5), (3.05, -4.0)), 0.25, 0.5, {"mouthDimple": 0.8}),
@@ -80,8 +83,6 @@ FOLDS = (
         False,
     ),
 )
-_FULL_SMILE = 0.65
-"""Strength of ``mouthSmile`` that belongs to the real smiles' shading."""
 _FAINTEST, _DEEPEST = 0.02, 1.4
 """Depths between which folds are drawn."""
 _SMOOTHED = 0.8
@@ -91,13 +92,6 @@ _LEAST_SHOWN = 0.15
 _RELIEF = -0.7, 0.5
 """How dark or bright (natural logarithm) skin in a fold can be beside its surroundings; more is hair or a shadow."""
 _DARKEST = 1e-3
-
-
-@cache
-def smile_shading() -> np.ndarray:
-    """(9409,) log-shading (of 8-bit luminance) of the face's vertices at the peak of a smile, median of real pairs."""
-    with files("facemotion").joinpath("assets/smile_shading.npy").open("rb") as file:
-        return np.load(file).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,13 +106,14 @@ class _PhotoFold:
     shown: float
     """Depth that the photo's own units account for."""
 
-    def log_gain(self, depth: float) -> np.ndarray | None:
-        """At a depth: a new fold is drawn, but only what the photo shows of one is taken away."""
-        if abs(depth) <= _FAINTEST:
-            return None
-        if depth > 0:
-            return min(depth, _DEEPEST) * self.deepened
-        return min(-depth / max(self.shown, _LEAST_SHOWN), 1.0) * self.smoothed
+    def log_gain(self, depth: float, smile: float) -> np.ndarray | None:
+        """At a depth, and what a smile adds to it: a new fold is drawn, but only what the photo shows is taken away."""
+        deeper, less = min(depth, _DEEPEST), depth + smile
+        if deeper > _FAINTEST:
+            return deeper * self.deepened
+        if less < -_FAINTEST:
+            return min(-less / max(self.shown, _LEAST_SHOWN), 1.0) * self.smoothed
+        return None
 
 
 class Wrinkles:
@@ -133,23 +128,25 @@ class Wrinkles:
         log_luminance = np.log(np.maximum(luminance, _DARKEST))
         own = own_units(rig.fit.units)
         self._folds: list[_PhotoFold] = []
-        weights = []
+        weights, smiles = [], []
         for fold, side, nearest, weight in fold_paths(rig.head):
             path = (points[nearest] * weight[..., None]).sum(1)
             width = fold.width_cm * rig.fit.scale * ratio
             where, profile = _profile(path, width, self._size_px)
             if profile.size:
-                weights.append(_weights_of(fold, side, rig.head.unit_index))
+                weights.append(_weights_of(fold.units, side, rig.head.unit_index))
+                smiles.append(_weights_of({"mouthSmile": fold.smile}, side, rig.head.unit_index))
                 smoothed = _smoothing(log_luminance[where], profile, width) * skin[where]
                 deepened = (fold.depth * profile * skin[where]).astype(np.float32)
-                self._folds.append(_PhotoFold(where, deepened, smoothed, float(weights[-1] @ own)))
-        self._weights = np.array(weights).reshape(-1, len(rig.head.unit_names))
+                shown = float((weights[-1] + smiles[-1]) @ own)
+                self._folds.append(_PhotoFold(where, deepened, smoothed, shown))
+        self._weights = np.array([weights, smiles]).reshape(2, -1, len(rig.head.unit_names))
 
     def log_gain(self, control: np.ndarray) -> np.ndarray | None:
         """(n, n) log-gain of the folds that a control (U,) deepens or smooths; None where it does neither."""
         total = None
-        for depth, fold in zip((self._weights @ control).tolist(), self._folds, strict=True):
-            gain = fold.log_gain(depth)
+        for fold, depth, smile in zip(self._folds, *(self._weights @ control).tolist(), strict=True):
+            gain = fold.log_gain(depth, smile)
             if gain is not None:
                 if total is None:
                     total = np.zeros((self._size_px, self._size_px), np.float32)
@@ -185,19 +182,10 @@ def fold_paths(head: Head) -> list[tuple[FoldCurve, str, np.ndarray, np.ndarray]
     return paths
 
 
-def smile_gain(control: np.ndarray, index: dict[str, int], vertices: int) -> np.ndarray:
-    """(V,) log-gain of linear light of a real smile, in proportion to how much the control smiles."""
-    smile = (control[index["mouthSmileLeft"]] + control[index["mouthSmileRight"]]) / 2 / _FULL_SMILE
-    gain = np.zeros(vertices, np.float32)
-    shading = smile_shading()
-    gain[: len(shading)] = float(np.clip(smile, -0.8, 1.4)) * 2.0 * shading
-    return gain
-
-
-def _weights_of(fold: FoldCurve, side: str, index: dict[str, int]) -> np.ndarray:
-    """(U,) how much each unit deepens one side's fold."""
+def _weights_of(units: dict[str, float], side: str, index: dict[str, int]) -> np.ndarray:
+    """(U,) weights of units written without side, for one side's fold."""
     weights = np.zeros(len(index))
-    for unit, value in fold.units.items():
+    for unit, value in units.items():
         names = [
             name for name in (unit, *(f"{unit}{s}" for s in ([side] if side else ["Left", "Right"]))) if name in index
         ]

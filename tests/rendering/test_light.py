@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from facemotion.rendering.light import GAMMA, LUMA, light_on_face
+from facemotion.rendering.light import GAMMA, LUMA, light_on_face, relit
 
 
 class Signs(NamedTuple):
@@ -57,3 +57,18 @@ def test_closed_eyes_and_dark_glasses_say_nothing(white):
     for face in (FAIR, DARK):
         found = light_on_face(face.skin, face.bright, white)
         np.testing.assert_allclose(found, 1, atol=0.12)
+
+
+def test_skin_in_shade_is_richer_in_colour_and_grey_stays_grey():
+    skin = np.array([[[0.79, 0.6, 0.52]]], np.float32)
+    darker = relit(skin, np.full((1, 1), -0.3, np.float32))
+    change = GAMMA * np.log(darker / skin)[0, 0]
+    np.testing.assert_allclose(change / -0.3, [0.79, 1.06, 1.25], atol=0.04)  # as measured in photographs
+    assert np.isclose((darker @ LUMA).item(), (skin @ LUMA).item() * np.exp(-0.3 / GAMMA), rtol=1e-4)
+    grey = relit(np.full((1, 1, 3), 0.5, np.float32), np.full((1, 1), -0.3, np.float32))
+    assert np.ptp(grey) < 1e-6
+
+
+def test_an_image_without_change_of_light_is_itself():
+    image = np.random.default_rng(1).random((5, 5, 3)).astype(np.float32)
+    np.testing.assert_allclose(relit(image, np.zeros((5, 5), np.float32)), image, atol=1e-6)
