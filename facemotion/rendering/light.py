@@ -34,7 +34,7 @@ _BRIGHTEST = 1.05
 """Most that light is believed to exceed the studio's: photographed teeth are hardly whiter (0.89 at most of 45)."""
 _GREY_SKIN = 0.35
 """log(red / blue) that cheeks are believed to have where the photo says nothing about hue."""
-_WARMER = np.array([0.42, -0.06, -0.58])
+WARMER = np.array([0.42, -0.06, -0.58])
 """What a light whose log(red / blue) is larger by 1 adds to the log of each channel; luminance stays."""
 _OWN_WARMTH = 0.08
 """How much warmer or colder than others' eye whites may be by themselves: within one studio, that of 39 people says
@@ -75,7 +75,7 @@ def light_on_face(skin: np.ndarray, bright: float, white: np.ndarray | None) -> 
     white_ratio = ratio if white is None else np.log(max(float(white @ LUMA), 0.02)) - np.polyval(_STUDIO_WHITE, own)
     level = np.exp(np.dot((white_ratio, ratio), _POWERS))
     beyond = np.sign(warmth) * np.clip(abs(warmth) - _OWN_WARMTH, 0, 0.5)
-    tint = np.exp(_TINTS * beyond * _WARMER)
+    tint = np.exp(_TINTS * beyond * WARMER)
     return (np.clip(level, 0.2, _BRIGHTEST) * tint).astype(np.float32)
 
 

@@ -5,30 +5,34 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from facemotion.faces.geometry import smoothstep
 from facemotion.head.rig import LOWER_LIP, UPPER_LIP, Rig
 from facemotion.rendering.boxes import Box, LayerCanvas, MeshPart, around, f32, largest_opening
 from facemotion.rendering.donors import EYE_PX, MIDDLE, SIZE, TeethDonor
 from facemotion.rendering.light import LUMA
 
-_UPPER_CM, _LOWER_CM = 0.38, 0.3
+_UPPER_CM, _LOWER_CM = 0.1, 0.1
 """How much lower than the head's the teeth stand, seen on photographed smiles."""
-_TOOTH = 0.105
-"""How much of an upper tooth smiles show, in distances of the outer eye corners; wider ones show a part more."""
-_TO_LIP = 0.91
-"""How much of a narrow opening the teeth fill: below their edges, and between those, it is dark."""
+_TOOTH, _BELOW = 0.09, 0.6
+"""How much of an upper tooth smiles show, in distances of the outer eye corners; and how much of the rest of a higher
+opening is below it (of 39 smiles the narrow ones show 0.06 of 0.067, the wide ones 0.105 of 0.128)."""
 _MIDDLE, _FOLLOWED = 0.3, 0.35
 """Part of the mouth's width, from its middle, in which teeth reach for the lower lip; how far they do so beside it:
 they keep an edge of their own."""
+_HIGHER = 0.06
+"""How far, in distances of the outer eye corners, teeth may rise to show their ends above the lower lip of a smile."""
+_BITE = -0.012
+"""How far below the upper row's edge the lower one's is in a smile, in the same measure: behind it."""
 _LONGEST = 1.4
 """How many times longer than the donor showed it a tooth may be made before gums are seen above it."""
-_LOWER_ROW = 1.22
-"""How much narrower than the upper row the lower one is."""
+_LOWER_ROW, _WORN = 1.45, 6.0
+"""How much narrower than the upper row the lower one is; and donor px to which its teeth are worn, to one edge."""
 _TEETH = 0.78
 """Luminance of bright teeth in the studio of the London set: median of 44 smiles, whatever the skin."""
-_WIDE, _SHADED, _SHADING = 0.095, 0.4, 1.3
+_WIDE, _SHADED, _SHADING = 0.095, 0.75, 2.0
 """Height of the opening, in distances of the outer eye corners, from which on the lips leave teeth their light; the
 share that they take of it where they all but meet; and the power with which they do so (39 photographed smiles)."""
-_LIPS_GLOW = np.array([0.8, 1.03, 0.9], np.float32)
+_LIPS_GLOW = np.array([0.79, 1.06, 1.1], np.float32)
 """Powers of a shade on teeth, by channel: what light is left there comes from lips and gums (red over green is 1.05 in
 the donors' bright teeth, 1.13 in shaded ones)."""
 _TO_CORNERS = 0.94
@@ -37,7 +41,7 @@ the corners were a fifth too dark where both were equally wide."""
 _LAST_TOOTH = 18
 """Donor px from the corner of its mouth at which the last tooth in the light stands; farther back others like it are
 lost in the dark."""
-_SLIT, _IN_SLIT = 0.04, 0.25
+_SLIT, _IN_SLIT = 0.05, 0.5
 """Height, in distances of the outer eye corners, from which on it is dark below the upper teeth; and how light, of the
 lips' colour, it is where they all but touch the lip."""
 _LINE = 0.5
@@ -201,17 +205,20 @@ class MouthRenderer:
         left, right = float(lips[0][0, 0]), float(lips[0][-1, 0])
         from_middle = np.abs(x - (left + right) / 2) / max(1.0, (right - left) / 2)
         # A smile's lower lip follows the upper teeth: in the middle, and beside it a little less than wholly.
-        longest = _TO_LIP * height - 0.1 * np.maximum(_TO_LIP * height - _TOOTH * eye, 0)
-        lower_by = np.maximum(longest - shown, 0)
+        longest = height - _BELOW * np.maximum(height - _TOOTH * eye, 0)
+        lower_by = np.maximum(longest - shown, -_HIGHER * eye)
         in_middle = lower_by[nearest_middle(from_middle)].mean()
         lower_by = in_middle + _FOLLOWED * (lower_by - in_middle)
-        upper = upper + lower_by * self._lip_follows_teeth(control)
+        follows = self._lip_follows_teeth(control)
+        upper = upper + lower_by * follows
+        together = min(2 * follows, 1.0)
+        lower = lower + together * np.minimum(upper + _BITE * eye - lower, 0)
         unit = self._unit
         across, soft = unit * (x - middle), 0.6 * unit
         upper_teeth, upper_alpha = self._row(across, unit * (y - upper), unit * (upper - top))
         below = -unit * (y - lower)
-        lower_teeth, lower_alpha = self._row(_LOWER_ROW * across, below, unit * (bottom - lower))
-        lower_alpha = lower_alpha * np.clip(0.5 - below / (2 * soft), 0, 1)
+        lower_teeth, _ = self._row(_LOWER_ROW * across, below - _WORN, unit * (bottom - lower))
+        lower_alpha = np.clip(0.5 - below / (2 * soft), 0, 1)
         depth = np.clip((y - top) / np.maximum(height, 1), 0, 1)[..., None]
         slit = np.clip(1 - (bottom - upper) / (_SLIT * eye), 0, 1)[..., None]  # light from the lip reaches all of it
         throat = _LIPS * (0.12 * (0.5 + 0.9 * depth) + _IN_SLIT * slit)
@@ -222,7 +229,8 @@ class MouthRenderer:
         tone = 0.30 + 0.55 * np.clip((y - tongue_top) / (0.12 * eye), 0, 1)
         tone = (tone * (1 - 0.55 * from_middle**2) * groove)[..., None]
         inner = throat + tongue[..., None] * (_LIPS * tone - throat)
-        behind = 0.62 - 0.25 * from_middle[..., None] ** 2
+        under = 1 - 0.5 * np.exp(-np.maximum(y - upper, 0) / (0.012 * eye))  # the upper teeth
+        behind = ((0.8 - 0.25 * from_middle**2) * under)[..., None] ** _LIPS_GLOW
         inner = inner + lower_alpha[..., None] * (lower_teeth * behind - inner)
         shadow = 1 - 0.2 * np.exp(-np.maximum(y - top, 0) / (0.006 * eye))  # of the upper lip
         narrow = np.clip(1 - height / (_WIDE * eye), 0, 1)
@@ -258,10 +266,11 @@ class MouthRenderer:
         longer = cv2.GaussianBlur((shown / lent).astype(np.float32), (0, 0), 0.03 * EYE_PX / self._unit)
         rows = edge + np.where(below_edge < 0, below_edge / np.clip(longer, 1, _LONGEST), below_edge)
         inside = np.clip(rows, top + 2, bottom - 1).astype(np.float32)
-        teeth = cv2.remap(donor.crisp, columns, inside, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        teeth = cv2.remap(donor.lent, columns, inside, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         sides = np.clip(3 - farther / _LAST_TOOTH, 0, 1)
         beyond = np.clip((top - rows) / 14, 0, 1)[..., None]
-        gums = _GUMS * np.clip(1 - 0.012 * (top - rows), 0.5, 1)[..., None]
+        aside = smoothstep((np.abs(2 * columns[:1] - first - last) / (last - first) - 0.3) / 0.4)
+        gums = _GUMS * (np.clip(1 - 0.012 * (top - rows), 0.5, 1) * (1 - 0.75 * aside))[..., None]
         teeth = teeth * (1 - beyond) + gums * beyond
         teeth = teeth * np.exp(-farther / _LAST_TOOTH)[..., None] ** _LIPS_GLOW
         ends = cv2.remap(donor.teeth, columns, rows.astype(np.float32), cv2.INTER_LINEAR)
