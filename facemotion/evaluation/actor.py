@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from facemotion.faces import geometry
 from facemotion.faces.ibug68 import FROM_FACE_MESH
 
 if TYPE_CHECKING:
     from facemotion.compositing.performer import Performer
+    from facemotion.datasets.photo_samples import MeasuredPhoto
     from facemotion.faces.types import Face
     from facemotion.models.inference import CorrectionNetwork
 
@@ -64,6 +66,23 @@ class Actor:
     def control(self, units: np.ndarray) -> np.ndarray:
         """(52,) what leads from the photo to the units (52,)."""
         return np.asarray(units, np.float32) - self.performer.own
+
+    def control_to(self, other: Actor) -> np.ndarray:
+        """(52,) what brings the photo's landmarks nearest to those of another photo of the same person, as both heads
+        place them; gaze as both fits read it. Units of two photos read by themselves each lean towards rest, so that
+        their difference does."""
+        from facemotion.datasets.photo_samples import control_between, pair_landmarks
+
+        return control_between(*pair_landmarks(self._measured(), other._measured()))
+
+    def _measured(self) -> MeasuredPhoto:
+        from facemotion.datasets.photo_samples import MeasuredPhoto
+        from facemotion.datasets.samples import SIZE_PX
+
+        to_crop = geometry.photo_to_crop(self.landmarks, SIZE_PX)
+        points = geometry.apply(to_crop, self.seen.require_points()[:, :2].astype(np.float64))
+        crop = geometry.warp_crop(self.photo, to_crop, SIZE_PX)
+        return MeasuredPhoto("", crop, points, self.seen.require_scores())
 
 
 def _at_most(photo: np.ndarray, longest_px: int) -> np.ndarray:

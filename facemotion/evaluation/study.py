@@ -1,7 +1,7 @@
 """The forced-choice page: real and generated pictures in random order, one self-contained HTML file.
 
 Both show the same person in the same expression: one is the person's own photograph of it, the other the neutral photo
-brought to the units that this photograph shows. Fan et al. (2018) asked workers of Amazon Mechanical Turk whether a
+brought as near to it as units bring its landmarks. Fan et al. (2018) asked workers of Amazon Mechanical Turk whether a
 clip is real; ``ask="one"`` asks that of pictures. ``pair`` shows both side by side and asks which one is real.
 """
 
@@ -123,7 +123,7 @@ def real_and_generated(pair: PairItem, network: CorrectionNetwork | None = None)
     """The photograph of the expression, and the neutral photo brought to its units: uint8 (512, 512, 3), heads laid on
     each other. Raises FacemotionError where a photo cannot be used."""
     neutral, peak = (Actor.of(path, longest_px=LONGEST_PX, network=network) for path in (pair.neutral, pair.peak))
-    frame = neutral.performer.composite(neutral.performer.render(neutral.control(peak.performer.own)))
+    frame = neutral.performer.composite(neutral.performer.render(neutral.control_to(peak)))
     to_crop = geometry.photo_to_crop(neutral.landmarks, CROP_PX)
     laid = head_similarity(peak.landmarks, geometry.apply(to_crop, neutral.landmarks))
     return geometry.warp_crop(peak.photo, laid, CROP_PX), geometry.warp_crop(frame, to_crop, CROP_PX)

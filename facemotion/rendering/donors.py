@@ -33,9 +33,6 @@ PEOPLE = (
 """Smiles of the Face Research Lab London Set whose upper teeth fill the mouth; nobody of the validation list."""
 _TIPS = 0.8
 """Quantile of the lower ends of teeth, per stretch of the mouth, through which the biting edge is drawn."""
-_CRISP = 0.7
-"""How much of what lies between teeth is added to them once more: drawn in another mouth, at another size, they have
-lost some of its contrast beside photographed smiles."""
 _DEPTHS = np.array([0.05, 0.15, 0.25, 0.35, 0.45])
 """Heights, of those of the teeth from the upper lip on, at which its shadow is looked for."""
 _SHADOW, _BESIDE = 0.35, 0.7
@@ -86,7 +83,7 @@ class TeethDonor:
     @cached_property
     def lent(self) -> np.ndarray:
         """The image as it is drawn in other mouths: without the shadow of the donor's upper lip and the red beside the
-        teeth, and with darker gaps between them."""
+        teeth."""
         rows = np.arange(SIZE[1], dtype=np.float32)[:, None]
         top, _, edge = self.lines
         depth = np.clip((rows - top) / np.maximum(edge - top, 4), 0, 1)
@@ -95,17 +92,19 @@ class TeethDonor:
         middle = slice((3 * first + last) // 4, (first + 3 * last) // 4)
         shade = [np.median(luminance[:, middle][np.abs(depth[:, middle] - at) < 0.05]) for at in _DEPTHS]
         lit = np.interp(depth, _DEPTHS, np.clip(max(shade) - np.array(shade), 0, _SHADOW))
-        gaps = cv2.GaussianBlur(luminance, (0, 0), 1.0, sigmaY=2.0) - cv2.GaussianBlur(
-            luminance, (0, 0), 0.022 * EYE_PX
-        )
         away = np.abs(np.arange(SIZE[0]) - (first + last) / 2) / ((last - first) / 2)
         beside = (1 - self._tooth) * smoothstep((away - 0.5) / 0.3)
         white = np.median(self.image[luminance > np.log(0.9 * self.luminance)], axis=0)
         warmth = float(np.log(white[0] / white[2]))
         warmer = np.clip(warmth, *_WARMTH) - warmth
-        return self.image * np.exp((lit + _CRISP * gaps - _BESIDE * beside)[..., None] + warmer * WARMER).astype(
-            np.float32
-        )
+        return self.image * np.exp((lit - _BESIDE * beside)[..., None] + warmer * WARMER).astype(np.float32)
+
+    @cached_property
+    def gaps(self) -> np.ndarray:
+        """(160, 300) float32 how much darker, in log luminance, it is between teeth than about there."""
+        luminance = np.log(np.maximum(self.image @ LUMA, 0.03))
+        fine = cv2.GaussianBlur(luminance, (0, 0), 1.0, sigmaY=2.0)
+        return (fine - cv2.GaussianBlur(luminance, (0, 0), 0.022 * EYE_PX)).astype(np.float32)
 
     @cached_property
     def _tooth(self) -> np.ndarray:
