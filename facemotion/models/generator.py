@@ -21,12 +21,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facemotion.expressions.units import UNIT_INDEX
 from facemotion.models.blocks import ConvNormAct, ResidualBlock, convolved_at_once, upsample2
 from facemotion.models.compositor import View, composed_over, patch_view, sampled, whole_grid
 
 LANDMARKS = 68
 PATCHES = ("mouth", "eye_left", "eye_right")
 """Canonical crops, see `compositor.patch_view`; left and right as seen in the image."""
+_LIDS = [UNIT_INDEX["eyeBlinkLeft"], UNIT_INDEX["eyeBlinkRight"]]
+_LIDS_COUNT = 0.4
+"""How much of a lid's closing counts in `presence`: lids go their whole way where other units go half of it."""
 
 
 @dataclass(frozen=True)
@@ -338,7 +342,9 @@ class Generator(nn.Module):
 def presence(control: Tensor) -> Tensor:
     """(M,) in [0, 1): 0 at control 0, nearly 1 where any unit shows well; rises evenly, so that no step of a clip is
     much larger than the others."""
-    strength = control.float().norm(dim=1)
+    shown = control.float().clone()
+    shown[:, _LIDS] *= _LIDS_COUNT
+    strength = shown.norm(dim=1)
     return (1 - torch.exp(-5 * strength)) * (strength / 0.3).clamp(max=1)
 
 

@@ -16,6 +16,9 @@ _IRIS_RADIUS = 0.068
 """Of the distance of the outer eye corners: 11.7 mm of 87 mm average at most what is fitted."""
 _GAZE = {"LookIn": 0.075, "LookOut": 0.075, "LookUp": 0.05, "LookDown": 0.05}
 """How far an iris moves at strength 1, in distances of the outer eye corners: some 30 and 20 degrees."""
+_PLAIN = 0.1, 0.5
+"""How far an eye is closed when its lid begins to be drawn plain, and when it is wholly: over most of a blink, so that
+no step of one is much larger than the others."""
 _LID_LIGHT = 0.99, 0.16
 """Brightness of a closed lid at its edges, and how much more of it the bulge over the eyeball has."""
 _LID_MOVES = 0.012
@@ -120,9 +123,9 @@ class EyeRenderer:
         stretched = _stretched(at) * self._window
         if stretched.max() > 0.05:
             canvas.draw(_sampled(self._soft, at - self._offset), stretched, shown=4 * stretched, fresh=0.5)
-        if closing > 0.2:
+        if closing > _PLAIN[0]:
             # The lid is there already, crumpled above the eye; stretched out, its skin is that around the eye.
-            plain = self._lid_share(canvas.image, at - self._offset, min(1.0, (closing - 0.2) / 0.25))
+            plain = self._lid_share(canvas.image, at - self._offset, _share(closing, *_PLAIN))
             canvas.draw(self._lid, plain, shown=plain, fresh=0.6)
         margins = rig.landmarks_at(points)
         upper, lower = margins[self._upper] - self._offset, margins[self._lower] - self._offset
@@ -149,7 +152,7 @@ class EyeRenderer:
             canvas.image[:] += still[..., None] * (moved - canvas.image)
         if closing > 0.3:
             line = upper + smoothstep(np.array(2 * closing - 1)) * self._meeting(len(upper))
-            lashes = self._lash_line(line, box.shape, strength=min(1.0, (closing - 0.2) / 0.25))
+            lashes = self._lash_line(line, box.shape, strength=_share(closing, *_PLAIN))
             canvas.draw(np.broadcast_to(self._lashes, (*box.shape, 3)), lashes, shown=3 * lashes)
 
     def _lid_share(self, moved: np.ndarray, at: np.ndarray, share: float) -> np.ndarray:
@@ -299,6 +302,10 @@ class EyeRenderer:
         fill = texture[np.maximum(rows, int(lowest))]
         limit = 2.0 * float(fill.std()) + 1e-4
         return 0.8 * np.clip(fill, -limit, limit) * (1 - known)[..., None]
+
+
+def _share(value: float, begins: float, ends: float) -> float:
+    return min(1.0, max(0.0, (value - begins) / (ends - begins)))
 
 
 def _faded(shape: tuple[int, int], over: float) -> np.ndarray:

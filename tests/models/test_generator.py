@@ -8,6 +8,7 @@ import torch
 
 from facemotion.errors import WeightsError
 from facemotion.models.compositor import composed, patch_view, relit, sampled, whole_grid, with_patches
+from facemotion.expressions.units import UNIT_INDEX
 from facemotion.models.generator import PATCHES, Generator, GeneratorConfig, RenderedMaps, presence
 from facemotion.models.release import load_corrections, save_release
 from facemotion.rendering import light
@@ -82,9 +83,20 @@ def test_frames_of_one_photo_are_the_same_one_by_one_and_together():
 
 
 def test_presence_grows_from_0():
-    values = presence(torch.tensor([[0.0, 0.0], [0.1, 0.0], [1.0, 1.0]]))
+    control = torch.zeros(3, 52)
+    control[1, UNIT_INDEX["mouthPucker"]] = 0.1
+    control[2, UNIT_INDEX["jawOpen"]] = 1.0
+    values = presence(control)
     assert values[0] == 0
     assert 0 < values[1] < values[2] < 1
+
+
+def test_presence_has_no_large_step_in_a_blink():
+    control = torch.zeros(32, 52)
+    control[:, [UNIT_INDEX["eyeBlinkLeft"], UNIT_INDEX["eyeBlinkRight"]]] = torch.linspace(0, 1, 32)[:, None]
+    steps = presence(control).diff()
+    assert steps.min() > 0 and steps.max() < 0.1
+    assert presence(control)[-1] > 0.9
 
 
 def a_rendering(size: int) -> Rendering:
