@@ -26,6 +26,10 @@ OUTER_LIPS = (
     61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146,
 )  # fmt: skip
 """Face Mesh landmarks around the lips."""
+_EYE_CORNERS = (33, 133, 362, 263)
+_CORNERS_HOLD_CM = (0.65, 0.5, 1.2)
+"""How far around the corners of the eyes skin is held (standard deviations across, up and deep): ligaments tie them to
+the bone, and brows and cheeks that drew them along would change how wide a face looks."""
 _OUTLINE_CM = 1.8
 """Over how much of the face the motion of units ends towards its outline."""
 _NEIGHBOURS = 8
@@ -91,6 +95,15 @@ def within_outline(head: Head) -> np.ndarray:
     outline = (head.vertices[at[list(FACE_OVAL)], :2] + head.landmark_offsets[list(FACE_OVAL)]).astype(np.float32)
     inside = [cv2.pointPolygonTest(outline, (float(x), float(y)), True) if z > 0 else 0.0 for x, y, z in head.vertices]
     return smoothstep((np.array(inside) / _OUTLINE_CM).astype(np.float32))
+
+
+@cache
+def beyond_eye_corners(head: Head) -> np.ndarray:
+    """(V,) 0 at the corners of the eyes, rising to 1 around them."""
+    away = (head.vertices[:, None] - head.vertices[head.landmark_vertices[list(_EYE_CORNERS)]]) / _CORNERS_HOLD_CM
+    held = np.exp(-0.5 * (away**2).sum(-1)).max(1)
+    held[FACE_VERTICES:] = 0
+    return (1 - held).astype(np.float32)
 
 
 @cache
@@ -170,8 +183,10 @@ class Rig:
         motion = self.head.unit_deltas @ self._to_crop
         held = np.array([not name.startswith("jaw") for name in self.head.unit_names])
         motion[held] *= within_outline(self.head)[:, None]
-        for side in EYES:
-            index = self.head.unit_index[f"eyeBlink{side}"]
+        lids = {side: self.head.unit_index[f"eyeBlink{side}"] for side in EYES}
+        held[list(lids.values())] = False
+        motion[held] *= beyond_eye_corners(self.head)[:, None]
+        for side, index in lids.items():
             motion[index] = self._closing(motion[index], *EYES[side])
         return motion
 

@@ -6,7 +6,7 @@ FOLDER holds portraits, as for ``facemotion evaluate units``, whose order of peo
 trained on only people held out count. Prints Markdown. Some minutes a person on one core.
 
 The likeness needs the training extra. It is a proxy: distances of features that were learnt on ImageNet, not on faces,
-and of landmarks that no unit explains.
+of landmarks that no unit explains, and what changes of a face's proportions.
 """
 
 import argparse
@@ -38,6 +38,16 @@ FPS = 30.0
 ANCHORED = ("smile", "anger", "disgust", "fear", "sadness", "surprise", "contempt")
 _NAMED = ("jawOpen", "mouthPucker", "eyeBlink")
 _DESCRIBED_PX = 224
+PROPORTIONS = {
+    "nose, width": (129, 358),
+    "nose, length": (168, 2),
+    "cheeks": (116, 345),
+    "face": (234, 454),
+    "jaw": (172, 397),
+    "brows, apart": (55, 285),
+    "lip to nose": (2, 0),
+}
+"""Face Mesh landmarks between which a face is measured, in distances of the outer eye corners."""
 
 
 class Person:
@@ -147,9 +157,9 @@ def likeness(people: list[Person]) -> str:
     """How far each expression at its peak takes a face from its photo, beside real smiles and other people."""
     describe = descriptor()
     at_rest = {person.name: describe(_crop(person.pixels, person.points)) for person in people}
-    rows = []
+    rows, changes = [], []
     for name in ANCHORED:
-        features, shapes = [], []
+        features, shapes, changed = [], [], []
         for person in people:
             frame = list(person.frames(expression=name, frames=2))[-1]
             seen = person.seen(frame)
@@ -157,14 +167,31 @@ def likeness(people: list[Person]) -> str:
                 crop = _crop(frame, seen.require_points()[:, :2])
                 features.append(_apart(at_rest[person.name], describe(crop)))
                 shapes.append(unexplained(person, seen))
+                changed.append(proportions(seen.require_points()) / proportions(person.points) - 1)
         rows.append([name, f"{np.mean(features):.3f}", f"{max(features):.3f}", f"{100 * np.mean(shapes):.2f} %"])
+        changes.append([name, *_percent(changed)])
     smiles = [Person(person.subject, person.subject.smile) for person in people if person.subject.smile]
     real = [_apart(at_rest[smile.name], describe(_crop(smile.pixels, smile.points))) for smile in smiles]
     if real:
         rows.append(["real smile", f"{np.mean(real):.3f}", f"{max(real):.3f}", "–"])
+        by_name = {person.name: person for person in people}
+        changed = [proportions(smile.points) / proportions(by_name[smile.name].points) - 1 for smile in smiles]
+        changes.append(["real smile", *_percent(changed)])
     others = [_apart(at_rest[one], at_rest[two]) for one in at_rest for two in at_rest if one < two]
     rows.append(["somebody else", f"{np.mean(others):.3f}", f"{min(others):.3f} (nearest)", "–"])
-    return table(["expression", "distance of features", "of the worst person", "landmarks unexplained"], rows)
+    near = table(["expression", "distance of features", "of the worst person", "landmarks unexplained"], rows)
+    return f"{near}\n\n{table(['expression', *PROPORTIONS], changes)}"
+
+
+def proportions(points: np.ndarray) -> np.ndarray:
+    """(n,) the lengths of `PROPORTIONS` of landmarks (478, 2 or more)."""
+    first, second = np.array(list(PROPORTIONS.values())).T
+    eyes = np.linalg.norm(points[263, :2] - points[33, :2])
+    return np.linalg.norm(points[first, :2] - points[second, :2], axis=1) / eyes
+
+
+def _percent(changes: list[np.ndarray]) -> list[str]:
+    return [f"{100 * change:+.1f} %" for change in np.median(changes, axis=0)]
 
 
 def unexplained(person: Person, seen: Face) -> float:

@@ -36,10 +36,16 @@ def test_the_built_in_file_has_todays_expressions_and_the_new_ones(recipes):
 def test_disgust_wrinkles_the_nose_and_raises_the_lip_and_a_smile_lifts_it_too(recipes):
     disgust = recipes.by_name["disgust"].variant().strengths
     assert disgust["noseSneerLeft"] == disgust["noseSneerRight"] == max(disgust.values())
-    assert disgust["mouthUpperUpLeft"] == 0.5 and disgust["mouthShrugLower"] == 0.2
+    assert disgust["mouthUpperUpLeft"] > 0.3 < disgust["mouthUpperUpRight"]
     smile = recipes.by_name["smile"].variant().strengths
     assert smile["mouthUpperUpLeft"] > 0.2 < smile["mouthUpperUpRight"]
     assert "browTogether" not in json.dumps(recipes.by_name["anger"].units)
+
+
+def test_anger_and_disgust_differ_in_brows_and_nose(recipes):
+    anger, disgust = (recipes.by_name[name].variant().strengths for name in ("anger", "disgust"))
+    assert anger["browDownLeft"] > 3 * disgust["browDownLeft"]
+    assert disgust["noseSneerLeft"] > 2 * anger["noseSneerLeft"]
 
 
 def test_names_aliases_and_variants_are_found(recipes):

@@ -51,6 +51,14 @@ def test_a_blink_closes_this_very_eye(rig, side):
     assert gap.max() < 0.25 * own.max()
 
 
+@pytest.mark.parametrize("unit", ["browDown", "eyeSquint", "cheekSquint", "noseSneer"])
+def test_the_corners_of_the_eyes_stay_where_they_are(rig, unit):
+    both = rig.head.strengths({f"{unit}Left": 1.0, f"{unit}Right": 1.0})
+    moved = np.linalg.norm(rig.landmarks_at(rig.moved(both)) - rig.landmarks[:468], axis=1)
+    assert moved[[33, 133, 362, 263]].max() < 0.003 * rig.eye_px
+    assert moved.max() > 0.03 * rig.eye_px
+
+
 def test_lips_never_pass_through_each_other(rig):
     for units in ({"mouthRollLower": 1.0}, {"jawOpen": -1.0}, {"mouthShrugLower": 1.0}):
         at = rig.landmarks_at(rig.moved(rig.head.strengths(units)))

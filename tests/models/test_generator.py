@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from facemotion.errors import WeightsError
-from facemotion.models.compositor import composed, patch_view, relit, sampled, whole_grid, with_patches
 from facemotion.expressions.units import UNIT_INDEX
+from facemotion.models.compositor import composed, patch_view, relit, sampled, whole_grid, with_patches
 from facemotion.models.generator import PATCHES, Generator, GeneratorConfig, RenderedMaps, presence
 from facemotion.models.release import load_corrections, save_release
 from facemotion.rendering import light
