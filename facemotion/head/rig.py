@@ -27,9 +27,9 @@ OUTER_LIPS = (
 )  # fmt: skip
 """Face Mesh landmarks around the lips."""
 _EYE_CORNERS = (33, 133, 362, 263)
-_CORNERS_HOLD_CM = (0.65, 0.5, 1.2)
-"""How far around the corners of the eyes skin is held (standard deviations across, up and deep): ligaments tie them to
-the bone, and brows and cheeks that drew them along would change how wide a face looks."""
+_CORNERS_HOLD_CM = (0.8, 0.6, 1.2)
+"""How far around the corners of the eyes skin is held across (standard deviations across, up and deep): ligaments tie
+them to the bone, and brows and cheeks that drew them inwards would change how wide a face looks."""
 _OUTLINE_CM = 1.8
 """Over how much of the face the motion of units ends towards its outline."""
 _NEIGHBOURS = 8
@@ -180,12 +180,14 @@ class Rig:
     @cached_property
     def unit_motion(self) -> np.ndarray:
         """(U, V, 3) float32 what each unit at strength 1 adds to `source`; a blink closes this very eye."""
-        motion = self.head.unit_deltas @ self._to_crop
+        lids = {side: self.head.unit_index[f"eyeBlink{side}"] for side in EYES}
+        tied = np.ones(len(self.head.unit_names), bool)
+        tied[list(lids.values())] = False
+        deltas = self.head.unit_deltas.copy()
+        deltas[tied, :, 0] *= beyond_eye_corners(self.head)
+        motion = deltas @ self._to_crop
         held = np.array([not name.startswith("jaw") for name in self.head.unit_names])
         motion[held] *= within_outline(self.head)[:, None]
-        lids = {side: self.head.unit_index[f"eyeBlink{side}"] for side in EYES}
-        held[list(lids.values())] = False
-        motion[held] *= beyond_eye_corners(self.head)[:, None]
         for side, index in lids.items():
             motion[index] = self._closing(motion[index], *EYES[side])
         return motion

@@ -52,11 +52,19 @@ def test_a_blink_closes_this_very_eye(rig, side):
 
 
 @pytest.mark.parametrize("unit", ["browDown", "eyeSquint", "cheekSquint", "noseSneer"])
-def test_the_corners_of_the_eyes_stay_where_they_are(rig, unit):
+def test_no_unit_draws_the_corners_of_the_eyes_together(rig, unit):
     both = rig.head.strengths({f"{unit}Left": 1.0, f"{unit}Right": 1.0})
-    moved = np.linalg.norm(rig.landmarks_at(rig.moved(both)) - rig.landmarks[:468], axis=1)
-    assert moved[[33, 133, 362, 263]].max() < 0.003 * rig.eye_px
-    assert moved.max() > 0.03 * rig.eye_px
+    moved = rig.landmarks_at(rig.moved(both)) - rig.landmarks[:468]
+    assert np.abs(moved[[33, 133, 362, 263], 0]).max() < 0.003 * rig.eye_px
+    assert np.linalg.norm(moved, axis=1).max() > 0.03 * rig.eye_px
+
+
+def test_a_wink_closes_the_eye_all_along_though_the_cheek_narrows_it(rig):
+    upper, lower = (list(margin[2:-2]) for margin in EYES["Left"])
+    units = {"eyeSquintLeft": 0.25, "cheekSquintLeft": 0.55, "browDownLeft": 0.1}
+    at = rig.landmarks_at(rig.moved(rig.head.strengths(units)))
+    left = (at[lower, 1] - at[upper, 1]) / (rig.landmarks[lower, 1] - rig.landmarks[upper, 1])
+    assert np.ptp(left) < 0.12
 
 
 def test_lips_never_pass_through_each_other(rig):
