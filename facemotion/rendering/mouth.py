@@ -50,6 +50,8 @@ _SLIT, _IN_SLIT = 0.05, 0.5
 lips' colour, it is where they all but touch the lip."""
 _LINE = 0.5
 """How dark the line between closed lips is, of the lips' colour."""
+_CORRIDOR = np.array([0.24, 0.14, 0.14], np.float32)
+"""Colour of the corners of open mouths, beside the teeth: median of 37 smiles."""
 _GUMS = np.array([0.47, 0.27, 0.26], np.float32)
 _LIPS = np.array([0.62, 0.30, 0.28], np.float32)
 
@@ -279,9 +281,10 @@ class MouthRenderer:
         sides = np.clip(3 - farther / _LAST_TOOTH, 0, 1)
         beyond = np.clip((top - rows) / 14, 0, 1)[..., None]
         aside = smoothstep((np.abs(2 * columns[:1] - first - last) / (last - first) - 0.3) / 0.4)
-        gums = _GUMS * (np.clip(1 - 0.012 * (top - rows), 0.5, 1) * (1 - 0.75 * aside))[..., None]
+        gums = _GUMS * np.clip(1 - 0.012 * (top - rows), 0.5, 1)[..., None]
+        gums = gums + 0.75 * aside[..., None] * (_CORRIDOR - gums)
         teeth = teeth * (1 - beyond) + gums * beyond
-        teeth = teeth * np.exp(-farther / _LAST_TOOTH)[..., None] ** _LIPS_GLOW
+        teeth = _CORRIDOR + (teeth - _CORRIDOR) * np.exp(-farther / _LAST_TOOTH)[..., None]
         ends = cv2.remap(donor.teeth, columns, rows.astype(np.float32), cv2.INTER_LINEAR)
         return teeth, ends * sides
 
