@@ -33,7 +33,7 @@ _TEETH = 0.8
 _WIDE, _SHADED, _SHADING = 0.12, 0.75, 2.0
 """Height of the opening, in distances of the outer eye corners, from which on the lips leave teeth their light; the
 share that they take of it where they all but meet; and the power with which they do so (39 photographed smiles)."""
-_GAPS = 0.1, 2.2
+_GAPS = 0.2, 1.8
 """How much of what is darker between the donor's teeth is added once more: anywhere, and where lips all but meet. Lines
 between teeth are 0.16 of log luminance deep in narrow photographed smiles, 0.11 in wide ones."""
 _LIPS_GLOW = np.array([0.79, 1.06, 1.1], np.float32)
@@ -50,6 +50,8 @@ _SLIT, _IN_SLIT = 0.05, 0.5
 lips' colour, it is where they all but touch the lip."""
 _LINE = 0.5
 """How dark the line between closed lips is, of the lips' colour."""
+_FINEST = 0.5
+"""Blur, px, of an image that can be sampled at every pixel."""
 _CORRIDOR = np.array([0.24, 0.14, 0.14], np.float32)
 """Colour of the corners of open mouths, beside the teeth: median of 37 smiles."""
 _GUMS = np.array([0.47, 0.27, 0.26], np.float32)
@@ -64,6 +66,9 @@ class MouthRenderer:
         self._image, self._rig, self._donor, self._colourfulness = image, rig, donor, colourfulness
         self._light = _TEETH / donor.luminance * lit
         self._unit = EYE_PX / rig.eye_px * self._donor_scale()
+        self._lent, self._gaps, self._ends = (
+            _as_coarse(each, self._unit) for each in (donor.lent, donor.gaps, donor.teeth)
+        )
         head = rig.head
         self._smiles = [head.unit_index[f"mouthSmile{side}"] for side in ("Left", "Right")]
         self._jaw = head.unit_index["jawOpen"]
@@ -225,7 +230,7 @@ class MouthRenderer:
         narrow = cv2.GaussianBlur(narrow, (0, 0), 0.02 * eye)
         upper_teeth, upper_alpha = self._row(across, unit * (y - upper), unit * (upper - top), narrow)
         below = -unit * (y - lower)
-        lower_teeth, _ = self._row(_LOWER_ROW * across, below - _WORN, unit * (bottom - lower), narrow)
+        lower_teeth, _ = self._row(_LOWER_ROW * across, below - _WORN, unit * (bottom - lower), 0 * narrow)
         lower_alpha = np.clip(0.5 - below / (2 * soft), 0, 1)
         depth = np.clip((y - top) / np.maximum(height, 1), 0, 1)[..., None]
         slit = np.clip(1 - (bottom - upper) / (_SLIT * eye), 0, 1)[..., None]  # light from the lip reaches all of it
@@ -275,8 +280,8 @@ class MouthRenderer:
         longer = cv2.GaussianBlur((shown / lent).astype(np.float32), (0, 0), 0.03 * EYE_PX / self._unit)
         rows = edge + np.where(below_edge < 0, below_edge / np.clip(longer, 1, _LONGEST), below_edge)
         inside = np.clip(rows, top + 2, bottom - 1).astype(np.float32)
-        teeth = cv2.remap(donor.lent, columns, inside, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        gaps = cv2.remap(donor.gaps, columns, inside, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        teeth = cv2.remap(self._lent, columns, inside, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        gaps = cv2.remap(self._gaps, columns, inside, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         teeth = teeth * np.exp(gaps * (_GAPS[0] + _GAPS[1] * narrow))[..., None]
         sides = np.clip(3 - farther / _LAST_TOOTH, 0, 1)
         beyond = np.clip((top - rows) / 14, 0, 1)[..., None]
@@ -285,8 +290,13 @@ class MouthRenderer:
         gums = gums + 0.75 * aside[..., None] * (_CORRIDOR - gums)
         teeth = teeth * (1 - beyond) + gums * beyond
         teeth = _CORRIDOR + (teeth - _CORRIDOR) * np.exp(-farther / _LAST_TOOTH)[..., None]
-        ends = cv2.remap(donor.teeth, columns, rows.astype(np.float32), cv2.INTER_LINEAR)
+        ends = cv2.remap(self._ends, columns, rows.astype(np.float32), cv2.INTER_LINEAR)
         return teeth, ends * sides
+
+
+def _as_coarse(image: np.ndarray, unit: float) -> np.ndarray:
+    """An image without what is too fine to be drawn where a pixel is ``unit`` of its own wide."""
+    return image if unit <= 1 else cv2.GaussianBlur(image, (0, 0), _FINEST * np.sqrt(unit**2 - 1))
 
 
 def nearest_middle(from_middle: np.ndarray) -> np.ndarray:
