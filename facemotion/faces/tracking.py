@@ -15,6 +15,7 @@ from facemotion.faces.landmarker import Landmarker, Roi
 from facemotion.faces.landmarker.crops import ROI_SCALE, rois_of_detections
 from facemotion.faces.selection import choose_faces
 from facemotion.faces.types import Face
+from facemotion.faces.unit_reader import unit_reader
 from facemotion.media.footage import FootageFrame
 
 LONGEST_PX = 1280
@@ -36,7 +37,7 @@ _FORGOTTEN_S = 3.0  # and after this, whoever is there is taken
 
 _CUT_CORRELATION, _CUT_CHANGE = 0.5, 18.0  # of thumbnails of two frames, in grey levels
 
-_UNITS_FILTER = {"min_cutoff_hz": 1.5, "beta": 3.0}  # units of a blink change by 10 a second
+_UNITS_FILTER = {"min_cutoff_hz": 3.0, "beta": 8.0}  # units of a blink change by 10 a second
 _ANGLES_FILTER = {"min_cutoff_hz": 1.2, "beta": 0.08}  # degrees
 
 
@@ -54,8 +55,9 @@ class Sighting:
 class FaceTrack:
     """A face through T frames. NaN where it was not seen.
 
-    time_s: (T,) seconds. units: (T, 52) float32, calibrated. head: (T, 3) float32 yaw, pitch, roll in degrees.
-    eyes: (T, 4) float32 yaw and pitch in degrees of the left and the right eye, to the person's left and up.
+    time_s: (T,) seconds. units: (T, 52) float32, as `unit_reader` reads them scene by scene. head: (T, 3) float32 yaw,
+    pitch, roll in degrees. eyes: (T, 4) float32 yaw and pitch in degrees of the left and the right eye, to the person's
+    left and up.
     seen, cuts: (T,) bool.
     """
 
@@ -72,27 +74,25 @@ class FaceTrack:
     @classmethod
     def of(cls, sightings: Iterable[Sighting]) -> FaceTrack:
         """The sightings as arrays, not smoothed."""
-        rows = [
+        reader = unit_reader()
+        found = [
             (
                 sighting.time_s,
                 sighting.cut,
-                None if sighting.face is None else (sighting.face.units, sighting.face.pose),
+                None if sighting.face is None else (reader.row(sighting.face).astype(np.float16), sighting.face.pose),
             )
             for sighting in sightings
         ]
-        units = np.full((len(rows), 52), np.nan, np.float32)
-        head = np.full((len(rows), 3), np.nan, np.float32)
-        for frame, (_, _, measured) in enumerate(rows):
-            if measured is not None:
-                units[frame], head[frame] = measured
-        return cls(
-            time_s=np.array([time_s for time_s, _, _ in rows]),
-            units=units,
-            head=head,
-            eyes=eye_angles(units),
-            seen=np.array([measured is not None for _, _, measured in rows], bool),
-            cuts=np.array([cut for _, cut, _ in rows], bool),
-        )
+        time_s = np.array([time_s for time_s, _, _ in found])
+        cuts = np.array([cut for _, cut, _ in found], bool)
+        seen = np.array([measured is not None for _, _, measured in found], bool)
+        units = np.full((len(found), 52), np.nan, np.float32)
+        head = np.full((len(found), 3), np.nan, np.float32)
+        for scene in _scenes(time_s, seen, cuts):
+            measured = [found[frame][2] for frame in scene]
+            units[scene] = reader.units(np.stack([row for row, _ in filter(None, measured)]))
+            head[scene] = [pose for _, pose in filter(None, measured)]
+        return cls(time_s=time_s, units=units, head=head, eyes=eye_angles(units), seen=seen, cuts=cuts)
 
     def smoothed(self) -> FaceTrack:
         """Without the jitter of the measurement: a one-euro filter forwards and backwards, so that nothing lags.
@@ -116,6 +116,16 @@ class FaceTrack:
         starts = self.seen & (np.concatenate([[True], ~self.seen[:-1]]) | self.cuts)
         ends = self.seen & np.concatenate([~self.seen[1:] | self.cuts[1:], [True]])
         return list(zip(np.flatnonzero(starts).tolist(), (np.flatnonzero(ends) + 1).tolist(), strict=True))
+
+
+def _scenes(time_s: np.ndarray, seen: np.ndarray, cuts: np.ndarray) -> list[np.ndarray]:
+    """The frames that show one person's face, by scene: after a cut or a long absence it may be somebody else."""
+    frames = np.flatnonzero(seen)
+    if not len(frames):
+        return []
+    scene = np.cumsum(cuts)[frames]
+    begins = (np.diff(scene) > 0) | (np.diff(time_s[frames]) > _FORGOTTEN_S)
+    return np.split(frames, np.flatnonzero(begins) + 1)
 
 
 def eye_angles(units: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ from facemotion.evaluation.units import LONGEST_PX, Subject, find_subjects
 from facemotion.expressions.recipes import Recipes
 from facemotion.expressions.tracks import TrackWriter
 from facemotion.faces import geometry
+from facemotion.faces.driving import performance_of
 from facemotion.faces.find import find_faces
 from facemotion.faces.mesh import landmarker, measure_face
 from facemotion.faces.types import Face
@@ -129,16 +130,27 @@ def speaking(people: list[Person], seconds: float, folder: Path, seed: int) -> s
     asked = np.abs(np.diff(units, axis=0)).sum(1)
     rows = []
     for number, person in enumerate(people):
-        rows.append(["track", *performed(person, spoken, track=str(track))])
+        rows.append(["track", *performed(person, spoken, track=str(track)), "–", "–"])
         video = folder / f"{number}.mp4"
         Animator(AnimateSettings(seed=0, track=str(track), fps=FPS)).animate_file(_saved(person, folder), video)
         other = people[(number + 1) % len(people)]
-        rows.append([f"driven by {person.name}", *performed(other, spoken, drive=str(video))])
+        driven = performed(other, spoken, drive=str(video))
+        rows.append([f"driven by {person.name}", *driven, *tracked(video, units)])
         print(f"{number + 1} of {len(people)}", file=sys.stderr, flush=True)
     heads = ["performs", "person", "frames", "largest step over median", "gap of lips, m b p", "90 % gap", "gap, photo"]
     heads += ["correlation of asked and read, median", "some units", "frames without a face"]
+    heads += ["correlation of asked and tracked, median", "mean error of tracked units"]
     note = f"Steps of what is asked: the largest is {asked.max() / np.median(asked):.1f} medians."
     return table(heads, rows) + f"\n\n{note}"
+
+
+def tracked(video: Path, asked: np.ndarray) -> list[str]:
+    """Cells: how the units that are read off the driving video compare with those (T, 52) that it was made of."""
+    units = performance_of(video).units
+    count = min(len(units), len(asked))
+    found = read_back(asked[:count], units[:count])
+    error = float(np.abs(units[:count] - asked[:count]).mean())
+    return [f"{np.median(list(found.values())):.2f} of {len(found)}", f"{error:.3f}"]
 
 
 def _rows(spoken: Speech) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

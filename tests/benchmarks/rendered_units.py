@@ -84,6 +84,14 @@ def shown(strengths: dict[str, float], source: np.random.Generator | None = None
     return units
 
 
+def against_none(chosen: list[str]) -> list[str]:
+    """The words without those that go against one before."""
+    for one, other in _AGAINST:
+        if one in chosen and other in chosen:
+            chosen.remove(other)
+    return chosen
+
+
 def performances(number: int, seed: int) -> Iterator[tuple[np.ndarray, HeadMotion | None]]:
     """The units (52,) that a person shows, and turns of the head: rest, every word alone, and random mixes."""
     source = np.random.default_rng([seed, number])
@@ -91,10 +99,7 @@ def performances(number: int, seed: int) -> Iterator[tuple[np.ndarray, HeadMotio
     for place, word in enumerate(words()):
         yield shown({word: LEVELS[(place + number) % len(LEVELS)]}), None
     for _ in range(MIXES):
-        chosen = source.choice(list(words()), source.integers(2, 7), replace=False).tolist()
-        for one, other in _AGAINST:
-            if one in chosen and other in chosen:
-                chosen.remove(other)
+        chosen = against_none(source.choice(list(words()), source.integers(2, 7), replace=False).tolist())
         head = None
         if source.random() < _TURNED:
             yaw, pitch, roll = source.uniform(-1, 1, 3) * (10, 7, 8)

@@ -1,13 +1,20 @@
 """The tracker on a face that moves, is hidden, crosses another and is cut away; the face is NASA's astronaut."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from facemotion.expressions.units import UNIT_INDEX
+from facemotion.evaluation.landmark_units import LandmarkReader
+from facemotion.evaluation.unit_scores import target
+from facemotion.expressions.units import UNIT_INDEX, UNIT_NAMES
+from facemotion.faces import unit_reader as unit_reader_module
 from facemotion.faces.landmarker import Landmarker
 from facemotion.faces.tracking import FaceTrack, FaceTracker, Sighting, eye_angles, track_face
+from facemotion.faces.types import Face
+from facemotion.faces.unit_reader import unit_reader
 from facemotion.media.footage import FootageFrame
 
 HEAD = astronaut()[20:240, 120:330]
@@ -60,13 +67,63 @@ def test_a_face_that_moves_and_leans_is_followed_without_jumps(landmarker):
     np.testing.assert_allclose(track.head[:, 2] - track.head[0, 2], turns - turns[0], atol=3)
 
 
-def test_a_track_holds_calibrated_units(landmarker):
+def test_a_track_of_too_few_frames_to_know_a_face_holds_calibrated_units(landmarker):
     frame = FootageFrame(0.0, astronaut(), 1.0)
     sighting = FaceTracker(landmarker)(frame)
     assert sighting.face is not None
     track = FaceTrack.of([sighting])
-    np.testing.assert_array_equal(track.units[0], sighting.face.units)
+    np.testing.assert_allclose(track.units[0], sighting.face.units, atol=1e-3)
     assert np.abs(track.units[0] - sighting.face.scores).max() > 0.1
+
+
+@pytest.fixture(scope="module")
+def smiling(landmarker) -> tuple[Face, Face]:
+    """Her face as the photo shows it, and as the head says that its landmarks lie with jaw and brows moved."""
+    face = FaceTracker(landmarker)(FootageFrame(0.0, HEAD, 1.0)).face
+    reader = LandmarkReader.on(face)
+    points = reader.moved(reader.own + target(jawOpen=0.6, browInnerUp=0.7, browOuterUp=0.7))
+    return face, replace(face, points=points, scores=landmarker.scores_of(points))
+
+
+MOVED = [UNIT_INDEX[name] for name in ("jawOpen", "browInnerUp", "browOuterUpLeft", "browOuterUpRight")]
+
+
+def test_what_a_face_does_is_read_against_its_own_rest(smiling):
+    track = FaceTrack.of([Sighting(n / 25, smiling[n >= 10], False) for n in range(20)])
+    rest, moved = track.units[:10], track.units[10:]
+    assert rest[:, MOVED].max() < 0.05 < 0.4 < moved[:, MOVED].min()
+    assert track.units[:, SMILE].min() > 0.4, "she smiles all the time"
+    smile = [
+        i for i, name in enumerate(UNIT_NAMES) if name.startswith(("mouthSmile", "mouthUpperUp", "mouthLowerDown"))
+    ]
+    assert np.delete(rest, [*MOVED, *smile], axis=1).mean() < 0.01
+
+
+def test_after_a_cut_or_a_long_absence_another_rest_counts(smiling):
+    brow = UNIT_INDEX["browInnerUp"]
+    for cut, pause_s in ((True, 0), (False, 5), (False, 1)):
+        sightings = [
+            Sighting(n / 25 + (pause_s if n >= 12 else 0), smiling[n >= 12], cut and n == 12) for n in range(24)
+        ]
+        read = FaceTrack.of(sightings).units[:, brow]
+        assert read[:12].max() < 0.05
+        assert (read[12:].min() > 0.3) == (pause_s == 1), "else somebody who looks like that"
+
+
+def test_an_hour_of_frames_is_read_alike_in_pieces(landmarker, monkeypatch):
+    face = FaceTracker(landmarker)(FootageFrame(0.0, HEAD, 1.0)).face
+    reader = unit_reader()
+    noise = np.random.default_rng(0).normal(0, 0.05, (50, reader.shape_count + 52)).astype(np.float32)
+    rows = reader.row(face) + noise
+    whole = reader.units(rows)
+    monkeypatch.setattr(unit_reader_module, "_CHUNK", 7)
+    np.testing.assert_allclose(reader.units(rows), whole, atol=1e-5)
+
+
+def test_a_track_of_nobody_is_all_gaps():
+    track = FaceTrack.of([Sighting(n / 25, None, False) for n in range(3)])
+    assert not track.seen.any() and np.isnan(track.units).all() and track.units.shape == (3, 52)
+    assert len(FaceTrack.of([])) == 0
 
 
 def test_frames_without_the_face_are_gaps_and_it_is_found_again(landmarker):

@@ -77,6 +77,23 @@ def head_rotation(points: np.ndarray, canonical: CanonicalFace) -> np.ndarray:
     return u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
 
 
+def upright(points: np.ndarray, canonical: CanonicalFace) -> np.ndarray:
+    """Points (468 or more, 3) px of a face as if it looked into the camera, in cm: x right, y down, z away from it.
+
+    The canonical face is laid over them as by `head_rotation`, and that motion and its scale are taken back.
+    """
+    seen = np.asarray(points, np.float64)
+    used = np.flatnonzero(canonical.weights)
+    share = canonical.weights[used] / canonical.weights[used].sum()
+    model = canonical.points[used] * _CANONICAL_TO_IMAGE
+    model = model - share @ model
+    middle = share @ seen[used]
+    u, stretch, vt = np.linalg.svd(((seen[used] - middle) * share[:, None]).T @ model)
+    signs = np.array([1, 1, np.linalg.det(u @ vt)])
+    px_per_cm = float((stretch * signs).sum() / (share @ (model**2).sum(1)))
+    return (seen - middle) @ (u @ np.diag(signs) @ vt) / max(px_per_cm, 1e-9)
+
+
 def pose_angles(rotation: np.ndarray) -> tuple[float, float, float]:
     """Yaw, pitch and roll in degrees of a head's rotation in the image (x right, y down, z away).
 
