@@ -2,6 +2,7 @@
 
 - ``network``: the landmarker's scores, those of its blendshape network.
 - ``calibrated``: the same through the maps of `landmarker.calibration`, as `Face.units` has them.
+- ``tracked``: as driving videos are read (`faces.unit_reader`), by a network that learnt on such frames of others.
 - ``landmarks``: the package's head fitted to the landmarks (`landmark_units`).
 - ``pixels``: the same head fitted to where optical flow finds the pixels of the face at rest, without the landmarker.
 """
@@ -23,6 +24,7 @@ from facemotion.evaluation.unit_scores import (
     WORDS,
     Instrument,
     correlation,
+    excess,
     indices,
     mean_known,
     target,
@@ -31,8 +33,9 @@ from facemotion.evaluation.unit_scores import (
 from facemotion.expressions.units import UNIT_COUNT
 from facemotion.faces import geometry
 from facemotion.faces.types import Face
+from facemotion.faces.unit_reader import unit_reader
 
-INSTRUMENTS = ("network", "calibrated", "landmarks", "pixels")
+INSTRUMENTS = ("network", "calibrated", "tracked", "landmarks", "pixels")
 TRACK_FRAMES, TRACK_UNITS, TRACK_MOST = 25, 12, 0.7
 COMPANIONS = {"mouthClose": "jawOpen"}
 """What a unit needs to mean anything: it is asked with as much of that, and read against that alone."""
@@ -87,6 +90,10 @@ class UnitReadings:
             name: Instrument(
                 units=tuple(unit_score(word, np.stack(found)[:, :, place]) for word, found in self.sweeps.items()),
                 ideal=tuple(unit_score(word, np.stack(found)[:, :, place]) for word, found in self.ideals.items()),
+                excess=tuple(
+                    excess(word, np.stack(found)[:, :, place], np.stack(self.ideals[word])[:, :, place])
+                    for word, found in self.sweeps.items()
+                ),
                 scatter=tuple(float(scatter[place, indices(word)].mean()) for word in self.sweeps),
                 reenacted=self._reenacted(place),
             )
@@ -122,7 +129,10 @@ def _by_landmarks(reader: LandmarkReader, face: Face, rest: Face) -> np.ndarray:
     """(instruments - 1, 52) the same by those instruments that need no pixels."""
     assert face.units is not None and rest.units is not None
     scores, units = face.require_scores() - rest.require_scores(), face.units - rest.units
-    return np.stack([scores, units, reader.read(face.require_points(), rest.require_points())]).astype(np.float64)
+    tracker = unit_reader()
+    tracked = tracker.changes(tracker.row(face)[None], tracker.row(rest))[0]
+    landmarks = reader.read(face.require_points(), rest.require_points())
+    return np.stack([scores, units, tracked, landmarks]).astype(np.float64)
 
 
 def _ideal(reader: LandmarkReader, face: Face, rest: Face) -> np.ndarray:

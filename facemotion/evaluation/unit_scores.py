@@ -43,6 +43,16 @@ class UnitScore:
 
 
 @dataclass(frozen=True)
+class Excess:
+    """What a unit moves in frames that the instrument does not make up itself, at the largest strength."""
+
+    other: str
+    """The unit that moves furthest beyond what landmarks alone would read, without being asked."""
+    change: float
+    """By how much, with its sign; 0 where frames read between rest and landmarks moved alone."""
+
+
+@dataclass(frozen=True)
 class Instrument:
     """How units came out as one instrument reads them, beside what it would read if landmarks alone were moved."""
 
@@ -50,6 +60,8 @@ class Instrument:
     """Read in frames."""
     ideal: tuple[UnitScore, ...]
     """Read of the photo's landmarks when the head alone moves them, no picture: the most frames can give."""
+    excess: tuple[Excess, ...]
+    """Of each of these units."""
     scatter: tuple[float, ...]
     """Standard deviation of each of these units' readings over versions of an unchanged photo."""
     reenacted: dict[str, tuple[float, int]]
@@ -114,6 +126,20 @@ def unit_score(word: str, changes: np.ndarray) -> UnitScore:
         monotone=float((~falls[complete]).all(1).mean()) if complete.any() else math.nan,
         people=int(complete.sum()),
     )
+
+
+def excess(word: str, changes: np.ndarray, ideal: np.ndarray) -> Excess:
+    """From changes of score (people, len(LEVELS), 52) in frames, and of landmarks that were moved alone.
+
+    Less than the instrument's own leak is no fault of the frames: pictures damp what landmarks show.
+    """
+    strength = LEVELS.index(STRENGTHS[-1])
+    read, alone = (mean_known(each[:, strength], axis=0) for each in (changes, ideal))
+    beyond = read - np.clip(read, np.minimum(alone, 0), np.maximum(alone, 0))
+    beyond[indices(word)] = 0
+    beyond = np.nan_to_num(beyond)
+    most = int(np.abs(beyond).argmax())
+    return Excess(UNIT_NAMES[most], float(beyond[most]))
 
 
 def mean_known(values: np.ndarray, *, axis: int) -> np.ndarray:

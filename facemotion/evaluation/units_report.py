@@ -17,7 +17,7 @@ from facemotion.version import __version__
 
 REPORT_FILE = "report.json"
 FORMAT = "facemotion-units-report"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 WRONG_CHANGE = 0.1
 """By which a unit may move another one, at a strength of 0.8, before that counts as wrong."""
 _DIGITS = 4
@@ -87,7 +87,8 @@ def _leaking(instrument: Instrument) -> str:
     leaking, ideal = (
         sum(unit.other_change > WRONG_CHANGE for unit in units) for units in (instrument.units, instrument.ideal)
     )
-    return f"{leaking} ({ideal} where landmarks alone are moved)"
+    beyond = sum(abs(each.change) > WRONG_CHANGE for each in instrument.excess)
+    return f"{leaking} ({ideal} where landmarks alone are moved, {beyond} beyond that)"
 
 
 def _reenactment(instrument: Instrument) -> str:
@@ -108,18 +109,21 @@ def _units(report: UnitsReport) -> str:
     names, instruments = list(report.instruments), list(report.instruments.values())
     ideal = {unit.word: unit.gain for unit in report.instruments["landmarks"].ideal}
     seen = {name: report.instruments[name].sees() for name in ("network", "landmarks")}
-    read, moved = [], []
-    for by_instrument in zip(*(each.units for each in instruments), strict=True):
+    read, moved, beyond = [], [], []
+    both = zip(*(zip(each.units, each.excess, strict=True) for each in instruments), strict=True)
+    for by_instrument, excesses in (zip(*found, strict=True) for found in both):
         word = by_instrument[0].word
         seers = " and ".join(name for name, sees in seen.items() if sees[word]) or "neither"
         correlations, gains = ([_number(getattr(unit, of)) for unit in by_instrument] for of in ("correlation", "gain"))
         read.append([word, seers, *correlations, *gains, _number(ideal[word]), str(by_instrument[0].people)])
         others = [f"{unit.other} {_number(unit.other_change)}" for unit in by_instrument]
         moved.append([word, *others, *(_percent(unit.monotone) for unit in by_instrument)])
+        beyond.append([word, *(f"{each.other} {each.change:+.2f}" for each in excesses)])
     figures = [f"{figure}, {name}" for figure in ("correlation", "gain") for name in names]
     heads = ["unit", "can be seen by", *figures, "gain, landmarks moved alone", "people"]
     parts = ["## Units", table(heads, read), "## Most moved other unit, and monotone", ""]
     parts[-1] = table(["unit", *names, *(f"monotone, {name}" for name in names)], moved)
+    parts += ["## Moved beyond what landmarks moved alone would read", table(["unit", *names], beyond)]
     return "\n\n".join(parts)
 
 

@@ -14,7 +14,17 @@ from facemotion.errors import InputError, MissingFileError
 from facemotion.evaluation import landmark_units, unit_readings, units
 from facemotion.evaluation.regions import laid_on
 from facemotion.evaluation.unit_readings import INSTRUMENTS, TRACK_FRAMES, TRACK_MOST, TRACK_UNITS, random_track
-from facemotion.evaluation.unit_scores import LEVELS, WORDS, Instrument, correlation, indices, target, unit_score
+from facemotion.evaluation.unit_scores import (
+    LEVELS,
+    WORDS,
+    Excess,
+    Instrument,
+    correlation,
+    excess,
+    indices,
+    target,
+    unit_score,
+)
 from facemotion.evaluation.units import (
     ANGLES_DEG,
     BackgroundScore,
@@ -60,6 +70,20 @@ def test_other_units_are_cross_talk_and_both_sides_of_the_word_are_not():
     assert score.cross_talk == pytest.approx(0.5 / 50 / 2)
     assert score.other == "cheekPuff"
     assert score.other_change == pytest.approx(0.5)
+
+
+def test_what_an_instrument_leaks_itself_is_no_excess_of_frames():
+    strongest = LEVELS.index(0.8)
+    frames, alone = (changes("mouthSmile", [1, 1]) for _ in range(2))
+    pucker, frown = UNIT_INDEX["mouthPucker"], UNIT_INDEX["mouthFrownLeft"]
+    alone[:, strongest, pucker], frames[:, strongest, pucker] = 0.4, 0.3
+    assert excess("mouthSmile", frames, alone).change == 0
+    frames[:, strongest, frown], alone[:, strongest, frown] = -0.2, 0.1
+    assert excess("mouthSmile", frames, alone) == Excess("mouthFrownLeft", pytest.approx(-0.2))
+    frames[:, strongest, pucker] = 0.7
+    assert excess("mouthSmile", frames, alone) == Excess("mouthPucker", pytest.approx(0.3))
+    frames[0] = math.nan
+    assert excess("mouthSmile", frames, alone).change == pytest.approx(0.3)
 
 
 def test_monotone_counts_people_whose_reading_never_falls_beyond_the_eyes_noise():
@@ -247,7 +271,14 @@ def made_up_report() -> UnitsReport:
     return UnitsReport(
         people=("a", "b"),
         instruments=dict.fromkeys(
-            INSTRUMENTS, Instrument((good, bad), (good, bad), (0.01, 0.01), {"jawOpen": (0.9, 2)})
+            INSTRUMENTS,
+            Instrument(
+                (good, bad),
+                (good, bad),
+                (Excess("mouthPucker", 0.25), Excess("jawOpen", 0.0)),
+                (0.01, 0.01),
+                {"jawOpen": (0.9, 2)},
+            ),
         ),
         neutralised=(Neutralised("a", 0.8, 0.1, 0.0, Similarity(0.7, 0.4, 0.8), Similarity(0.9, 0.6, 0.8)),),
         head=(head_score("yaw", np.zeros((1, len(ANGLES_DEG), 3))),),
@@ -265,14 +296,16 @@ def test_the_summary_has_ten_lines_and_unmeasured_numbers_are_dashes(tmp_path):
     assert len(lines) == 10
     read = "1 of 2, 1 of the 1 it can see"
     assert lines[1] == (
-        f"Read as asked (correlation 0.85 or more): network {read}, calibrated {read}, landmarks {read}, pixels {read}."
+        f"Read as asked (correlation 0.85 or more): {', '.join(f'{name} {read}' for name in INSTRUMENTS)}."
     )
+    assert "network 0 (0 where landmarks alone are moved, 1 beyond that)" in lines[3]
     assert "0.80 → 0.10; the real neutral photo has 0.00" in lines[5]
     assert "0.700 → 0.900, mouth 0.400 → 0.600; forehead 0.800." in lines[6]
     assert "most under smile, 0.10 % changed; 1 of 20 frames" in lines[9]
     text = units_report_text(report)
     rows = [line for line in text.splitlines() if line.startswith(("| jawOpen", "| cheekPuff"))]
-    assert rows[0].startswith("| jawOpen | network and landmarks | 1.00 | 1.00 | 1.00 | 1.00 |")
+    assert rows[0].startswith("| jawOpen | network and landmarks | 1.00 | 1.00 | 1.00 | 1.00 | 1.00 |")
+    assert "| jawOpen | mouthPucker +0.25 |" in text
     assert rows[1].startswith("| cheekPuff | neither | – |")
     assert "- c: No face." in text
     write_units_report(report, tmp_path)
