@@ -33,16 +33,16 @@ SCORES = UNIT_COUNT - 1
 """What the network is told of the scores: all but the tongue, which is in no picture that it learnt from."""
 LEAST_FRAMES = 10
 """Frames that a face must be seen in before its rest can be told from what it does."""
-_CALMEST = 0.1  # share of the frames, those that show least, whose mean is the rest
+_CALMEST = 0.25  # share of the frames, those that show least, whose median is the rest
 _SURELY = 0.2  # by how much a face at rest must exceed what neutral faces read until all of that counts as shown
-_KEPT = np.array(
-    [name.startswith(("mouthSmile", "mouthUpperUp", "mouthLowerDown", "jawOpen", "eyeBlink")) for name in UNIT_NAMES]
-)
+_KEPT = ("mouthSmile", "mouthUpperUp", "mouthLowerDown", "jawOpen", "eyeBlink")
 """Units that the scores tell of a face at rest: those which they see, and which few neutral faces seem to show."""
 _CHUNK = 4096  # rows that go through the network at once
 _TONGUE = UNIT_INDEX["tongueOut"]
-_STIR = np.array([3.0 if name == "jawOpen" else float(not name.startswith("eyeLook")) for name in UNIT_NAMES])
-"""How much each unit stirs a face: eyes may look anywhere at rest, and the jaw moves most, also of one who smiles."""
+_KEEPS = np.array([name.startswith(_KEPT) for name in UNIT_NAMES])
+_STIR = np.array([float(name.startswith((*_KEPT, "mouthLeft", "mouthRight"))) for name in UNIT_NAMES])
+_STIR[UNIT_INDEX["jawOpen"]] = 3
+"""How much each unit that the scores see stirs a face. The jaw moves most; where it drops, they see less of a smile."""
 _IRIS_MIRROR = (473, 476, 475, 474, 477, 468, 471, 470, 469, 472)
 """For every point of the irises, 468 to 477, the one on the other side: centre, then outwards, up, inwards, down."""
 
@@ -115,9 +115,10 @@ class UnitReader:
         return _in_chunks(rows, lambda part: self._changes(part - rest))
 
     def rest(self, rows: np.ndarray) -> np.ndarray:
-        """(n,) float32 the mean of a face's calmest rows (T, n): by their scores first, then as read against those."""
-        rest = _mean_of_calmest(rows, self._calibrated(rows))
-        return _mean_of_calmest(rows, np.clip(self.changes(rows, rest), 0, 1))
+        """(n,) float32 the median of the calmest of a face's rows (T, n), as far as the scores see what is calm."""
+        order = np.argsort(self._calibrated(rows) @ _STIR, kind="stable")
+        calmest = rows[order[: max(1, round(_CALMEST * len(rows)))]]
+        return np.median(calmest.astype(np.float32), axis=0)
 
     def units(self, rows: np.ndarray) -> np.ndarray:
         """(T, 52) float32 units in [0, 1] of one face in the rows (T, n) of a scene.
@@ -141,7 +142,7 @@ class UnitReader:
         """(52,) float32 what a face shows in its row at ``rest`` (n,): nothing where neutral faces may read as much."""
         shown = shipped_calibration().strengths(rest[self.shape_count :])
         share = np.clip((shown - self.at_rest) / _SURELY, 0, 1)
-        return (_KEPT * shown * share * share * (3 - 2 * share)).astype(np.float32)
+        return (_KEEPS * shown * share * share * (3 - 2 * share)).astype(np.float32)
 
     def _changes(self, change: np.ndarray) -> np.ndarray:
         inputs = np.delete(change, self.shape_count + _TONGUE, axis=1)
@@ -174,12 +175,6 @@ class UnitReader:
 
 
 _SCORE_MIRROR = tuple(place for place in MIRROR if place != _TONGUE)
-
-
-def _mean_of_calmest(rows: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """(n,) float32 the mean of the rows (T, n) whose units (T, 52) stir the face least."""
-    order = np.argsort(units @ _STIR, kind="stable")
-    return rows[order[: max(1, round(_CALMEST * len(rows)))]].mean(0, dtype=np.float32)
 
 
 def _in_chunks(rows: np.ndarray, read: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
