@@ -22,6 +22,7 @@ from facemotion.evaluation.answers import count_answers
 from facemotion.expressions.recipes import Recipes
 from facemotion.faces.landmarker.calibration import Calibration
 from facemotion.faces.landmarker.networks import LandmarkerNetworks
+from facemotion.faces.unit_reader import read_unit_reader
 from facemotion.head import kit as kit_module
 from facemotion.head.kit import HeadKit
 from facemotion.models.generator import Generator
@@ -175,6 +176,10 @@ def write_landmarker(folder: Path) -> Path:
     return Path(shutil.copy(ASSETS / "landmarker.safetensors", folder))
 
 
+def write_unit_reader(folder: Path) -> Path:
+    return Path(shutil.copy(ASSETS / "unit_reader.safetensors", folder))
+
+
 def write_calibration(folder: Path) -> Path:
     maps = {"jawOpen": {"scores": [0, 0.5, 1], "strengths": [0, 0.2, 0.9]}}
     (folder / "calibration.json").write_text(json.dumps({"note": "a test", "units": maps}))
@@ -290,6 +295,7 @@ def read_answers(path: Path) -> None:
 CASES: dict[str, tuple[Build, Callable[[Path], object], Callable | None, int]] = {
     "release": (write_release, load_release, twisted_header, 800),
     "landmarker": (write_landmarker, LandmarkerNetworks.load, twisted_header, 30),
+    "reader of units": (write_unit_reader, read_unit_reader, twisted_header, 200),
     "calibration": (write_calibration, Calibration.read, twisted_json, 300),
     "samples": (write_samples, read_samples, twisted_header, 800),
     "plan of samples": (write_plan, lambda path: read_plan(path.parent), twisted_json, 500),

@@ -37,7 +37,9 @@ _FORGOTTEN_S = 3.0  # and after this, whoever is there is taken
 
 _CUT_CORRELATION, _CUT_CHANGE = 0.5, 18.0  # of thumbnails of two frames, in grey levels
 
-_UNITS_FILTER = {"min_cutoff_hz": 3.0, "beta": 8.0}  # units of a blink change by 10 a second
+_UNITS_FILTER = {"min_cutoff_hz": 3.0, "beta": 8.0}  # units of speech change by 3 a second
+_LIDS_FILTER = {"min_cutoff_hz": 3.0, "beta": 1.0}  # of a blink by 10; half-closed lids are read as open or as closed
+_LIDS = [UNIT_INDEX["eyeBlinkLeft"], UNIT_INDEX["eyeBlinkRight"]]
 _ANGLES_FILTER = {"min_cutoff_hz": 1.2, "beta": 0.08}  # degrees
 
 
@@ -102,7 +104,9 @@ class FaceTrack:
         units, head = self.units.copy(), self.head.copy()
         for start, end in self._stretches():
             part = slice(start, end)
-            units[part] = np.clip(_smoothed(self.time_s[part], self.units[part], _UNITS_FILTER), 0, 1)
+            smooth = _smoothed(self.time_s[part], self.units[part], _UNITS_FILTER)
+            smooth[:, _LIDS] = _smoothed(self.time_s[part], self.units[part][:, _LIDS], _LIDS_FILTER)
+            units[part] = np.clip(smooth, 0, 1)
             turns = np.degrees(np.unwrap(np.radians(self.head[part]), axis=0))
             head[part] = (_smoothed(self.time_s[part], turns, _ANGLES_FILTER) + 180) % 360 - 180
         return FaceTrack(self.time_s, units, head, eye_angles(units), self.seen, self.cuts)

@@ -89,12 +89,12 @@ class UnitReader:
             count = sum(name.startswith("weight") for name in arrays)
             layers = tuple((arrays[f"weight{i}"], arrays[f"bias{i}"]) for i in range(count))
             reader = cls(arrays["basis"], arrays["middle"], arrays["scale"], layers, arrays["at_rest"])
-        widths = [reader.shape_count + SCORES, *(len(bias) for _, bias in layers)]
-        expected = [(2 * LANDMARKS, reader.shape_count), (2 * LANDMARKS,), (widths[0],), (UNIT_COUNT,)]
-        found = [each.shape for each in (reader.basis, reader.middle, reader.scale, reader.at_rest)]
-        matrices = [(out, into) for into, out in pairwise(widths)]
-        if found != expected or [weight.shape for weight, _ in layers] != matrices or widths[-1] != UNIT_COUNT:
-            raise MalformedError("arrays of other shapes")
+            widths = [reader.shape_count + SCORES, *(len(bias) for _, bias in layers)]
+            expected = [(2 * LANDMARKS, reader.shape_count), (2 * LANDMARKS,), (widths[0],), (UNIT_COUNT,)]
+            found = [each.shape for each in (reader.basis, reader.middle, reader.scale, reader.at_rest)]
+            matrices = [(out, into) for into, out in pairwise(widths)]
+            if found != expected or [weight.shape for weight, _ in layers] != matrices or widths[-1] != UNIT_COUNT:
+                raise MalformedError("arrays of other shapes")
         return reader
 
     @property
@@ -134,15 +134,15 @@ class UnitReader:
         units[:, _TONGUE] = calibrated[:, _TONGUE]
         return units
 
-    def _calibrated(self, rows: np.ndarray) -> np.ndarray:
-        """(T, 52) the calibrated scores in rows (T, n)."""
-        return _in_chunks(rows, lambda part: shipped_calibration().strengths(part[:, self.shape_count :]))
-
     def kept(self, rest: np.ndarray) -> np.ndarray:
         """(52,) float32 what a face shows in its row at ``rest`` (n,): nothing where neutral faces may read as much."""
         shown = shipped_calibration().strengths(rest[self.shape_count :])
         share = np.clip((shown - self.at_rest) / _SURELY, 0, 1)
         return (_KEEPS * shown * share * share * (3 - 2 * share)).astype(np.float32)
+
+    def _calibrated(self, rows: np.ndarray) -> np.ndarray:
+        """(T, 52) the calibrated scores in rows (T, n)."""
+        return _in_chunks(rows, lambda part: shipped_calibration().strengths(part[:, self.shape_count :]))
 
     def _changes(self, change: np.ndarray) -> np.ndarray:
         inputs = np.delete(change, self.shape_count + _TONGUE, axis=1)

@@ -227,6 +227,15 @@ def test_smoothing_calms_what_rests_and_keeps_blinks_where_they_are():
     assert 4 <= len(half) <= 7
 
 
+def test_speech_is_smoothed_less_than_lids():
+    sway = 0.5 + 0.5 * np.sin(2 * np.pi * 4 * np.arange(100) / 25)
+    track = track_of(sway)
+    track.units[:, UNIT_INDEX["jawOpen"]] = sway
+    smooth = track.smoothed().units[20:80]
+    lids, jaw = (np.ptp(smooth[:, unit]) for unit in (BLINK, UNIT_INDEX["jawOpen"]))
+    assert 0.4 < lids < jaw - 0.05 and jaw > 0.7
+
+
 def test_nothing_is_smoothed_across_cuts_and_gaps():
     steps = np.r_[np.zeros(10), np.ones(10)]
     cuts = np.zeros(20, bool)
