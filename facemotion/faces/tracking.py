@@ -40,7 +40,7 @@ _CUT_CORRELATION, _CUT_CHANGE = 0.5, 18.0  # of thumbnails of two frames, in gre
 _UNITS_FILTER = {"min_cutoff_hz": 3.0, "beta": 8.0}  # units of speech change by 3 a second
 _LIDS_FILTER = {"min_cutoff_hz": 3.0, "beta": 1.0}  # of a blink by 10; half-closed lids are read as open or as closed
 _LIDS = [UNIT_INDEX["eyeBlinkLeft"], UNIT_INDEX["eyeBlinkRight"]]
-_ANGLES_FILTER = {"min_cutoff_hz": 1.2, "beta": 0.08}  # degrees
+_ANGLES_FILTER = {"min_cutoff_hz": 0.8, "beta": 0.04}  # degrees; a dropping jaw seems to nod
 
 
 @dataclass(frozen=True, eq=False)
