@@ -67,7 +67,7 @@ class MouthRenderer:
         self._light = _TEETH / donor.luminance * lit
         self._unit = EYE_PX / rig.eye_px * self._donor_scale()
         self._lent, self._gaps, self._ends = (
-            _as_coarse(each, self._unit) for each in (donor.lent, donor.gaps, donor.teeth)
+            as_coarse(each, self._unit) for each in (donor.lent, donor.gaps, donor.teeth)
         )
         head = rig.head
         self._smiles = [head.unit_index[f"mouthSmile{side}"] for side in ("Left", "Right")]
@@ -294,7 +294,7 @@ class MouthRenderer:
         return teeth, ends * sides
 
 
-def _as_coarse(image: np.ndarray, unit: float) -> np.ndarray:
+def as_coarse(image: np.ndarray, unit: float) -> np.ndarray:
     """An image without what is too fine to be drawn where a pixel is ``unit`` of its own wide."""
     return image if unit <= 1 else cv2.GaussianBlur(image, (0, 0), _FINEST * np.sqrt(unit**2 - 1))
 

@@ -2,7 +2,7 @@
 
     python -m facemotion.training.unit_reader MEASURED.npz [MORE.npz ...] OUT.safetensors [--seed N]
 
-Each npz holds N pictures of people whose units are known, as ``tests/benchmarks/rendered_units.py reader`` makes them:
+Each npz holds N pictures of people whose units are known, as ``tests/benchmarks/rendered_changes.py`` makes them:
 ``points`` (N, 478, 3) px and ``scores`` (N, 52) of the landmarker, ``strengths`` (N, 52) of the units shown,
 ``people`` (N,) and ``kinds`` (N,): "rest", "alone" (one unit), "mix" or "speech". Some minutes on one core.
 """
