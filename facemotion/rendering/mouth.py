@@ -235,6 +235,7 @@ class MouthRenderer:
         depth = np.clip((y - top) / np.maximum(height, 1), 0, 1)[..., None]
         slit = np.clip(1 - (bottom - upper) / (_SLIT * eye), 0, 1)[..., None]  # light from the lip reaches all of it
         throat = _LIPS * (0.12 * (0.5 + 0.9 * depth) + _IN_SLIT * slit)
+        throat = np.maximum(throat, _CORRIDOR * smoothstep((from_middle - 0.6) / 0.3)[..., None])
         rise = float(np.clip((gap - 0.08) / 0.1, 0, 1))
         tongue_top = bottom - 0.13 * eye * rise * np.sqrt(np.clip(1 - (from_middle / 0.8) ** 2, 0, 1))
         tongue = np.clip((y - tongue_top) / (0.05 * eye), 0, 1) * np.clip((0.85 - from_middle) / 0.2, 0, 1) * rise
@@ -289,7 +290,7 @@ class MouthRenderer:
         gums = _GUMS * np.clip(1 - 0.012 * (top - rows), 0.5, 1)[..., None]
         gums = gums + 0.75 * aside[..., None] * (_CORRIDOR - gums)
         teeth = teeth * (1 - beyond) + gums * beyond
-        teeth = _CORRIDOR + (teeth - _CORRIDOR) * np.exp(-farther / _LAST_TOOTH)[..., None]
+        teeth = _CORRIDOR + np.maximum(teeth - _CORRIDOR, 0) * np.exp(-farther / _LAST_TOOTH)[..., None]
         ends = cv2.remap(self._ends, columns, rows.astype(np.float32), cv2.INTER_LINEAR)
         return teeth, ends * sides
 
