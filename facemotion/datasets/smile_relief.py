@@ -1,4 +1,4 @@
-"""How photographed smiles shade skin: ``python -m facemotion.datasets.smile_relief DATA CACHE PNG``.
+"""How photographed smiles shade skin: ``python -m facemotion.datasets.smile_relief DATA CACHE NPZ``.
 
 The median over photo pairs of what real smiles are lighter and darker, in log luminance of linear light and per
 strength of ``mouthSmile``, than the neutral photo brought to the same units by what ships, network included; in the
@@ -93,10 +93,9 @@ def believed(relief: np.ndarray) -> np.ndarray:
     return smooth(np.clip(relief, *_LIMITS).astype(np.float32), 0.05 * PX_PER_CM) * kept.astype(np.float32)
 
 
-def packed(relief: np.ndarray) -> bytes:
-    """A map (408, 312) as the package holds it: one half, in levels of a PNG."""
-    levels = np.clip(np.round(128 + LEVELS * relief[:, : relief.shape[1] // 2]), 0, 255).astype(np.uint8)
-    return bytes(cv2.imencode(".png", levels, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1])
+def half_in_levels(relief: np.ndarray) -> np.ndarray:
+    """A map (408, 312) as the package holds it: its left half (408, 156) uint8."""
+    return np.clip(np.round(128 + LEVELS * relief[:, : relief.shape[1] // 2]), 0, 255).astype(np.uint8)
 
 
 def _plane() -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +135,8 @@ def main(arguments: list[str]) -> None:
     people = find_people([data])
     network = CorrectionNetwork.load(weight_path("generator", given=None), choose_placement("cpu", "fp32"))
     more = believed(missing_relief(measured_people(people, measure(people, cache)), Splits(), network))
-    path.write_bytes(packed(smile_relief() + more))
+    with path.open("wb") as file:
+        np.savez_compressed(file, levels=half_in_levels(smile_relief() + more))
     print(f"{np.abs(more).max():.3f} at most, {more.std():.3f} on the whole")
 
 

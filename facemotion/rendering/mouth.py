@@ -48,6 +48,9 @@ lost in the dark."""
 _SLIT, _IN_SLIT = 0.05, 0.5
 """Height, in distances of the outer eye corners, from which on it is dark below the upper teeth; and how light, of the
 lips' colour, it is where they all but touch the lip."""
+_OWN_UP_TO, _OWN_FADES = 1.6, 0.3
+"""How many times as high as in the photo an opening may be to show what the photo shows there, stretched; and over how
+much of that it fades. Half of both is a grey ghost of teeth."""
 _LINE = 0.5
 """How dark the line between closed lips is, of the lips' colour."""
 _FINEST = 0.5
@@ -137,7 +140,7 @@ class MouthRenderer:
         fresh = 1.0
         if self._own is not None:
             own, ratio = self._photographed(box, inside, *self._own)
-            share = float(np.clip((1.9 - ratio) / 0.6, 0, 1))
+            share = float(np.clip((_OWN_UP_TO - ratio) / _OWN_FADES, 0, 1))
             cavity += share * (own - cavity)
             fresh -= share
         edge = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.0035 * rig.eye_px))

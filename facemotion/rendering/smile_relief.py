@@ -37,8 +37,8 @@ _DARKEST = 1e-3
 @cache
 def smile_relief() -> np.ndarray:
     """(408, 312) float32 log-gain of linear light per ``mouthSmile``, `PX_PER_CM` to the cm."""
-    packed = np.frombuffer(files("facemotion").joinpath("assets/smile_relief.png").read_bytes(), np.uint8)
-    half = np.asarray(cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE)).astype(np.float32)
+    with (files("facemotion") / "assets" / "smile_relief.npz").open("rb") as file, np.load(file) as arrays:
+        half = arrays["levels"].astype(np.float32)
     return (np.hstack([half, half[:, ::-1]]) - 128) / LEVELS
 
 
