@@ -74,11 +74,15 @@ def eye_detail(name: str, expression: str = "") -> float:
 
 
 def teeth_share(name: str, expression: str = "") -> float:
-    """Share of the mouth that is bright and has less colour than skin and lips."""
+    """Share of the mouth that is bright and has less colour than the cheeks beside it, in whatever light."""
     pixels = peak(name, expression) if expression else photo(name)
     points = facemotion.find_faces(pixels)[0].landmarks
-    hue_saturation_value = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)[filled(pixels.shape[:2], points[48:60])]
-    return float(((hue_saturation_value[:, 1] < 95) & (hue_saturation_value[:, 2] > 120)).mean())
+    hue_saturation_value = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
+    mouth, cheeks = (
+        hue_saturation_value[filled(pixels.shape[:2], points[outline])]
+        for outline in (range(48, 60), [2, 4, 48, 31, 40])
+    )
+    return float(((mouth[:, 1] < 0.9 * np.median(cheeks[:, 1])) & (mouth[:, 2] > 120)).mean())
 
 
 def filled(shape: tuple[int, int], outline: np.ndarray) -> np.ndarray:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from facemotion.faces.types import Face
     from facemotion.models.inference import CorrectionNetwork
 
+_MOVED = [*range(17, 27), *range(48, 68)]
+"""Of 68 landmarks those of brows and mouth."""
+
 
 @dataclass(frozen=True, eq=False)
 class Actor:
@@ -68,12 +71,24 @@ class Actor:
         return np.asarray(units, np.float32) - self.performer.own
 
     def control_to(self, other: Actor) -> np.ndarray:
-        """(52,) what brings the photo's landmarks nearest to those of another photo of the same person, as both heads
-        place them; gaze as both fits read it. Units of two photos read by themselves each lean towards rest, so that
-        their difference does."""
-        from facemotion.datasets.photo_samples import control_between, pair_landmarks
+        """(52,) what brings the photo nearest to another photo of the same person, heads laid on each other.
 
-        return control_between(*pair_landmarks(self._measured(), other._measured()))
+        Of two ways the one after which the landmarks of mouth and brows are nearer: to the units that the other photo
+        shows, which lean towards rest, as what is read of each photo by itself does; or to its landmarks, as both heads
+        place them, which confuse a dropped jaw with a nod.
+        """
+        from facemotion.datasets.photo_samples import control_between, pair_landmarks
+        from facemotion.evaluation.regions import head_similarity
+
+        by_units = self.control(other.performer.own)
+        by_landmarks = control_between(*pair_landmarks(self._measured(), other._measured()))
+        wanted = geometry.apply(head_similarity(other.landmarks, self.landmarks), other.landmarks)
+
+        def apart(control: np.ndarray) -> float:
+            away = self.performer.landmarks_at(control) - wanted
+            return float(np.linalg.norm(away[_MOVED], axis=1).mean())
+
+        return min((by_units, by_landmarks), key=apart)
 
     def _measured(self) -> MeasuredPhoto:
         from facemotion.datasets.photo_samples import MeasuredPhoto

@@ -67,6 +67,10 @@ class LayerCanvas:
         """Nothing drawn yet on the skin (h, w, 3) in a box."""
         return cls(box, skin, np.zeros(box.shape, np.float32), np.zeros(box.shape, np.float32))
 
+    def shown(self, share: float) -> LayerCanvas:
+        """The canvas with a share of its opacity."""
+        return self if share >= 1 else LayerCanvas(self.box, self.image, np.float32(share) * self.opacity, self.fresh)
+
     def close(self, opening: np.ndarray) -> None:
         """Continue the skin around an opening (h, w) over it, so that soft edges meet skin and nothing else."""
         pull_push_known(self.image, opening < 0.04)

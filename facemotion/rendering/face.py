@@ -14,7 +14,7 @@ import numpy as np
 
 from facemotion.head.model import FACE_VERTICES, Head, load_head
 from facemotion.head.rasteriser import HIDDEN, rasterise, vertex_normals
-from facemotion.head.rig import EYES, HeadMotion, Rig, landmark_spread, within_outline
+from facemotion.head.rig import EYES, LOWER_LIP, UPPER_LIP, HeadMotion, Rig, landmark_spread, within_outline
 from facemotion.rendering import kernels, light
 from facemotion.rendering.boxes import Box, LayerCanvas, f32
 from facemotion.rendering.donors import choose_donor, teeth_donors
@@ -39,6 +39,8 @@ _FEWEST_WHITE = 12
 """Pixels of both eye openings below which they say nothing."""
 _OPEN_EYE = 0.04
 """Height of an eye's opening, in distances of the outer eye corners, from which on its white is looked at."""
+_LAYERS_COME_IN = 0.02
+"""Motion of lips or lids, in distances of the outer eye corners, at which their layers have come in wholly."""
 _TYPICAL_SKIN = 0.6
 _JUMP = 3.5
 """Px between the places in the photo of neighbouring pixels, from which on the mesh folds there."""
@@ -279,16 +281,27 @@ class FaceRenderer:
         self, flow: np.ndarray, gain: np.ndarray, points: np.ndarray, control: np.ndarray
     ) -> Iterator[LayerCanvas]:
         """The layers over the moved skin, at the crop's resolution, from back to front."""
-        mouth = self.mouth.box_at(points)
-        cover, at = self.mouth.view(points, mouth)
-        canvas, at = self._skin_in(mouth, cover, at, flow, gain)
-        self.mouth.draw(canvas, cover, at, points, control)
-        yield canvas
-        for eye in self.eyes.values():
-            cover, at = eye.view(points)
-            canvas, at = self._skin_in(eye.box, cover, at, flow, gain)
-            eye.draw(canvas, cover, at, points, control)
-            yield canvas
+        lips = self._come_in(points, UPPER_LIP + LOWER_LIP)
+        if lips:
+            mouth = self.mouth.box_at(points)
+            cover, at = self.mouth.view(points, mouth)
+            canvas, at = self._skin_in(mouth, cover, at, flow, gain)
+            self.mouth.draw(canvas, cover, at, points, control)
+            yield canvas.shown(lips)
+        for side, eye in self.eyes.items():
+            lids = self._come_in(points, sum(EYES[side], ()), float(np.linalg.norm(eye.gaze_shift(control))))
+            if lids:
+                cover, at = eye.view(points)
+                canvas, at = self._skin_in(eye.box, cover, at, flow, gain)
+                eye.draw(canvas, cover, at, points, control)
+                yield canvas.shown(lids)
+
+    def _come_in(self, points: np.ndarray, landmarks: tuple[int, ...], further: float = 0.0) -> float:
+        """How far, in [0, 1], a layer has come in over the photo that it draws anew: by how far these landmarks move,
+        or something else does (px). All at once it would be a step."""
+        at = self.rig.head.landmark_vertices[list(landmarks)]
+        moved = float(np.abs(points[at, :2] - self.rig.source[at, :2]).max())
+        return min(1.0, max(moved, further) / (_LAYERS_COME_IN * self.rig.eye_px))
 
     def _skin_in(
         self, box: Box, cover: np.ndarray, at: np.ndarray, flow: np.ndarray, gain: np.ndarray
