@@ -27,10 +27,10 @@ SIZE = (300, 160)
 MIDDLE = (150.0, 70.0)
 """Where the middle between the corners of the mouth lies."""
 PEOPLE = (
-    "002", "009", "022", "026", "034", "036", "064", "094", "097", "100", "102", "107", "113", "120",
-    "127", "128", "130", "132",
+    "009", "022", "026", "034", "036", "064", "094", "097", "100", "102", "107", "113", "120", "130", "132",
 )  # fmt: skip
-"""Smiles of the Face Research Lab London Set whose upper teeth fill the mouth; nobody of the validation list."""
+"""Smiles of the Face Research Lab London Set whose upper teeth fill the mouth and can be told apart: log luminance
+differs from tooth to tooth by 0.058 and more (standard deviation). Nobody of the validation list."""
 _TIPS = 0.8
 """Quantile of the lower ends of teeth, per stretch of the mouth, through which the biting edge is drawn."""
 _DEPTHS = np.array([0.05, 0.15, 0.25, 0.35, 0.45])
