@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,7 @@ from facemotion.datasets.photo_samples import MeasuredPhoto, back_sample, pair_s
 from facemotion.datasets.samples import Sample
 from facemotion.datasets.sequences import Recording, read_frames
 from facemotion.datasets.single_face import measured_face, read_pixels
+from facemotion.datasets.splits import Splits
 from facemotion.errors import InputError
 from facemotion.expressions.units import UNIT_NAMES
 from facemotion.faces import geometry
@@ -280,6 +282,15 @@ def measured_people(people: Sequence[PersonPhotos], measured: Measurements) -> l
     return sorted(
         (each for each in found if each.photos), key=lambda each: (len(each.photos) < 2, -each.strength, each.person)
     )
+
+
+def trained_pairs(people: Sequence[MeasuredPerson], splits: Splits, *, size_px: int) -> Iterator[list[MeasuredPhoto]]:
+    """The crops of both photos of everybody who has two and is trained on; who cannot be read is left out."""
+    for person in people:
+        if len(person.photos) == 2 and splits.split_of(person.person) == "train":
+            with suppress(InputError):
+                crops = [photo.crop(person.person, size_px) for photo in person.photos]
+                yield crops
 
 
 def recorded_people(recordings: Sequence[Recording], *, frames: int) -> list[RecordedPerson]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from facemotion.datasets.layouts import find_people
-from facemotion.datasets.people import MeasuredPerson, measure, measured_people
+from facemotion.datasets.people import MeasuredPerson, measure, measured_people, trained_pairs
 from facemotion.datasets.photo_samples import control_between, pair_landmarks
 from facemotion.datasets.samples import SIZE_PX
 from facemotion.datasets.splits import Splits
@@ -30,11 +30,8 @@ def smile_motion(people: Sequence[MeasuredPerson], splits: Splits) -> np.ndarray
     """(468, 2) cm (x to the person's left, y up) per strength, of the pairs of people who are trained on."""
     head, mirror = load_head(), mirrored_landmarks()
     strengths, residuals = [], []
-    for person in people:
-        if len(person.photos) != 2 or splits.split_of(person.person) != "train":
-            continue
+    for crops in trained_pairs(people, splits, size_px=SIZE_PX):
         with suppress(InputError):
-            crops = [photo.crop(person.person, SIZE_PX) for photo in person.photos]
             rig, wanted, prior = pair_landmarks(*crops)
             control = control_between(rig, wanted, prior)
             strength = control[[head.unit_index[f"mouthSmile{side}"] for side in ("Left", "Right")]].mean()

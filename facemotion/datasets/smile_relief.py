@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from facemotion.datasets.layouts import find_people
-from facemotion.datasets.people import MeasuredPerson, measure, measured_people
+from facemotion.datasets.people import MeasuredPerson, measure, measured_people, trained_pairs
 from facemotion.datasets.samples import SIZE_PX
 from facemotion.datasets.splits import Splits
 from facemotion.device import choose_placement
@@ -58,11 +58,8 @@ def missing_relief(people: Sequence[MeasuredPerson], splits: Splits, network: Co
     """(408, 312) log-gain per ``mouthSmile`` that frames of people who are trained on lack; both halves alike."""
     head = load_head()
     strengths, residuals = [], []
-    for person in people:
-        if len(person.photos) != 2 or splits.split_of(person.person) != "train":
-            continue
+    for crops in trained_pairs(people, splits, size_px=SIZE_PX):
         with suppress(InputError):
-            crops = [photo.crop(person.person, SIZE_PX) for photo in person.photos]
             neutral, peak = (crop.renderer(0) for crop in crops)
             control = own_units(peak.rig.fit.units) - own_units(neutral.rig.fit.units)
             strength = float(control[[head.unit_index[f"mouthSmile{side}"] for side in ("Left", "Right")]].mean())

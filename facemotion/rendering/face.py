@@ -42,6 +42,7 @@ _OPEN_EYE = 0.04
 _LAYERS_COME_IN = 0.02
 """Motion of lips or lids, in distances of the outer eye corners, at which their layers have come in wholly."""
 _TYPICAL_SKIN = 0.6
+_LIDS = {side: upper + lower for side, (upper, lower) in EYES.items()}
 _JUMP = 3.5
 """Px between the places in the photo of neighbouring pixels, from which on the mesh folds there."""
 _HAIR_CM = -2.5
@@ -268,10 +269,9 @@ class FaceRenderer:
         flow = continued(flow, known, solid.astype(bool), reach, full=reach, beyond=np.zeros_like(flow))
         flow = untorn(flow)
         gain = light.smooth(np.where(known, values[..., 2], 0), FLOW_PX / 160)
-        for each in self._folds:
-            folds = each.log_gain(control)
-            if folds is not None:
-                gain = gain + cv2.remap(folds, grid + flow, None, cv2.INTER_LINEAR)
+        folds = [each for each in (fold.log_gain(control) for fold in self._folds) if each is not None]
+        if folds:
+            gain = gain + cv2.remap(np.sum(folds, axis=0), grid + flow, None, cv2.INTER_LINEAR)
         if self._burnt is not None:
             burnt = cv2.remap(self._burnt, grid + flow, None, cv2.INTER_LINEAR)
             gain = np.where(gain < 0, gain * (1 - burnt), gain)
@@ -289,7 +289,7 @@ class FaceRenderer:
             self.mouth.draw(canvas, cover, at, points, control)
             yield canvas.shown(lips)
         for side, eye in self.eyes.items():
-            lids = self._come_in(points, sum(EYES[side], ()), float(np.linalg.norm(eye.gaze_shift(control))))
+            lids = self._come_in(points, _LIDS[side], float(np.linalg.norm(eye.gaze_shift(control))))
             if lids:
                 cover, at = eye.view(points)
                 canvas, at = self._skin_in(eye.box, cover, at, flow, gain)

@@ -84,6 +84,11 @@ def _redness(colour: np.ndarray) -> float:
     return float(np.log(max(colour[0], 0.02) / max(colour[2], 0.02)))
 
 
+def on_skin(likeness: np.ndarray) -> np.ndarray:
+    """(h, w) in [0, 1] how much of a fold is drawn where the photo is so like the face's skin, (h, w) in [0, 1]."""
+    return np.clip(1.6 * likeness - 0.2, 0, 1)
+
+
 def colourfulness(skin: np.ndarray) -> float:
     """1 for skin in colour, 0 for that of a grey photo. skin: (3,) RGB."""
     return float(np.clip((skin.max() - skin.min()) / (0.12 * skin.max() + 1e-3), 0, 1))

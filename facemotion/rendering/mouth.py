@@ -233,7 +233,7 @@ class MouthRenderer:
         narrow = cv2.GaussianBlur(narrow, (0, 0), 0.02 * eye)
         upper_teeth, upper_alpha = self._row(across, unit * (y - upper), unit * (upper - top), narrow)
         below = -unit * (y - lower)
-        lower_teeth, _ = self._row(_LOWER_ROW * across, below - _WORN, unit * (bottom - lower), 0 * narrow)
+        lower_teeth, _ = self._row(_LOWER_ROW * across, below - _WORN, unit * (bottom - lower))
         lower_alpha = np.clip(0.5 - below / (2 * soft), 0, 1)
         depth = np.clip((y - top) / np.maximum(height, 1), 0, 1)[..., None]
         slit = np.clip(1 - (bottom - upper) / (_SLIT * eye), 0, 1)[..., None]  # light from the lip reaches all of it
@@ -264,13 +264,13 @@ class MouthRenderer:
         return float(np.clip(smile / 0.3, 0, 1) * np.clip((0.45 - units[self._jaw]) / 0.2, 0, 1))
 
     def _row(
-        self, x: np.ndarray, below_edge: np.ndarray, shown: np.ndarray, narrow: np.ndarray
+        self, x: np.ndarray, below_edge: np.ndarray, shown: np.ndarray, narrow: np.ndarray | float = 0.0
     ) -> tuple[np.ndarray, np.ndarray]:
         """The donor's teeth (h, w, 3) at x (right of the middle) and rows below the biting edge, donor px; and where
         the donor shows them or what lies below them (h, w).
 
         shown: how much of a tooth the lips show. Where that is more than the donor showed, the tooth is made a little
-        longer, and gums are seen above it. narrow: (1, w) in [0, 1], where little light reaches the gaps.
+        longer, and gums are seen above it. narrow: (1, w) in [0, 1] or one number, where little light reaches the gaps.
         """
         donor = self._donor
         columns = np.broadcast_to(x + np.float32(MIDDLE[0]), below_edge.shape).astype(np.float32)

@@ -15,7 +15,7 @@ import numpy as np
 
 from facemotion.head.rasteriser import HIDDEN, rasterise
 from facemotion.head.rig import Rig
-from facemotion.rendering.light import smooth
+from facemotion.rendering.light import on_skin, smooth
 
 PX_PER_CM = 24
 WIDTH_CM, TOP_CM, BOTTOM_CM = 13.0, 9.0, -8.0
@@ -61,7 +61,7 @@ class SmileRelief:
         seen = (depth > HIDDEN).astype(np.float32)
         place = place.astype(np.float32)
         relief = cv2.remap(smile_relief(), place, None, cv2.INTER_LINEAR)
-        relief = smooth(relief * seen, 0.7) * np.clip(1.6 * likeness - 0.2, 0, 1)
+        relief = smooth(relief * seen, 0.7) * on_skin(likeness)
         cm = rig.fit.scale * ratio
         log_luminance = np.log(np.maximum(luminance, _DARKEST))
         own = smooth(log_luminance, max(0.5, _FINE_CM * cm)) - smooth(log_luminance, _COARSE_CM * cm)

@@ -11,7 +11,7 @@ import numpy as np
 from facemotion.head.model import FACE_VERTICES, Head
 from facemotion.head.own_units import own_units
 from facemotion.head.rig import Rig
-from facemotion.rendering.light import smooth
+from facemotion.rendering.light import on_skin, smooth
 
 _BROW_RAISE = {"browInnerUp": 0.5, "browOuterUp": 0.5}
 _CROW = {"cheekSquint": 0.6, "eyeSquint": 0.3}
@@ -124,7 +124,7 @@ class Wrinkles:
         self._size_px = luminance.shape[0]
         ratio = self._size_px / rig.size_px
         points = (rig.source[:FACE_VERTICES, :2] + 0.5) * ratio - 0.5
-        skin = np.clip(1.6 * likeness - 0.2, 0, 1)
+        skin = on_skin(likeness)
         log_luminance = np.log(np.maximum(luminance, _DARKEST))
         own = own_units(rig.fit.units)
         self._folds: list[_PhotoFold] = []

@@ -2,24 +2,14 @@
 
 import cv2
 import numpy as np
-import pytest
-from skimage import data
 
 from facemotion.datasets.smile_relief import believed, half_in_levels, in_head_plane
-from facemotion.faces import geometry
-from facemotion.faces.landmarker import Landmarker
 from facemotion.head.rig import Rig
 from facemotion.rendering.smile_relief import PX_PER_CM, TOP_CM, WIDTH_CM, SmileRelief, smile_relief
+from tests.rendering.conftest import RIG_PX
 
-SIZE = 256
+SIZE = RIG_PX
 SKIN = np.ones((SIZE, SIZE), np.float32)
-
-
-@pytest.fixture(scope="module")
-def rig() -> Rig:
-    face = Landmarker.load().measure(data.astronaut())[0]
-    to_crop = geometry.photo_to_crop(face.landmarks, SIZE)
-    return Rig.on(geometry.apply(to_crop, face.points[:, :2].astype(np.float64)), SIZE)
 
 
 def gain_at(gain: np.ndarray, rig: Rig, landmark: int) -> float:

@@ -1,23 +1,13 @@
 """Folds on NASA's portrait: units draw them, and take away what the photo shows of one, nothing else."""
 
 import numpy as np
-import pytest
-from skimage import data
 
-from facemotion.faces import geometry
-from facemotion.faces.landmarker import Landmarker
 from facemotion.head.rig import Rig
 from facemotion.rendering.wrinkles import Wrinkles
+from tests.rendering.conftest import RIG_PX
 
-SIZE = 256
+SIZE = RIG_PX
 SKIN = np.ones((SIZE, SIZE), np.float32)
-
-
-@pytest.fixture(scope="module")
-def rig() -> Rig:
-    face = Landmarker.load().measure(data.astronaut())[0]
-    to_crop = geometry.photo_to_crop(face.landmarks, SIZE)
-    return Rig.on(geometry.apply(to_crop, face.points[:, :2].astype(np.float64)), SIZE)
 
 
 def smiling(rig: Rig, strength: float) -> np.ndarray:
